@@ -1,0 +1,96 @@
+/* pipit/server.h -- a whole message broker inside your program.
+ *
+ * No globals, no signal handlers, no output but through your log callback; several servers can
+ * live in one process. */
+#ifndef PIPIT_SERVER_H
+#define PIPIT_SERVER_H
+
+#include "pipit/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct pipit_server pipit_server;
+
+typedef enum pipit_log_level {
+    PIPIT_LOG_FATAL,
+    PIPIT_LOG_ERROR,
+    PIPIT_LOG_WARN,
+    PIPIT_LOG_INFO,
+    PIPIT_LOG_DEBUG,
+    PIPIT_LOG_TRACE,
+} pipit_log_level;
+
+/* Called with one line without its end, from any of the server's threads. */
+typedef void (*pipit_log_fn)(void *context, pipit_log_level level, const char *text);
+
+/* Sums over the life of the server, and what is there now. */
+typedef struct pipit_server_stats {
+    uint64_t in_msgs, in_bytes;   /* accepted from clients; bytes of headers and payloads */
+    uint64_t out_msgs, out_bytes; /* copies sent to clients */
+    uint64_t connections, total_connections;
+    uint64_t subscriptions;
+    uint64_t slow_consumers;
+    uint64_t stalls;
+    uint64_t route_hits, route_misses;
+    uint64_t turns, sleeps, sends, receives;
+} pipit_server_stats;
+
+/**
+ * Make a server from the options of pipit-server's command line, such as "--port=4222" or
+ * "--unix=/run/app.sock" ("--help" and "--version" are not options of a server).
+ *
+ * log may be NULL: silent. On PIPIT_EINVAL error, if not NULL, holds a sentence about it.
+ *
+ * Units:  error_bytes, the size of error.
+ * Owner:  options are copied; the server is the caller's, for pipit_server_free.
+ * Thread: any.
+ * Errors: PIPIT_EINVAL an option is wrong; PIPIT_ENOMEM; PIPIT_EIO no random numbers.
+ */
+PIPIT_API pipit_err pipit_server_new(pipit_server **out_server, const char *const *options,
+                                     size_t option_count, pipit_log_fn log, void *log_context,
+                                     char *error, size_t error_bytes);
+
+/**
+ * Listen and serve, on threads of the server's own. Returns when clients can connect. Once only.
+ *
+ * Thread: any, one at a time per server.
+ * Errors: PIPIT_EINUSE an address is taken; PIPIT_EDENIED; PIPIT_EINVAL no such address;
+ *         PIPIT_ENOMEM; PIPIT_ELIMIT no threads or descriptors; PIPIT_EIO. The log has said more.
+ */
+PIPIT_API pipit_err pipit_server_start(pipit_server *server);
+
+/** The TCP port that is listened on; 0 before start. Thread: any. */
+PIPIT_API uint16_t pipit_server_port(const pipit_server *server);
+
+/**
+ * Begin to leave: no new connections, clients are told and then closed one by one.
+ *
+ * pipit_server_fd becomes readable when the last one has gone; call pipit_server_stop then.
+ * Thread: any.
+ */
+PIPIT_API void pipit_server_lame_duck(pipit_server *server);
+
+/** A descriptor that polls readable when a lame duck has no clients left. Thread: any. */
+PIPIT_API int pipit_server_fd(const pipit_server *server);
+
+/** Close all connections and end the threads; returns when it is done. Thread: as start. */
+PIPIT_API void pipit_server_stop(pipit_server *server);
+
+/** Stop if need be, and free. NULL is fine. */
+PIPIT_API void pipit_server_free(pipit_server *server);
+
+/** Sum what the loops have counted. Thread: any. */
+PIPIT_API void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out_stats);
+
+/** Log every counter of every loop and the shape of the subscription index. Thread: any. */
+PIPIT_API void pipit_server_dump(pipit_server *server);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

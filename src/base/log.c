@@ -1,0 +1,19 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { LINE_MAX_BYTES = 2048 };
+
+void pp_log_write(const pp_log *log, pp_log_level level, const char *format, ...)
+{
+    char line[LINE_MAX_BYTES];
+    va_list args;
+
+    if (!log->sink)
+        return;
+    va_start(args, format);
+    (void)vsnprintf(line, sizeof(line), format, args);
+    va_end(args);
+    log->sink(log->context, level, line);
+}

@@ -1,0 +1,49 @@
+/* base/str.h -- slices: borrowed bytes with a length. A slice never owns and never outlives the
+ * call that made it. */
+#ifndef PP_BASE_STR_H
+#define PP_BASE_STR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef struct pp_str {
+    const char *ptr;
+    size_t len;
+} pp_str;
+
+#define PP_STR(literal) ((pp_str){(literal), sizeof(literal) - 1})
+#define PP_STR_ARGS(s) (int)(s).len, (s).ptr /* for "%.*s" */
+
+static inline pp_str pp_str_of(const char *text)
+{
+    return (pp_str){text, text ? strlen(text) : 0};
+}
+
+static inline bool pp_str_eq(pp_str a, pp_str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool pp_str_starts(pp_str s, pp_str prefix)
+{
+    return s.len >= prefix.len && memcmp(s.ptr, prefix.ptr, prefix.len) == 0;
+}
+
+/* Equal but for the case of ASCII letters. */
+bool pp_str_eq_nocase(pp_str a, pp_str b);
+
+/* Read a whole slice of decimal digits. False when empty, not digits, or over max. */
+bool pp_str_parse_u64(pp_str digits, uint64_t max, uint64_t *out_value);
+
+/* Read "500ms", "2s", "1m", "1h", "1.5s", "1m30s" or "250us". */
+bool pp_str_parse_duration(pp_str text, int64_t *out_ns);
+
+/* Read "64", "64K", "1MB", "2GiB": powers of 1024. */
+bool pp_str_parse_size(pp_str text, uint64_t max, uint64_t *out_bytes);
+
+/* Write value in decimal; returns its length, at most 20. out needs no closing NUL. */
+size_t pp_u64_format(char *out, uint64_t value);
+
+#endif

@@ -1,0 +1,43 @@
+/* core/client.h -- whoever subscribes and publishes, as the core sees it: a table of operations.
+ *
+ * A client belongs to one loop. Other loops reach it only through outlets: an outlet is one loop's
+ * way to one client, which only that loop uses. */
+#ifndef PP_CORE_CLIENT_H
+#define PP_CORE_CLIENT_H
+
+#include "base/str.h"
+#include "core/message.h"
+#include "core/sub.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct pp_outlet; /* the transport's; the core only passes it on */
+
+typedef struct pp_client pp_client;
+
+struct pp_client_ops {
+    /* The outlet of the router's loop to client, made on first use. NULL: the client is closing,
+     * or no memory. Thread: the router's loop. */
+    struct pp_outlet *(*outlet)(pp_client *client, uint32_t router_index);
+
+    /* Bytes with which each message on subject to sub begins at this door; kept with the route so
+     * that they are made once. Returns their length; writes them if out is not NULL. Thread: the
+     * router's loop. */
+    size_t (*head)(const pp_sub *sub, pp_str subject, char *out);
+
+    /* Stage msg. head is what head() wrote; 32 bytes beyond it may be read. False: not taken (a
+     * queue group asks its next member). Thread: the outlet's loop. */
+    bool (*deliver)(struct pp_outlet *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
+
+    /* The last delivery that sub's limit allows has been made: take it out. Thread: the loop that
+     * delivered, which need not be the client's. */
+    void (*exhausted)(pp_sub *sub);
+};
+
+struct pp_client {
+    const struct pp_client_ops *ops;
+};
+
+#endif

@@ -1,0 +1,126 @@
+/* core/route.h -- subject to targets, remembered.
+ *
+ * Each loop has a router, and a router has one route cache per account it has published to. A
+ * route is the answer of the account's index for one subject, with everything a delivery needs
+ * already resolved: the recipient's outlet, the bytes its frames begin with, the counter to add
+ * to. A route is used only while its generation is the index's; a stale one is never looked into,
+ * for what it points at may be gone. Nothing here is shared between loops but the index and the
+ * taps of subscriptions. */
+#ifndef PP_CORE_ROUTE_H
+#define PP_CORE_ROUTE_H
+
+#include "base/assert.h"
+#include "base/hash.h"
+#include "core/account.h"
+#include "core/client.h"
+#include "base/counters.h"
+
+enum {
+    PP_ROUTE_WAYS = 4,
+    PP_ROUTE_HEAD_SLACK = 32, /* readable bytes behind a head */
+    PP_ROUTE_HEAD_MAX = (1 << 28) - 1,
+    PP_TARGET_COUNTED = 1,    /* the subscription ends after a number of deliveries */
+};
+
+typedef struct pp_target {
+    bool (*deliver)(struct pp_outlet *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
+    struct pp_outlet *outlet;
+    pp_sub *sub;
+    pp_tap *tap;
+    uint32_t head_at; /* from the route's heads */
+    uint32_t head_len : 28;
+    uint32_t flags : 4;
+} pp_target;
+
+/* Members [first, first + count) of one queue group. */
+typedef struct pp_target_group {
+    uint32_t first;
+    uint32_t count;
+} pp_target_group;
+
+/* One allocation: targets, groups, subject and heads lie behind it. */
+typedef struct pp_route {
+    uint64_t hash;
+    pp_sublist_gen gen;
+    uint32_t plain_count; /* targets [0, plain_count) each get a copy */
+    uint32_t group_count;
+    uint32_t target_count;
+    uint32_t subject_len;
+    bool complete; /* false: a recipient could not be resolved this time */
+    pp_target *targets;
+    pp_target_group *groups;
+    const char *heads;
+    const char *subject;
+} pp_route;
+
+struct pp_route_set {
+    uint32_t tags[PP_ROUTE_WAYS]; /* upper half of the hash; a route decides */
+    pp_route *routes[PP_ROUTE_WAYS];
+};
+
+typedef struct pp_route_cache {
+    struct pp_router *router;
+    pp_account *account;
+    const pp_sublist_gens *gens; /* the account's */
+    uint64_t seed;
+    struct pp_route_set *sets;
+    size_t set_mask;
+    size_t route_count;
+    size_t target_count;
+    unsigned next_victim;
+} pp_route_cache;
+
+typedef struct pp_router {
+    uint32_t index; /* the loop's */
+    uint32_t cache_count;
+    pp_route_cache **caches; /* by account id; NULL until used */
+    uint64_t random;
+    pp_counters *counters;
+    pp_sub_set matched; /* scratch */
+    size_t routes_max;  /* per cache; a power of two */
+    size_t targets_max; /* per cache */
+} pp_router;
+
+void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters);
+void pp_router_fini(pp_router *router);
+
+/* The router's cache for account, made on first use. NULL: no memory. */
+pp_route_cache *pp_router_cache(pp_router *router, pp_account *account);
+
+/* Ask the index and remember. NULL: no memory for the answer. */
+pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash);
+
+/* Stage msg for every target; returns how many took it. Thread: the router's loop, inside a turn. */
+size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg);
+
+static inline bool pp_route_valid(const pp_route_cache *cache, const pp_route *route)
+{
+    pp_sublist_gen gen = pp_sublist_gen_read(cache->gens, route->hash);
+
+    return gen.wild == route->gen.wild && gen.slot == route->gen.slot;
+}
+
+/* The route of a subject. Valid until the next call on this cache. NULL: no memory. */
+static inline pp_route *pp_route_find(pp_route_cache *cache, pp_str subject)
+{
+    uint64_t hash = pp_hash(subject.ptr, subject.len, cache->seed);
+    const struct pp_route_set *set = &cache->sets[hash & cache->set_mask];
+
+    for (unsigned way = 0; way < PP_ROUTE_WAYS; way++) {
+        pp_route *route = set->routes[way];
+
+        if (set->tags[way] == (uint32_t)(hash >> 32) && route && route->hash == hash &&
+            route->subject_len == subject.len &&
+            memcmp(route->subject, subject.ptr, subject.len) == 0) {
+            if (PP_LIKELY(pp_route_valid(cache, route)))
+                return route;
+            break;
+        }
+    }
+    return pp_route_resolve(cache, subject, hash);
+}
+
+/* Forget everything remembered. */
+void pp_route_cache_clear(pp_route_cache *cache);
+
+#endif

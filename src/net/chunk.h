@@ -1,0 +1,46 @@
+/* net/chunk.h -- pieces of a connection's output: bytes of their own, or a view of a shared body.
+ *
+ * A loop keeps a few free chunks, so that staging output allocates nothing in the steady state. A
+ * chunk may be freed by another loop than the one that took it. */
+#ifndef PP_NET_CHUNK_H
+#define PP_NET_CHUNK_H
+
+#include "base/body.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    PP_CHUNK_BYTES = 16384, /* allocation of a pooled chunk */
+    PP_CHUNK_SLACK = 32,    /* writable bytes behind its capacity, for copies in whole steps */
+    PP_CHUNK_POOL_MAX = 128,
+};
+
+typedef struct pp_chunk {
+    struct pp_chunk *next;
+    const char *ptr; /* what is still to be sent */
+    size_t len;
+    pp_body *body; /* ptr points into it, one reference held; NULL: into bytes */
+    size_t cap;    /* of bytes; 0 for a view */
+    char bytes[];
+} pp_chunk;
+
+typedef struct pp_chunk_pool {
+    pp_chunk *free;
+    unsigned count;
+} pp_chunk_pool;
+
+/* An empty chunk with room for len bytes at least: a pooled one, or one made for that length.
+ * NULL: no memory. Thread: the pool's loop. */
+pp_chunk *pp_chunk_take(pp_chunk_pool *pool, size_t len);
+
+/* A chunk of exactly len bytes holding a copy; a view of a body. NULL: no memory. Thread: any. */
+pp_chunk *pp_chunk_copy(const char *bytes, size_t len);
+pp_chunk *pp_chunk_view(pp_body *body, const char *ptr, size_t len);
+
+/* Give back. pool is the calling loop's, or NULL: to the allocator. */
+void pp_chunk_give(pp_chunk_pool *pool, pp_chunk *chunk);
+
+void pp_chunk_pool_fini(pp_chunk_pool *pool);
+
+#endif

@@ -1,0 +1,630 @@
+#include "net/conn.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/fault.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    BODY_MIN = 32 * 1024,    /* an operation of more is read into memory of its own */
+    LARGE_PEEK = 2048,       /* how much to read when another large operation is likely */
+    STAGED_MAX = 1024 * 1024, /* more staged on a loop makes it flush before it reads on */
+    STALL_NS = 10000000,     /* the longest a publisher waits for a recipient per read */
+};
+
+const char *pp_close_reason_text(pp_close_reason reason)
+{
+    static const char *const texts[] = {
+#define PP_CLOSE_TEXT(name, text) text,
+        PP_CLOSE_REASONS(PP_CLOSE_TEXT)
+#undef PP_CLOSE_TEXT
+    };
+
+    return texts[reason];
+}
+
+/* --- the loop's connections by id --------------------------------------------------------- */
+
+static void table_grow(pp_loop *loop)
+{
+    size_t count = (loop->conn_mask + 1) * 2;
+    pp_conn **table = pp_calloc(count, sizeof(pp_conn *));
+
+    if (!table)
+        return; /* longer chains, no harm */
+    for (size_t i = 0; i <= loop->conn_mask; i++) {
+        while (loop->conn_table[i]) {
+            pp_conn *conn = loop->conn_table[i];
+
+            loop->conn_table[i] = conn->next_in_table;
+            conn->next_in_table = table[conn->id & (count - 1)];
+            table[conn->id & (count - 1)] = conn;
+        }
+    }
+    pp_free(loop->conn_table);
+    loop->conn_table = table;
+    loop->conn_mask = count - 1;
+}
+
+static void table_add(pp_loop *loop, pp_conn *conn)
+{
+    pp_conn **slot;
+
+    if (++loop->conn_count > loop->conn_mask)
+        table_grow(loop);
+    slot = &loop->conn_table[conn->id & loop->conn_mask];
+    conn->next_in_table = *slot;
+    *slot = conn;
+}
+
+static void table_remove(pp_loop *loop, pp_conn *conn)
+{
+    pp_conn **at = &loop->conn_table[conn->id & loop->conn_mask];
+
+    while (*at != conn)
+        at = &(*at)->next_in_table;
+    *at = conn->next_in_table;
+    loop->conn_count--;
+}
+
+pp_conn *pp_conn_find(pp_loop *loop, uint64_t id)
+{
+    pp_conn *conn = loop->conn_table[id & loop->conn_mask];
+
+    while (conn && conn->id != id)
+        conn = conn->next_in_table;
+    return conn && !conn->closing ? conn : NULL;
+}
+
+void pp_conn_each(pp_loop *loop, void (*visit)(pp_conn *conn, void *arg), void *arg)
+{
+    for (size_t i = 0; i <= loop->conn_mask; i++) {
+        for (pp_conn *conn = loop->conn_table[i], *next; conn; conn = next) {
+            next = conn->next_in_table;
+            if (!conn->closing)
+                visit(conn, arg);
+        }
+    }
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static void conn_free(pp_retired *retired)
+{
+    pp_conn *conn = PP_CONTAINER(retired, pp_conn, retired);
+    pp_outbox *box = &conn->box;
+    uint32_t posted;
+
+    (void)pthread_mutex_lock(&box->lock);
+    posted = box->posted;
+    (void)pthread_mutex_unlock(&box->lock);
+    if (posted) {
+        pp_reclaim_retire(&conn->loop->reclaimer, retired, conn_free);
+        return;
+    }
+    conn->proto->free(conn->session);
+    pp_outlet_fini(&conn->own);
+    while (box->outlets) {
+        pp_outlet *outlet = box->outlets;
+
+        box->outlets = outlet->next_of_conn;
+        pp_outlet_fini(outlet);
+        pp_free(outlet);
+    }
+    while (box->first) {
+        pp_chunk *chunk = box->first;
+
+        box->first = chunk->next;
+        pp_chunk_give(NULL, chunk);
+    }
+    (void)pthread_mutex_destroy(&box->lock);
+    pp_body_unref(conn->body);
+    pp_free(conn->rest);
+    if (conn->source.fd >= 0)
+        (void)close(conn->source.fd);
+    pp_free(conn);
+}
+
+static void finish(pp_conn *conn)
+{
+    pp_loop *loop = conn->loop;
+
+    PP_ASSERT(conn->closing && !conn->closed);
+    conn->closed = true;
+    pp_list_remove(&conn->link);
+    pp_timer_cancel(&loop->timers, &conn->timer);
+    pp_timer_cancel(&loop->timers, &conn->write_timer);
+    pp_outbox_shut(conn);
+    (void)pp_loop_unwatch(loop, &conn->source); /* shut below: no event can matter */
+    (void)shutdown(conn->source.fd, SHUT_RDWR);
+    table_remove(loop, conn);
+    pp_count(&loop->counters->connections_closed, 1);
+    pp_reclaim_retire(&loop->reclaimer, &conn->retired, conn_free);
+}
+
+static void on_close_deadline(pp_timer *timer)
+{
+    finish(PP_CONTAINER(timer, pp_conn, write_timer));
+}
+
+void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush)
+{
+    pp_loop *loop = conn->loop;
+
+    if (conn->closing)
+        return;
+    conn->closing = true;
+    conn->reason = (uint8_t)reason;
+    conn->flush_on_close = flush;
+    pp_timer_cancel(&loop->timers, &conn->timer);
+    conn->proto->on_close(conn->session);
+    pp_list_remove(&conn->link);
+    pp_list_append(&loop->closing, &conn->link);
+}
+
+/* All is sent, or nothing can be sent any more. Otherwise ask to be told. */
+static bool nothing_left(pp_conn *conn)
+{
+    pp_outbox *box = &conn->box;
+    bool done;
+
+    (void)pthread_mutex_lock(&box->lock);
+    done = box->closed || (!box->first && !box->sending);
+    box->owner_waits = !done;
+    (void)pthread_mutex_unlock(&box->lock);
+    return done;
+}
+
+void pp_conn_finish_closing(pp_loop *loop)
+{
+    while (!pp_list_empty(&loop->closing)) {
+        pp_conn *conn = PP_CONTAINER(loop->closing.next, pp_conn, link);
+
+        pp_list_remove(&conn->link);
+        if (!conn->flush_on_close || nothing_left(conn))
+            finish(conn);
+        else if (conn->write_timer.fire != on_close_deadline ||
+                 conn->write_timer.place == PP_TIMER_IDLE)
+            pp_timer_set(&loop->timers, &conn->write_timer,
+                         loop->now_ns + conn->write_deadline_ns, on_close_deadline);
+    }
+}
+
+void pp_conn_abandon_closing(pp_loop *loop)
+{
+    for (size_t i = 0; i <= loop->conn_mask; i++) {
+        for (pp_conn *conn = loop->conn_table[i], *next; conn; conn = next) {
+            next = conn->next_in_table;
+            if (conn->closing)
+                finish(conn);
+        }
+    }
+}
+
+static void look_at_closing(pp_conn *conn)
+{
+    pp_list_remove(&conn->link);
+    pp_list_append(&conn->loop->closing, &conn->link);
+}
+
+void pp_conn_post(pp_conn *conn, pp_task *task)
+{
+    (void)pthread_mutex_lock(&conn->box.lock);
+    conn->box.posted++;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_loop_post(conn->loop, task);
+}
+
+void pp_conn_posted_ran(pp_conn *conn)
+{
+    (void)pthread_mutex_lock(&conn->box.lock);
+    conn->box.posted--;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+}
+
+/* --- slow consumers ----------------------------------------------------------------------- */
+
+static void close_slow(pp_conn *conn, pp_close_reason reason)
+{
+    pp_count(&conn->loop->counters->slow_consumers, 1);
+    pp_conn_close(conn, reason, false);
+}
+
+static void on_write_watch(pp_timer *timer)
+{
+    pp_conn *conn = PP_CONTAINER(timer, pp_conn, write_timer);
+    pp_outbox *box = &conn->box;
+    int64_t due_ns;
+    bool late;
+
+    (void)pthread_mutex_lock(&box->lock);
+    box->watching = box->first != NULL;
+    due_ns = box->mark_ns + conn->write_deadline_ns;
+    late = box->watching && due_ns <= conn->loop->now_ns;
+    (void)pthread_mutex_unlock(&box->lock);
+    if (late)
+        close_slow(conn, PP_CLOSE_SLOW_DEADLINE);
+    else if (box->watching)
+        pp_timer_set(&conn->loop->timers, timer, due_ns, on_write_watch);
+}
+
+/* Another loop, or the socket, has something to tell the owner. */
+static void on_notice(pp_task *task)
+{
+    pp_conn *conn = PP_CONTAINER(task, pp_conn, notice);
+    pp_outbox *box = &conn->box;
+    pp_close_reason fault;
+    bool watch;
+
+    (void)pthread_mutex_lock(&box->lock);
+    box->posted--;
+    box->noticed = false;
+    fault = (pp_close_reason)box->fault;
+    watch = box->first && !box->watching && !box->closed && !conn->closing;
+    box->watching |= watch;
+    (void)pthread_mutex_unlock(&box->lock);
+    if (conn->closed)
+        return;
+    if (conn->closing)
+        look_at_closing(conn);
+    else if (fault == PP_CLOSE_SLOW_PENDING)
+        close_slow(conn, fault);
+    else if (fault != PP_CLOSE_NONE)
+        pp_conn_close(conn, fault, false);
+    else if (watch)
+        pp_timer_set(&conn->loop->timers, &conn->write_timer,
+                     conn->loop->now_ns + conn->write_deadline_ns, on_write_watch);
+}
+
+/* --- pausing publishers ------------------------------------------------------------------- */
+
+static void mark_ready(pp_conn *conn)
+{
+    pp_list_remove(&conn->link);
+    pp_list_append(&conn->loop->ready, &conn->link);
+}
+
+static void resume(pp_conn *conn)
+{
+    conn->paused = false;
+    conn->waits_for = NULL;
+    pp_list_remove(&conn->link);
+    if (conn->readable)
+        mark_ready(conn);
+}
+
+void pp_conn_pause(pp_conn *conn, const pp_outlet *outlet, int64_t ns)
+{
+    if (conn->paused || conn->closing)
+        return;
+    conn->paused = true;
+    conn->waits_for = outlet;
+    conn->resume_ns = conn->loop->now_ns + ns;
+    pp_list_remove(&conn->link);
+    pp_list_append(&conn->loop->paused, &conn->link);
+    pp_count(&conn->loop->counters->stalls, 1);
+}
+
+void pp_conn_resume_due(pp_loop *loop)
+{
+    while (!pp_list_empty(&loop->paused)) {
+        pp_conn *conn = PP_CONTAINER(loop->paused.next, pp_conn, link);
+
+        if (conn->resume_ns > loop->now_ns)
+            break;
+        resume(conn);
+    }
+}
+
+void pp_conn_resume_for(pp_loop *loop, const pp_outlet *outlet)
+{
+    for (pp_link *link = loop->paused.next, *next; link != &loop->paused; link = next) {
+        pp_conn *conn = PP_CONTAINER(link, pp_conn, link);
+
+        next = link->next;
+        if (conn->waits_for == outlet)
+            resume(conn);
+    }
+}
+
+static void on_ungate(pp_task *task)
+{
+    pp_outlet *outlet = PP_CONTAINER(task, pp_outlet, ungate);
+
+    outlet->gated = false;
+    pp_conn_resume_for(outlet->loop, outlet);
+    pp_conn_posted_ran(outlet->conn);
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+/* Keep the beginning of an operation that is not complete. */
+static void keep(pp_conn *conn, pp_str left, size_t want)
+{
+    if (want > BODY_MIN && want > left.len) {
+        conn->body = pp_body_new(want + PP_WINDOW_SLACK);
+        if (conn->body) {
+            memcpy(conn->body->bytes, left.ptr, left.len);
+            conn->body_want = want;
+            conn->body_got = left.len;
+        }
+    } else {
+        conn->rest = pp_memdupz(left.ptr, left.len);
+        conn->rest_len = left.len;
+    }
+    if (!conn->body && !conn->rest)
+        pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
+}
+
+static void dispatch(pp_conn *conn, pp_str window)
+{
+    pp_loop *loop = conn->loop;
+    size_t used = 0, want = 0;
+
+    conn->active_ns = loop->now_ns;
+    conn->proto->on_bytes(conn->session, window, &used, &want);
+    PP_ASSERT(used <= window.len);
+    if (!conn->closing && used < window.len)
+        keep(conn, (pp_str){window.ptr + used, window.len - used}, want);
+    if (loop->gate) {
+        pp_conn_pause(conn, loop->gate, STALL_NS);
+        loop->gate = NULL;
+    }
+}
+
+static ssize_t receive(pp_conn *conn, char *to, size_t len)
+{
+    ssize_t n;
+
+    if (pp_fault("recv")) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    pp_count(&conn->loop->counters->receives, 1);
+    do {
+        n = recv(conn->source.fd, to, len, MSG_DONTWAIT);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+/* Nothing more came: wait, or end. */
+static void on_no_input(pp_conn *conn, ssize_t n)
+{
+    if (n < 0 && errno == EAGAIN) {
+        conn->readable = false;
+        return;
+    }
+    pp_conn_close(conn, n == 0 ? PP_CLOSE_CLIENT : PP_CLOSE_READ_ERROR, false);
+}
+
+static void after_read(pp_conn *conn, bool filled)
+{
+    if (conn->closing)
+        return;
+    conn->readable = filled || conn->hung_up;
+    if (conn->readable && !conn->paused)
+        mark_ready(conn);
+}
+
+static void read_body(pp_conn *conn)
+{
+    pp_body *body = conn->body;
+    size_t asked = conn->body_want - conn->body_got;
+    ssize_t n = receive(conn, body->bytes + conn->body_got, asked);
+
+    if (n <= 0) {
+        on_no_input(conn, n);
+        return;
+    }
+    conn->body_got += (size_t)n;
+    if ((size_t)n == asked) {
+        conn->in_body = true;
+        dispatch(conn, (pp_str){body->bytes, conn->body_want});
+        conn->in_body = false;
+        conn->body = NULL;
+        conn->large = true;
+        pp_body_unref(body);
+    }
+    after_read(conn, (size_t)n == asked);
+}
+
+static void read_window(pp_conn *conn)
+{
+    pp_loop *loop = conn->loop;
+    size_t rest_len = conn->rest_len;
+    size_t asked = conn->large ? LARGE_PEEK : loop->read_cap - rest_len;
+    char *buf = loop->read_buf, *own = NULL;
+    ssize_t n;
+
+    if (rest_len > loop->read_cap / 2) {
+        /* A control line limit beyond the buffer: rare, so it may cost a buffer of its own. */
+        asked = rest_len;
+        buf = own = pp_alloc(rest_len + asked + PP_WINDOW_SLACK);
+        if (!own) {
+            pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
+            return;
+        }
+    }
+    n = receive(conn, buf + rest_len, asked);
+    if (n <= 0) {
+        on_no_input(conn, n);
+        pp_free(own);
+        return;
+    }
+    if (rest_len) {
+        memcpy(buf, conn->rest, rest_len);
+        pp_free(conn->rest);
+        conn->rest = NULL;
+        conn->rest_len = 0;
+    }
+    conn->large = false;
+    dispatch(conn, (pp_str){buf, rest_len + (size_t)n});
+    if (own) {
+        pp_loop_flush(loop); /* staged output may refer into it */
+        pp_free(own);
+    }
+    after_read(conn, (size_t)n == asked);
+}
+
+void pp_conn_read(pp_conn *conn)
+{
+    pp_loop *loop = conn->loop;
+
+    if (conn->closing)
+        return;
+    if (conn->paused) {
+        conn->readable = true;
+        return;
+    }
+    if (loop->borrowed || loop->staged_bytes > STAGED_MAX)
+        pp_loop_flush(loop);
+    if (conn->body)
+        read_body(conn);
+    else
+        read_window(conn);
+}
+
+static void on_conn_event(pp_source *source, uint32_t events)
+{
+    pp_conn *conn = PP_CONTAINER(source, pp_conn, source);
+
+    if (conn->closed)
+        return;
+    if (events & EPOLLOUT)
+        pp_outbox_on_writable(conn);
+    if (conn->closing) {
+        look_at_closing(conn);
+        return;
+    }
+    if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+        conn->hung_up = true;
+    if (events & ~(uint32_t)EPOLLOUT)
+        pp_conn_read(conn);
+}
+
+/* --- opening ------------------------------------------------------------------------------ */
+
+static void outlet_init(pp_outlet *outlet, pp_conn *conn, pp_loop *loop)
+{
+    outlet->conn = conn;
+    outlet->loop = loop;
+    outlet->ungate.run = on_ungate;
+}
+
+pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop)
+{
+    pp_outbox *box = &conn->box;
+    pp_outlet *outlet;
+
+    if (conn->loop == loop)
+        return conn->closing ? NULL : &conn->own;
+    (void)pthread_mutex_lock(&box->lock);
+    for (outlet = box->outlets; outlet && outlet->loop != loop; outlet = outlet->next_of_conn)
+        ;
+    if (box->closed) {
+        outlet = NULL;
+    } else if (!outlet) {
+        outlet = pp_calloc(1, sizeof(*outlet));
+        if (outlet) {
+            outlet_init(outlet, conn, loop);
+            outlet->next_of_conn = box->outlets;
+            box->outlets = outlet;
+        }
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+    return outlet;
+}
+
+void pp_conn_set_timer(pp_conn *conn, int64_t due_ns)
+{
+    if (!conn->closing)
+        pp_timer_set(&conn->loop->timers, &conn->timer, due_ns, conn->timer.fire);
+}
+
+static void on_door_timer(pp_timer *timer)
+{
+    pp_conn *conn = PP_CONTAINER(timer, pp_conn, timer);
+
+    conn->proto->on_timer(conn->session);
+}
+
+void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr)
+{
+    conn->addr_family = (uint8_t)addr->sa_family;
+    if (addr->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)addr;
+
+        memcpy(conn->peer_addr, &in->sin_addr, 4);
+        conn->peer_port = ntohs(in->sin_port);
+    } else if (addr->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)addr;
+
+        conn->peer_port = ntohs(in6->sin6_port);
+        if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
+            conn->addr_family = AF_INET;
+            memcpy(conn->peer_addr, in6->sin6_addr.s6_addr + 12, 4);
+        } else {
+            memcpy(conn->peer_addr, &in6->sin6_addr, 16);
+        }
+    }
+}
+
+void pp_conn_peer_text(const pp_conn *conn, char out[48])
+{
+    if (conn->addr_family == AF_UNIX || !inet_ntop(conn->addr_family, conn->peer_addr, out, 48))
+        (void)snprintf(out, 48, "unix");
+}
+
+pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *proto,
+                       const pp_conn_limits *limits, pp_conn **out_conn)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t peer_len = sizeof(peer);
+    pp_conn *conn = NULL;
+    pipit_err err = PIPIT_ENOMEM;
+
+    /* Two timers each; so that setting them cannot fail. */
+    if (pp_timers_reserve(&loop->timers, 2 * (loop->conn_count + 1) + 16))
+        goto out;
+    conn = pp_calloc(1, sizeof(*conn) + proto->session_bytes);
+    if (!conn)
+        goto out;
+    conn->source = (pp_source){.fd = fd, .on_event = on_conn_event};
+    conn->loop = loop;
+    conn->proto = proto;
+    conn->id = id;
+    conn->write_deadline_ns = limits->write_deadline_ns;
+    conn->start_ns = conn->active_ns = loop->now_ns;
+    conn->timer.fire = on_door_timer;
+    conn->notice.run = on_notice;
+    pp_list_init(&conn->link);
+    outlet_init(&conn->own, conn, loop);
+    (void)pthread_mutex_init(&conn->box.lock, NULL);
+    conn->box.pending_max = limits->pending_max;
+    conn->box.gate_bytes = limits->pending_max / 4 * 3;
+    if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0)
+        pp_conn_set_peer(conn, (struct sockaddr *)&peer);
+    conn->local = conn->addr_family == AF_UNIX;
+    table_add(loop, conn);
+    pp_count(&loop->counters->connections_opened, 1);
+    err = pp_loop_watch(loop, &conn->source);
+    if (!err)
+        err = proto->open(conn->session, conn);
+    if (err) {
+        pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false); /* frees it, and fd, after the turn */
+        return err;
+    }
+    *out_conn = conn;
+    return PIPIT_OK;
+out:
+    (void)close(fd);
+    return err;
+}

@@ -1,0 +1,158 @@
+/* net/conn.h -- a connection: a stream socket, its loop, its output, its door's session.
+ *
+ *   [pp_conn_open]         [pp_conn_close]            [all sent, or given up]
+ *  ---------------> OPEN ------------------> CLOSING -----------------------> CLOSED
+ *
+ *  OPEN     read and parsed on its loop; other loops may send to it.
+ *  CLOSING  the session has let go; nothing is read any more; queued bytes still go out.
+ *  CLOSED   not found by id; its socket is shut; freed when no loop can hold it. */
+#ifndef PP_NET_CONN_H
+#define PP_NET_CONN_H
+
+#include "base/str.h"
+#include "net/loop.h"
+#include "net/outlet.h"
+
+#include <sys/socket.h>
+
+/* Bytes behind every window that may be read (not used): doors copy in whole steps. */
+enum { PP_WINDOW_SLACK = 32 };
+
+/* Why a connection ended; the text is what monitoring shows.
+ * Source: NATS client protocol, "Every -ERR a client can receive" and "Other monitor reasons". */
+#define PP_CLOSE_REASONS(X)                                                                        \
+    X(PP_CLOSE_NONE, "")                                                                           \
+    X(PP_CLOSE_CLIENT, "Client Closed")                                                            \
+    X(PP_CLOSE_READ_ERROR, "Read Error")                                                           \
+    X(PP_CLOSE_WRITE_ERROR, "Write Error")                                                         \
+    X(PP_CLOSE_PARSE_ERROR, "Parse Error")                                                         \
+    X(PP_CLOSE_PROTOCOL, "Protocol Violation")                                                     \
+    X(PP_CLOSE_CONTROL_LINE, "Maximum Control Line Exceeded")                                      \
+    X(PP_CLOSE_PAYLOAD, "Maximum Message Payload Exceeded")                                        \
+    X(PP_CLOSE_AUTH, "Authentication Failure")                                                     \
+    X(PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout")                                             \
+    X(PP_CLOSE_CONNECTIONS, "Maximum Connections Exceeded")                                        \
+    X(PP_CLOSE_CLIENT_PROTOCOL, "Bad Client Protocol Version")                                     \
+    X(PP_CLOSE_NO_RESPONDERS, "No Responders Requires Headers")                                    \
+    X(PP_CLOSE_STALE, "Stale Connection")                                                          \
+    X(PP_CLOSE_SLOW_PENDING, "Slow Consumer (Pending Bytes)")                                      \
+    X(PP_CLOSE_SLOW_DEADLINE, "Slow Consumer (Write Deadline)")                                    \
+    X(PP_CLOSE_NO_MEMORY, "Out of Memory")                                                         \
+    X(PP_CLOSE_SHUTDOWN, "Server Shutdown")
+
+typedef enum pp_close_reason {
+#define PP_CLOSE_ENUM(name, text) name,
+    PP_CLOSE_REASONS(PP_CLOSE_ENUM)
+#undef PP_CLOSE_ENUM
+} pp_close_reason;
+
+const char *pp_close_reason_text(pp_close_reason reason);
+
+/* What a door supplies. All calls come from the connection's loop but free, which comes from there
+ * too, later, when no loop looks at the session any more. */
+typedef struct pp_proto_ops {
+    const char *name;     /* in configuration, logs and metrics */
+    size_t session_bytes; /* private state, zeroed, allocated with the connection */
+    pipit_err (*open)(void *session, struct pp_conn *conn);
+    /* Take what can be taken from the front of window. want: how many bytes in one piece the
+     * operation that begins behind the used ones needs; 0: not known yet. */
+    void (*on_bytes)(void *session, pp_str window, size_t *out_used, size_t *out_want);
+    void (*on_timer)(void *session);
+    void (*on_close)(void *session); /* accepts a session whose open failed */
+    void (*free)(void *session);
+} pp_proto_ops;
+
+typedef struct pp_conn {
+    pp_source source; /* fd */
+    pp_loop *loop;
+    const pp_proto_ops *proto;
+    uint64_t id;
+    pp_link link; /* in its loop's ready, paused or closing list */
+    struct pp_conn *next_in_table;
+    bool readable; /* may have input that was not read yet */
+    bool hung_up;  /* the peer closed: read to the end */
+    bool paused;
+    bool closing;
+    bool closed;
+    bool local; /* a Unix socket */
+    uint8_t reason; /* pp_close_reason */
+    uint8_t addr_family;
+    uint16_t peer_port;
+    uint8_t peer_addr[16];
+    char *rest; /* an unfinished operation */
+    size_t rest_len;
+    pp_body *body; /* a large unfinished operation, read in place */
+    size_t body_got, body_want;
+    bool in_body; /* on_bytes is looking at body */
+    bool large;   /* the last operation was read as a body; the next may be one too */
+    bool flush_on_close;
+    pp_outlet own;
+    pp_outbox box;
+    const pp_outlet *waits_for; /* paused until this one has caught up */
+    int64_t resume_ns;
+    pp_timer timer; /* the door's */
+    pp_timer write_timer;
+    pp_task notice; /* from other loops: look at box.fault */
+    int64_t write_deadline_ns;
+    int64_t start_ns; /* monotonic */
+    int64_t active_ns; /* last input */
+    uint64_t in_msgs, in_bytes;
+    pp_retired retired;
+    _Alignas(16) char session[];
+} pp_conn;
+
+typedef struct pp_conn_limits {
+    size_t pending_max;
+    int64_t write_deadline_ns;
+} pp_conn_limits;
+
+/* Adopt fd. On an error fd is closed. Thread: the loop's. */
+pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *proto,
+                       const pp_conn_limits *limits, pp_conn **out_conn);
+
+/* Begin to close. Bytes already staged or queued are sent first if flush is set, within the write
+ * deadline. Calls the door's on_close; the connection stays valid until the turn ends. */
+void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush);
+
+/* NULL: not open on this loop. */
+pp_conn *pp_conn_find(pp_loop *loop, uint64_t id);
+
+/* Call visit for each open connection; it may close the one it is given. */
+void pp_conn_each(pp_loop *loop, void (*visit)(pp_conn *conn, void *arg), void *arg);
+
+/* The outlet from loop to conn, made on first use. NULL: closing, or no memory. Thread: loop's. */
+pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop);
+
+/* Do not read from conn until outlet's connection has caught up, or for ns at most. */
+void pp_conn_pause(pp_conn *conn, const pp_outlet *outlet, int64_t ns);
+
+/* Read paused connections again: whose time is over; those that wait for outlet. */
+void pp_conn_resume_due(pp_loop *loop);
+void pp_conn_resume_for(pp_loop *loop, const pp_outlet *outlet);
+
+/* Read what is there and hand it to the door. */
+void pp_conn_read(pp_conn *conn);
+
+/* After the flush: finish closing those that have nothing left to send. */
+void pp_conn_finish_closing(pp_loop *loop);
+
+/* Finish closing all that are closing, sent or not: the server ends. */
+void pp_conn_abandon_closing(pp_loop *loop);
+
+/* Set the door's timer. */
+void pp_conn_set_timer(pp_conn *conn, int64_t due_ns);
+
+/* Post a task that holds conn until it has called pp_conn_posted_ran, its last act. */
+void pp_conn_post(pp_conn *conn, pp_task *task);
+void pp_conn_posted_ran(pp_conn *conn);
+
+/* The peer's address, in place of the socket's (PROXY protocol). */
+void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);
+
+/* Write the peer's address as text without port: "127.0.0.1", "::1", "unix". */
+void pp_conn_peer_text(const pp_conn *conn, char out[48]);
+
+/* Tell the owner that it must close conn. Thread: any loop; box lock held. */
+void pp_conn_fault_locked(pp_conn *conn, pp_close_reason reason);
+
+#endif

@@ -1,0 +1,41 @@
+/* net/listener.h -- accepting connections and giving them to loops. */
+#ifndef PP_NET_LISTENER_H
+#define PP_NET_LISTENER_H
+
+#include "net/conn.h"
+#include "net/loop.h"
+
+#include <stdatomic.h>
+
+/* Runs on one loop; gives each connection to the loop that has the fewest. */
+typedef struct pp_listener {
+    pp_source source;
+    pp_loop *loop;
+    pp_loop *const *loops;
+    unsigned loop_count;
+    unsigned next_loop;
+    uint64_t *given; /* connections ever given, per loop; shared by a server's listeners */
+    atomic_uint_fast64_t *next_id;
+    const pp_proto_ops *proto;
+    pp_conn_limits limits;
+    pp_timer retry;
+    int64_t retry_ns;
+    char *unlink_path; /* a Unix socket's file; NULL: none */
+} pp_listener;
+
+/* Bind and listen, without accepting yet. port 0: any that is free; *out_port tells which.
+ * Errors: PIPIT_EINVAL no such host; PIPIT_EINUSE; PIPIT_EDENIED; PIPIT_ENOMEM; PIPIT_EIO. */
+pipit_err pp_listen_tcp(const char *host, uint16_t port, int *out_fd, uint16_t *out_port);
+
+/* The same on a Unix socket with those permissions. A socket file that nobody answers on is
+ * replaced. Errors: PIPIT_EINUSE somebody answers; PIPIT_EEXIST there is a file that is no socket;
+ * PIPIT_EINVAL path too long; PIPIT_EDENIED; PIPIT_ENOTFOUND no such folder; PIPIT_EIO. */
+pipit_err pp_listen_unix(const char *path, unsigned mode, int *out_fd);
+
+/* Begin to accept on fd. Owner: fd goes to the listener. Thread: loop's, or before it runs. */
+pipit_err pp_listener_start(pp_listener *listener, int fd);
+
+/* Thread: loop's, or after it has ended. May be called again. */
+void pp_listener_stop(pp_listener *listener);
+
+#endif

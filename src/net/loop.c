@@ -1,0 +1,270 @@
+#include "net/loop.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/clock.h"
+#include "base/fault.h"
+#include "net/conn.h"
+
+#include <errno.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+enum {
+    EVENTS_PER_WAIT = 256,
+    READ_BYTES = 64 * 1024,
+    RECLAIM_RETRY_NS = 1000000,
+    CONN_TABLE_AT_START = 64,
+};
+
+static void on_wake(pp_source *source, uint32_t events)
+{
+    uint64_t count;
+
+    (void)events;
+    (void)!read(source->fd, &count, sizeof(count)); /* only clears it */
+}
+
+pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_counters *counters)
+{
+    pipit_err err = PIPIT_ENOMEM;
+
+    *loop = (pp_loop){.index = index, .epoll_fd = -1, .wake_fd = -1, .counters = counters};
+    pp_list_init(&loop->ready);
+    pp_list_init(&loop->paused);
+    pp_list_init(&loop->closing);
+    pp_reclaimer_init(&loop->reclaimer, reclaim, index);
+    (void)pthread_mutex_init(&loop->mailbox.lock, NULL);
+    loop->read_cap = READ_BYTES;
+    loop->read_buf = pp_alloc(READ_BYTES + PP_WINDOW_SLACK);
+    loop->conn_mask = CONN_TABLE_AT_START - 1;
+    loop->conn_table = pp_calloc(CONN_TABLE_AT_START, sizeof(pp_conn *));
+    if (!loop->read_buf || !loop->conn_table || pp_timers_reserve(&loop->timers, 16))
+        goto out;
+    loop->epoll_fd = pp_fault("epoll_create") ? -1 : epoll_create1(EPOLL_CLOEXEC);
+    loop->wake_fd = pp_fault("eventfd") ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (loop->epoll_fd < 0 || loop->wake_fd < 0) {
+        err = PIPIT_ELIMIT;
+        goto out;
+    }
+    loop->wake = (pp_source){.fd = loop->wake_fd, .on_event = on_wake};
+    err = pp_loop_watch(loop, &loop->wake);
+out:
+    if (err)
+        pp_loop_fini(loop);
+    return err;
+}
+
+void pp_loop_fini(pp_loop *loop)
+{
+    PP_ASSERT(loop->conn_count == 0);
+    pp_reclaimer_fini(&loop->reclaimer);
+    if (loop->epoll_fd >= 0)
+        (void)close(loop->epoll_fd);
+    if (loop->wake_fd >= 0)
+        (void)close(loop->wake_fd);
+    pp_timers_fini(&loop->timers);
+    pp_chunk_pool_fini(&loop->chunks);
+    pp_free(loop->read_buf);
+    pp_free(loop->conn_table);
+    (void)pthread_mutex_destroy(&loop->mailbox.lock);
+    loop->read_buf = NULL;
+    loop->conn_table = NULL;
+}
+
+pipit_err pp_loop_watch(pp_loop *loop, pp_source *source)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = source};
+
+    if (pp_fault("epoll_ctl") || epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0)
+        return pp_err_from_errno(errno ? errno : ENOMEM);
+    return PIPIT_OK;
+}
+
+pipit_err pp_loop_unwatch(pp_loop *loop, pp_source *source)
+{
+    if (epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL, source->fd, NULL) < 0)
+        return pp_err_from_errno(errno);
+    return PIPIT_OK;
+}
+
+static void wake(pp_loop *loop)
+{
+    uint64_t one = 1;
+
+    (void)!write(loop->wake_fd, &one, sizeof(one)); /* full means that it wakes anyway */
+}
+
+void pp_loop_post(pp_loop *loop, pp_task *task)
+{
+    pp_mailbox *mailbox = &loop->mailbox;
+
+    task->next = NULL;
+    (void)pthread_mutex_lock(&mailbox->lock);
+    if (mailbox->last)
+        mailbox->last->next = task;
+    else
+        mailbox->first = task;
+    mailbox->last = task;
+    (void)pthread_mutex_unlock(&mailbox->lock);
+    /* Either the loop sees waiting before it sleeps, or we see that it sleeps. */
+    atomic_store(&mailbox->waiting, true);
+    if (atomic_exchange(&mailbox->sleeping, false))
+        wake(loop);
+}
+
+static void run_tasks(pp_loop *loop)
+{
+    pp_mailbox *mailbox = &loop->mailbox;
+    pp_task *task;
+
+    if (!atomic_load_explicit(&mailbox->waiting, memory_order_relaxed))
+        return;
+    atomic_store(&mailbox->waiting, false);
+    (void)pthread_mutex_lock(&mailbox->lock);
+    task = mailbox->first;
+    mailbox->first = mailbox->last = NULL;
+    (void)pthread_mutex_unlock(&mailbox->lock);
+    while (task) {
+        pp_task *next = task->next;
+
+        task->run(task); /* may free it, or post it again */
+        task = next;
+    }
+}
+
+bool pp_loop_run_leftovers(pp_loop *loop)
+{
+    if (!atomic_load(&loop->mailbox.waiting))
+        return false;
+    run_tasks(loop);
+    pp_loop_flush(loop);
+    pp_conn_finish_closing(loop);
+    return true;
+}
+
+/* How long the loop may sleep: until a timer, a paused connection or garbage wants it. */
+static int64_t sleep_until(const pp_loop *loop, bool garbage)
+{
+    int64_t until = pp_timers_next_ns(&loop->timers);
+
+    if (!pp_list_empty(&loop->paused)) {
+        const pp_conn *conn = PP_CONTAINER(loop->paused.next, pp_conn, link);
+
+        if (conn->resume_ns < until)
+            until = conn->resume_ns;
+    }
+    if (garbage && loop->now_ns + RECLAIM_RETRY_NS < until)
+        until = loop->now_ns + RECLAIM_RETRY_NS;
+    return until;
+}
+
+static int sleep_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t until_ns)
+{
+    struct timespec timeout, *timeout_ptr = NULL;
+    int count;
+
+    /* From here a poster that finds us sleeping must wake us; look once more for one that did
+     * not. */
+    atomic_store(&loop->mailbox.sleeping, true);
+    if (until_ns != INT64_MAX || atomic_load(&loop->mailbox.waiting) || atomic_load(&loop->stop)) {
+        int64_t left = until_ns == INT64_MAX ? 0 : until_ns - pp_clock_mono_ns();
+
+        if (left < 0 || atomic_load(&loop->mailbox.waiting) || atomic_load(&loop->stop))
+            left = 0;
+        timeout = (struct timespec){.tv_sec = left / PP_NS_PER_S, .tv_nsec = left % PP_NS_PER_S};
+        timeout_ptr = &timeout;
+    }
+    pp_count(&loop->counters->sleeps, 1);
+    count = epoll_pwait2(loop->epoll_fd, events, EVENTS_PER_WAIT, timeout_ptr, NULL);
+    atomic_store(&loop->mailbox.sleeping, false);
+    return count;
+}
+
+static int spin_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t until_ns)
+{
+    int64_t spin_until = pp_clock_mono_ns() + loop->spin_ns;
+
+    if (until_ns < spin_until)
+        return 0;
+    for (;;) {
+        int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
+
+        if (count != 0 || atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
+            return count;
+        if (pp_clock_mono_ns() >= spin_until)
+            return 0;
+    }
+}
+
+static int wait_for_events(pp_loop *loop, struct epoll_event *events, bool garbage)
+{
+    int64_t until;
+    int count = 0;
+
+    if (!pp_list_empty(&loop->ready) || atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
+        return epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
+    pp_reclaim_leave(&loop->reclaimer);
+    until = sleep_until(loop, garbage);
+    if (loop->had_events && loop->spin_ns > 0)
+        count = spin_in_epoll(loop, events, until);
+    if (count == 0 && !atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
+        count = sleep_in_epoll(loop, events, until);
+    pp_reclaim_enter(&loop->reclaimer);
+    return count;
+}
+
+/* Read from each connection that was left with input, once; those added meanwhile wait a turn. */
+static void read_ready(pp_loop *loop)
+{
+    pp_link turn;
+
+    if (pp_list_empty(&loop->ready))
+        return;
+    turn = loop->ready;
+    turn.next->prev = turn.prev->next = &turn;
+    pp_list_init(&loop->ready);
+    while (!pp_list_empty(&turn)) {
+        pp_conn *conn = PP_CONTAINER(turn.next, pp_conn, link);
+
+        pp_list_remove(&conn->link);
+        pp_conn_read(conn);
+    }
+}
+
+void pp_loop_run(pp_loop *loop)
+{
+    struct epoll_event events[EVENTS_PER_WAIT];
+    bool garbage = false;
+
+    pp_reclaim_enter(&loop->reclaimer);
+    while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
+        int count = wait_for_events(loop, events, garbage);
+
+        loop->now_ns = pp_clock_mono_ns();
+        loop->had_events = count > 0;
+        pp_count(&loop->counters->turns, 1);
+        read_ready(loop);
+        for (int i = 0; i < count; i++) {
+            pp_source *source = events[i].data.ptr;
+
+            source->on_event(source, events[i].events);
+        }
+        run_tasks(loop);
+        pp_timers_run(&loop->timers, loop->now_ns);
+        pp_conn_resume_due(loop);
+        pp_loop_flush(loop);
+        pp_conn_finish_closing(loop);
+        pp_reclaim_pass(&loop->reclaimer);
+        garbage = pp_reclaim_collect(&loop->reclaimer);
+    }
+    pp_reclaim_leave(&loop->reclaimer);
+}
+
+void pp_loop_stop(pp_loop *loop)
+{
+    atomic_store(&loop->stop, true);
+    wake(loop);
+}

@@ -1,0 +1,100 @@
+/* net/loop.h -- an event loop: one thread, one epoll, everything that belongs to it.
+ *
+ * A turn: wait for events; let sources read and stage output; run posted tasks and due timers;
+ * flush every outlet that was staged to, once; free what no loop looks at any more. Between turns
+ * a loop holds no pointer to anything shared. All fields are the loop's own thread's but the
+ * mailbox. */
+#ifndef PP_NET_LOOP_H
+#define PP_NET_LOOP_H
+
+#include "base/counters.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/reclaim.h"
+#include "net/chunk.h"
+#include "net/timer.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pp_conn;
+struct pp_outlet;
+
+/* Something with a file descriptor that the loop watches, edge-triggered. */
+typedef struct pp_source {
+    int fd;
+    void (*on_event)(struct pp_source *source, uint32_t epoll_events);
+} pp_source;
+
+/* A thing to do on a loop. Lives where its poster keeps it until it has run. */
+typedef struct pp_task {
+    struct pp_task *next;
+    void (*run)(struct pp_task *task);
+} pp_task;
+
+/* Tasks for a loop from any thread; order is kept. */
+typedef struct pp_mailbox {
+    pthread_mutex_t lock;
+    pp_task *first, *last;
+    atomic_bool waiting;  /* something is in it */
+    atomic_bool sleeping; /* the loop must be woken */
+} pp_mailbox;
+
+typedef struct pp_loop {
+    unsigned index;
+    int epoll_fd;
+    int wake_fd;
+    pp_source wake;
+    int64_t now_ns; /* monotonic, read once a turn */
+    pp_reclaimer reclaimer;
+    pp_timers timers;
+    pp_chunk_pool chunks;
+    pp_counters *counters;
+    pp_link ready;   /* connections that may have more to read */
+    pp_link paused;  /* connections not read from until a recipient has caught up; oldest first */
+    pp_link closing; /* connections to look at after the flush */
+    struct pp_outlet *dirty, *dirty_last;     /* staged to in this turn */
+
+    size_t staged_bytes; /* in all outlets since the last flush, about */
+    bool borrowed; /* an outlet refers into read_buf: flush before the next read */
+    struct pp_outlet *gate; /* a recipient that lags was just staged to */
+    char *read_buf;
+    size_t read_cap;
+    int64_t spin_ns; /* look for events this long before sleeping, after a turn that had some */
+    bool had_events;
+    size_t conn_count;
+    struct pp_conn **conn_table; /* by id; chained */
+    size_t conn_mask;
+    void *context; /* the doors' state on this loop */
+    atomic_bool stop;
+    pp_mailbox mailbox;
+} pp_loop;
+
+/* Errors: PIPIT_ENOMEM; PIPIT_ELIMIT no descriptors; PIPIT_EIO. */
+pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_counters *counters);
+/* Only when its thread has ended and all its connections are closed. */
+void pp_loop_fini(pp_loop *loop);
+
+/* Turn until stopped. Thread: becomes the loop's. */
+void pp_loop_run(pp_loop *loop);
+/* Thread: any. */
+void pp_loop_stop(pp_loop *loop);
+
+/* Have task run on loop's thread, in order of posting. Owner: task stays the poster's and must
+ * live until it runs. Thread: any. */
+void pp_loop_post(pp_loop *loop, pp_task *task);
+
+/* Run what is still posted. Only when the loop's thread has ended: from then on it is the
+ * caller's. True if there was something. */
+bool pp_loop_run_leftovers(pp_loop *loop);
+
+/* Watch a source for input (and hang-up), edge-triggered. */
+pipit_err pp_loop_watch(pp_loop *loop, pp_source *source);
+pipit_err pp_loop_unwatch(pp_loop *loop, pp_source *source);
+
+/* Flush every staged outlet now. Thread: the loop's. */
+void pp_loop_flush(pp_loop *loop);
+
+#endif

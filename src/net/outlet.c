@@ -1,0 +1,620 @@
+#include "net/outlet.h"
+
+#include "base/alloc.h"
+#include "base/fault.h"
+#include "net/conn.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum {
+    IOV_MAX_STAGED = 1024,
+    IOV_MAX_QUEUED = 64,
+    DRAIN_ROUNDS = 8, /* sends by one loop while others keep adding */
+};
+
+static void list_as_dirty(pp_outlet *outlet)
+{
+    pp_loop *loop = outlet->loop;
+
+    if (outlet->dirty)
+        return; /* flushed in the middle of the turn; it is still in the list */
+    outlet->dirty = true;
+    outlet->next_dirty = NULL;
+    if (loop->dirty_last)
+        loop->dirty_last->next_dirty = outlet;
+    else
+        loop->dirty = outlet;
+    loop->dirty_last = outlet;
+}
+
+static void close_last_chunk(pp_outlet *outlet)
+{
+    if (outlet->last)
+        outlet->last->len = (size_t)(outlet->at - outlet->last->bytes);
+}
+
+char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
+{
+    pp_chunk *chunk = pp_chunk_take(&outlet->loop->chunks, len);
+
+    if (!chunk)
+        return NULL;
+    if (outlet->last) {
+        close_last_chunk(outlet);
+        outlet->last->next = chunk;
+        outlet->loop->staged_bytes += outlet->last->len;
+    } else {
+        outlet->first = chunk;
+        list_as_dirty(outlet);
+    }
+    outlet->last = chunk;
+    outlet->at = chunk->bytes;
+    outlet->end = chunk->bytes + chunk->cap;
+    return outlet->at;
+}
+
+bool pp_outlet_write(pp_outlet *outlet, pp_str bytes)
+{
+    char *room = pp_outlet_room(outlet, bytes.len);
+
+    if (!room)
+        return false;
+    memcpy(room, bytes.ptr, bytes.len);
+    pp_outlet_wrote(outlet, bytes.len);
+    return true;
+}
+
+bool pp_outlet_reserve_ref(pp_outlet *outlet)
+{
+    if (!outlet->refs)
+        outlet->refs = pp_alloc(PP_OUTLET_REFS_MAX * sizeof(*outlet->refs));
+    return outlet->refs != NULL;
+}
+
+bool pp_outlet_refer(pp_outlet *outlet, pp_str bytes, pp_body *body)
+{
+    if (!pp_outlet_reserve_ref(outlet) || !pp_outlet_room(outlet, 0))
+        return false;
+    PP_ASSERT(outlet->ref_count < PP_OUTLET_REFS_MAX);
+    outlet->refs[outlet->ref_count++] = (pp_outlet_ref){
+        .after = outlet->last,
+        .at = (size_t)(outlet->at - outlet->last->bytes),
+        .ptr = bytes.ptr,
+        .len = bytes.len,
+        .body = body ? pp_body_ref(body) : NULL,
+    };
+    if (!body)
+        outlet->loop->borrowed = true;
+    outlet->loop->staged_bytes += bytes.len;
+    if (outlet->ref_count == PP_OUTLET_REFS_MAX)
+        pp_outlet_flush(outlet);
+    return true;
+}
+
+void pp_outlet_mark_answer(pp_outlet *outlet)
+{
+    outlet->has_answer = true;
+}
+
+/* Everything staged, in order, as pieces for sendmsg. */
+static size_t gather(pp_outlet *outlet, struct iovec *iov, size_t *out_bytes)
+{
+    size_t count = 0, bytes = 0;
+    uint32_t ref = 0;
+
+    for (pp_chunk *chunk = outlet->first; chunk && count < IOV_MAX_STAGED - 1;
+         chunk = chunk->next) {
+        size_t at = 0;
+
+        while (ref < outlet->ref_count && outlet->refs[ref].after == chunk &&
+               count < IOV_MAX_STAGED - 2) {
+            const pp_outlet_ref *r = &outlet->refs[ref++];
+
+            if (r->at > at)
+                iov[count++] = (struct iovec){chunk->bytes + at, r->at - at};
+            iov[count++] = (struct iovec){(char *)r->ptr, r->len};
+            bytes += r->at - at + r->len;
+            at = r->at;
+        }
+        if (chunk->len > at)
+            iov[count++] = (struct iovec){chunk->bytes + at, chunk->len - at};
+        bytes += chunk->len - at;
+    }
+    *out_bytes = bytes;
+    return count;
+}
+
+static ssize_t send_iov(pp_loop *loop, int fd, struct iovec *iov, size_t count)
+{
+    struct msghdr header = {.msg_iov = iov, .msg_iovlen = count};
+    ssize_t sent;
+
+    if (pp_fault("send")) {
+        errno = ECONNRESET;
+        return -1;
+    }
+    pp_count(&loop->counters->sends, 1);
+    do {
+        sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
+                          : sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+}
+
+/* Forget what is staged: sent, or not wanted any more. */
+static void clear_staged(pp_outlet *outlet)
+{
+    while (outlet->first) {
+        pp_chunk *chunk = outlet->first;
+
+        outlet->first = chunk->next;
+        pp_chunk_give(&outlet->loop->chunks, chunk);
+    }
+    for (uint32_t i = 0; i < outlet->ref_count; i++)
+        pp_body_unref(outlet->refs[i].body);
+    if (outlet->refs) {
+        pp_free(outlet->refs);
+        outlet->refs = NULL;
+    }
+    outlet->ref_count = 0;
+    outlet->last = NULL;
+    outlet->at = outlet->end = NULL;
+}
+
+struct chunk_list {
+    pp_chunk *first, *last;
+    size_t bytes;
+};
+
+static bool list_add(struct chunk_list *list, pp_chunk *chunk)
+{
+    if (!chunk)
+        return false;
+    chunk->next = NULL;
+    if (list->last)
+        list->last->next = chunk;
+    else
+        list->first = chunk;
+    list->last = chunk;
+    list->bytes += chunk->len;
+    return true;
+}
+
+static void list_free(pp_loop *loop, struct chunk_list *list)
+{
+    while (list->first) {
+        pp_chunk *chunk = list->first;
+
+        list->first = chunk->next;
+        pp_chunk_give(&loop->chunks, chunk);
+    }
+    *list = (struct chunk_list){0};
+}
+
+/* Turn what is staged behind the first `skip` bytes into chunks that own what they hold: the
+ * chunks themselves where nothing is referred to, copies and views otherwise. */
+static bool take_staged(pp_outlet *outlet, size_t skip, struct chunk_list *out_list)
+{
+    struct chunk_list list = {0};
+    struct iovec iov[IOV_MAX_STAGED];
+    size_t bytes, count;
+
+    if (outlet->ref_count == 0) {
+        while (outlet->first) {
+            pp_chunk *chunk = outlet->first;
+            size_t drop = skip < chunk->len ? skip : chunk->len;
+
+            outlet->first = chunk->next;
+            chunk->ptr += drop;
+            chunk->len -= drop;
+            skip -= drop;
+            if (chunk->len)
+                (void)list_add(&list, chunk);
+            else
+                pp_chunk_give(&outlet->loop->chunks, chunk);
+        }
+        clear_staged(outlet);
+        *out_list = list;
+        return true;
+    }
+    count = gather(outlet, iov, &bytes);
+    for (size_t i = 0; i < count; i++) {
+        size_t drop = skip < iov[i].iov_len ? skip : iov[i].iov_len;
+        const char *ptr = (char *)iov[i].iov_base + drop;
+        size_t len = iov[i].iov_len - drop;
+        pp_body *body = NULL;
+
+        skip -= drop;
+        if (!len)
+            continue;
+        for (uint32_t r = 0; r < outlet->ref_count && !body; r++) {
+            if (outlet->refs[r].ptr == iov[i].iov_base)
+                body = outlet->refs[r].body;
+        }
+        if (!list_add(&list, body ? pp_chunk_view(body, ptr, len) : pp_chunk_copy(ptr, len))) {
+            list_free(outlet->loop, &list);
+            return false;
+        }
+    }
+    clear_staged(outlet);
+    *out_list = list;
+    return true;
+}
+
+/* Watch for room, or stop watching. Asking anew while there is room reports it at once, so a
+ * chance that came between a send and this is not lost. */
+static void set_armed_locked(pp_conn *conn, bool armed)
+{
+    struct epoll_event event = {
+        .events = EPOLLIN | EPOLLRDHUP | EPOLLET | (armed ? EPOLLOUT : 0),
+        .data.ptr = &conn->source,
+    };
+
+    if (epoll_ctl(conn->loop->epoll_fd, EPOLL_CTL_MOD, conn->source.fd, &event) < 0) {
+        pp_conn_fault_locked(conn, PP_CLOSE_WRITE_ERROR);
+        return;
+    }
+    conn->box.armed = armed;
+}
+
+static void post_from_box_locked(pp_conn *conn, pp_loop *loop, pp_task *task)
+{
+    conn->box.posted++;
+    pp_loop_post(loop, task);
+}
+
+static void notice_owner_locked(pp_conn *conn)
+{
+    if (conn->box.noticed)
+        return;
+    conn->box.noticed = true;
+    post_from_box_locked(conn, conn->loop, &conn->notice);
+}
+
+void pp_conn_fault_locked(pp_conn *conn, pp_close_reason reason)
+{
+    pp_outbox *box = &conn->box;
+
+    box->closed = true;
+    if (box->fault == PP_CLOSE_NONE)
+        box->fault = (uint8_t)reason;
+    notice_owner_locked(conn);
+}
+
+static void stop_sending_locked(pp_conn *conn)
+{
+    conn->box.sending = false;
+    if (conn->box.owner_waits)
+        notice_owner_locked(conn);
+}
+
+/* The recipient has caught up: publishers that wait on other loops may go on. */
+static void open_gate_locked(pp_conn *conn)
+{
+    for (pp_outlet *outlet = conn->box.outlets; outlet; outlet = outlet->next_of_conn) {
+        if (outlet->gate_listed) {
+            outlet->gate_listed = false;
+            post_from_box_locked(conn, outlet->loop, &outlet->ungate);
+        }
+    }
+    if (conn->own.gate_listed) {
+        conn->own.gate_listed = false;
+        post_from_box_locked(conn, conn->loop, &conn->own.ungate);
+    }
+}
+
+/* n bytes of the queue have been sent. */
+static void pop_locked(pp_conn *conn, pp_loop *loop, size_t n)
+{
+    pp_outbox *box = &conn->box;
+
+    box->pending_bytes -= n;
+    if (box->mark_bytes <= n) {
+        box->mark_bytes = box->pending_bytes;
+        box->mark_ns = loop->now_ns;
+    } else {
+        box->mark_bytes -= n;
+    }
+    while (n) {
+        pp_chunk *chunk = box->first;
+
+        if (n < chunk->len) {
+            chunk->ptr += n;
+            chunk->len -= n;
+            break;
+        }
+        n -= chunk->len;
+        box->first = chunk->next;
+        if (!box->first)
+            box->last = NULL;
+        pp_chunk_give(&loop->chunks, chunk);
+    }
+    if (box->pending_bytes < box->gate_bytes)
+        open_gate_locked(conn);
+}
+
+/* Send the queue. Called with the lock and box->sending held; gives back sending, keeps the lock. */
+static void drain_locked(pp_conn *conn, pp_loop *loop)
+{
+    pp_outbox *box = &conn->box;
+    unsigned rounds = 0;
+
+    while (box->first && !box->closed) {
+        struct iovec iov[IOV_MAX_QUEUED];
+        size_t count = 0, bytes = 0;
+        ssize_t sent;
+
+        if (++rounds > DRAIN_ROUNDS) {
+            set_armed_locked(conn, true);
+            break;
+        }
+        for (pp_chunk *c = box->first; c && count < IOV_MAX_QUEUED; c = c->next) {
+            iov[count++] = (struct iovec){(char *)c->ptr, c->len};
+            bytes += c->len;
+        }
+        box->retry = false;
+        (void)pthread_mutex_unlock(&box->lock);
+        sent = send_iov(loop, conn->source.fd, iov, count);
+        (void)pthread_mutex_lock(&box->lock);
+        if (sent < 0 && errno != EAGAIN) {
+            pp_conn_fault_locked(conn, PP_CLOSE_WRITE_ERROR);
+            break;
+        }
+        if (sent > 0)
+            pop_locked(conn, loop, (size_t)sent);
+        if (sent < 0 || (size_t)sent < bytes) {
+            if (!box->armed)
+                set_armed_locked(conn, true);
+            else if (box->retry)
+                continue;
+            break;
+        }
+    }
+    stop_sending_locked(conn);
+}
+
+/* Start the clock by which a recipient must have taken what waits. */
+static void watch_locked(pp_conn *conn, pp_loop *loop, bool was_empty)
+{
+    pp_outbox *box = &conn->box;
+
+    if (was_empty) {
+        box->mark_ns = loop->now_ns;
+        box->mark_bytes = box->pending_bytes;
+    }
+    if (!box->watching)
+        notice_owner_locked(conn);
+}
+
+static void prepend_locked(pp_outbox *box, struct chunk_list *list)
+{
+    list->last->next = box->first;
+    box->first = list->first;
+    if (!box->last)
+        box->last = list->last;
+}
+
+static void append_locked(pp_outbox *box, struct chunk_list *list)
+{
+    if (box->last)
+        box->last->next = list->first;
+    else
+        box->first = list->first;
+    box->last = list->last;
+}
+
+/* Queue what the socket did not take (mine: we are the sender) or could not be given yet. */
+static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
+{
+    pp_conn *conn = outlet->conn;
+    pp_outbox *box = &conn->box;
+    bool was_empty;
+
+    (void)pthread_mutex_lock(&box->lock);
+    if (box->closed) {
+        if (mine)
+            stop_sending_locked(conn);
+        (void)pthread_mutex_unlock(&box->lock);
+        list_free(outlet->loop, list);
+        return;
+    }
+    if (box->pending_bytes + list->bytes > box->pending_max) {
+        if (mine)
+            stop_sending_locked(conn);
+        pp_conn_fault_locked(conn, PP_CLOSE_SLOW_PENDING);
+        (void)pthread_mutex_unlock(&box->lock);
+        list_free(outlet->loop, list);
+        return;
+    }
+    was_empty = box->pending_bytes == 0;
+    box->pending_bytes += list->bytes;
+    if (list->first) {
+        if (mine)
+            prepend_locked(box, list);
+        else
+            append_locked(box, list);
+    }
+    if (mine) {
+        stop_sending_locked(conn);
+        if (!box->armed)
+            set_armed_locked(conn, true);
+        else if (box->retry) {
+            box->sending = true;
+            drain_locked(conn, outlet->loop);
+        }
+    } else if (!box->sending && !box->armed) {
+        box->sending = true;
+        drain_locked(conn, outlet->loop);
+    }
+    if (box->first && !box->closed)
+        watch_locked(conn, outlet->loop, was_empty);
+    if (box->pending_bytes > box->gate_bytes && !box->closed) {
+        outlet->gated = true;
+        outlet->gate_listed = true;
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+/* Become the sender if nobody is and nothing waits. False: queue instead, or closed. */
+static bool begin_send(pp_outlet *outlet, bool *out_closed)
+{
+    pp_outbox *box = &outlet->conn->box;
+    bool mine;
+
+    (void)pthread_mutex_lock(&box->lock);
+    box->out_msgs += outlet->msgs;
+    box->out_bytes += outlet->bytes;
+    mine = !box->closed && !box->sending && !box->first;
+    if (mine) {
+        box->sending = true;
+        box->retry = false;
+    }
+    *out_closed = box->closed;
+    (void)pthread_mutex_unlock(&box->lock);
+    pp_count(&outlet->loop->counters->out_msgs, outlet->msgs);
+    pp_count(&outlet->loop->counters->out_bytes, outlet->bytes);
+    outlet->msgs = outlet->bytes = 0;
+    return mine;
+}
+
+/* All of it went; send also what others have queued meanwhile. */
+static void end_send(pp_outlet *outlet)
+{
+    pp_conn *conn = outlet->conn;
+    pp_outbox *box = &conn->box;
+
+    (void)pthread_mutex_lock(&box->lock);
+    if (box->first && !box->closed) {
+        drain_locked(conn, outlet->loop);
+        if (box->first && !box->closed)
+            watch_locked(conn, outlet->loop, true);
+    } else {
+        stop_sending_locked(conn);
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+static void fail(pp_outlet *outlet, bool mine, pp_close_reason reason)
+{
+    pp_outbox *box = &outlet->conn->box;
+
+    (void)pthread_mutex_lock(&box->lock);
+    if (mine)
+        stop_sending_locked(outlet->conn);
+    pp_conn_fault_locked(outlet->conn, reason);
+    (void)pthread_mutex_unlock(&box->lock);
+    clear_staged(outlet);
+}
+
+void pp_outlet_flush(pp_outlet *outlet)
+{
+    struct chunk_list list;
+    size_t bytes = 0, sent = 0;
+    bool closed, mine;
+
+    if (!outlet->first)
+        return;
+    close_last_chunk(outlet);
+    mine = begin_send(outlet, &closed);
+    if (closed) {
+        clear_staged(outlet);
+        return;
+    }
+    if (mine) {
+        struct iovec iov[IOV_MAX_STAGED];
+        size_t count = gather(outlet, iov, &bytes);
+        ssize_t n = count ? send_iov(outlet->loop, outlet->conn->source.fd, iov, count) : 0;
+
+        if (n < 0 && errno != EAGAIN) {
+            fail(outlet, true, PP_CLOSE_WRITE_ERROR);
+            return;
+        }
+        sent = n > 0 ? (size_t)n : 0;
+        if (sent == bytes) {
+            clear_staged(outlet);
+            end_send(outlet);
+            return;
+        }
+    }
+    /* A stream with a hole in it is of no use to anybody. */
+    if (!take_staged(outlet, sent, &list)) {
+        fail(outlet, mine, PP_CLOSE_NO_MEMORY);
+        return;
+    }
+    queue(outlet, &list, mine);
+}
+
+void pp_outlet_fini(pp_outlet *outlet)
+{
+    clear_staged(outlet);
+}
+
+void pp_outbox_on_writable(pp_conn *conn)
+{
+    pp_outbox *box = &conn->box;
+
+    (void)pthread_mutex_lock(&box->lock);
+    if (box->sending) {
+        box->retry = true; /* the sender may have missed it */
+    } else if (!box->closed) {
+        box->sending = true;
+        drain_locked(conn, conn->loop);
+        if (!box->first && box->armed && !box->closed)
+            set_armed_locked(conn, false);
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+void pp_outbox_shut(pp_conn *conn)
+{
+    pp_outbox *box = &conn->box;
+    struct chunk_list list;
+
+    (void)pthread_mutex_lock(&box->lock);
+    box->closed = true;
+    open_gate_locked(conn);
+    list = (struct chunk_list){box->first, box->last, 0};
+    if (box->sending)
+        list.first = NULL; /* another loop is sending from it: freed with the connection */
+    else
+        box->first = box->last = NULL;
+    (void)pthread_mutex_unlock(&box->lock);
+    list_free(conn->loop, &list);
+}
+
+/* Those with answers after the others: who gets a PONG may tell somebody that what it published
+ * before has been passed on. */
+void pp_loop_flush(pp_loop *loop)
+{
+    while (loop->dirty) {
+        pp_outlet *outlet = loop->dirty, *answers = NULL, **answers_end = &answers;
+
+        loop->dirty = loop->dirty_last = NULL;
+        while (outlet) {
+            pp_outlet *next = outlet->next_dirty;
+
+            outlet->dirty = false;
+            if (outlet->has_answer) {
+                outlet->has_answer = false;
+                *answers_end = outlet;
+                answers_end = &outlet->next_dirty;
+            } else {
+                pp_outlet_flush(outlet);
+            }
+            outlet = next;
+        }
+        *answers_end = NULL;
+        while (answers) {
+            pp_outlet *next = answers->next_dirty;
+
+            pp_outlet_flush(answers);
+            answers = next;
+        }
+    }
+    loop->staged_bytes = 0;
+    loop->borrowed = false;
+}

@@ -1,0 +1,115 @@
+/* net/outlet.h -- staging and sending.
+ *
+ * An outlet is one loop's way to one connection. Delivering writes the frame into the outlet's
+ * chunk: no lock, no allocation. At the end of the turn the outlet is flushed: if nobody else is
+ * sending to that connection and nothing waits, it is sent from here, whatever loop the
+ * connection is on. What the socket does not take goes into the connection's outbox, the one
+ * place shared between loops, and the connection's owner sends it when there is room.
+ *
+ * Outbox rules, under its lock:
+ *   sending   one loop is in send(); others append and leave, the sender looks again afterwards.
+ *   armed     the owner's epoll watches for room; set when a send left something behind.
+ *   closed    nothing is accepted any more; staged bytes are dropped.
+ *   No send is made under the lock. Order is kept: each loop's bytes in its order; leftovers of a
+ *   send go back to the front. */
+#ifndef PP_NET_OUTLET_H
+#define PP_NET_OUTLET_H
+
+#include "base/assert.h"
+#include "base/str.h"
+#include "net/chunk.h"
+#include "net/loop.h"
+
+#include <pthread.h>
+
+struct pp_conn;
+
+enum { PP_OUTLET_REFS_MAX = 256 };
+
+/* Bytes that are not copied: they stand after `at` bytes of the chunk that was last then. */
+typedef struct pp_outlet_ref {
+    pp_chunk *after;
+    size_t at;
+    const char *ptr;
+    size_t len;
+    pp_body *body; /* a reference is held; NULL: in the loop's read buffer */
+} pp_outlet_ref;
+
+typedef struct pp_outlet {
+    char *at, *end; /* room in the last chunk; both NULL when nothing is staged */
+    struct pp_conn *conn;
+    pp_loop *loop;
+    pp_chunk *first, *last;
+    pp_outlet_ref *refs; /* allocated on first use, freed with the outlet's last flush */
+    uint32_t ref_count;
+    bool dirty; /* in the loop's list */
+    bool has_answer;
+    bool gated; /* the connection lags behind its mark */
+    uint64_t msgs, bytes; /* delivered since the last flush */
+    struct pp_outlet *next_dirty;
+    struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
+    bool gate_listed;               /* guarded by the outbox's lock: tell when it has caught up */
+    pp_task ungate;
+} pp_outlet;
+
+typedef struct pp_outbox {
+    pthread_mutex_t lock;
+    pp_chunk *first, *last;
+    size_t pending_bytes;
+    size_t pending_max;     /* more makes it a slow consumer */
+    size_t gate_bytes;      /* more makes publishers wait */
+    int64_t mark_ns;        /* when the bytes up to the mark began to wait */
+    size_t mark_bytes;      /* still to be sent until the mark */
+    pp_outlet *outlets;     /* of other loops than the owner */
+    uint32_t posted;        /* tasks under way that hold the connection */
+    bool sending, armed, retry, closed;
+    bool noticed;           /* the owner's notice is posted */
+    bool owner_waits;       /* the owner closes when all is sent */
+    bool watching;          /* the owner's write timer runs */
+    uint8_t fault;          /* pp_close_reason why the owner must close; 0: none */
+    uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
+} pp_outbox;
+
+/* Slow part of pp_outlet_room. */
+char *pp_outlet_more_room(pp_outlet *outlet, size_t len);
+
+/* A place for len bytes in one piece, PP_CHUNK_SLACK more may be scribbled on; follow with
+ * pp_outlet_wrote. NULL: no memory. Thread: the outlet's loop. */
+static inline char *pp_outlet_room(pp_outlet *outlet, size_t len)
+{
+    if (PP_LIKELY((size_t)(outlet->end - outlet->at) >= len))
+        return outlet->at;
+    return pp_outlet_more_room(outlet, len);
+}
+
+static inline void pp_outlet_wrote(pp_outlet *outlet, size_t len)
+{
+    outlet->at += len;
+}
+
+/* Stage a copy; all of it or, without memory, nothing. */
+bool pp_outlet_write(pp_outlet *outlet, pp_str bytes);
+
+/* Stage without copying. With a body, a reference is taken; without, bytes lie in the loop's read
+ * buffer, which is not read into again before the flush. False: no memory. */
+bool pp_outlet_refer(pp_outlet *outlet, pp_str bytes, pp_body *body);
+
+/* Make sure the next pp_outlet_refer can only fail before anything of its frame was written. */
+bool pp_outlet_reserve_ref(pp_outlet *outlet);
+
+/* Say that what is staged answers the peer, so that it goes out after messages to others. */
+void pp_outlet_mark_answer(pp_outlet *outlet);
+
+/* Send or queue what is staged. Thread: the outlet's loop. */
+void pp_outlet_flush(pp_outlet *outlet);
+
+/* Drop what is staged and what it holds. */
+void pp_outlet_fini(pp_outlet *outlet);
+
+/* The socket has room again. Thread: the connection's loop. */
+void pp_outbox_on_writable(struct pp_conn *conn);
+
+/* Refuse new bytes, free those that wait. Thread: the connection's loop. */
+void pp_outbox_shut(struct pp_conn *conn);
+
+#endif

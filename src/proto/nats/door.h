@@ -1,0 +1,60 @@
+/* proto/nats/door.h -- what all NATS sessions of a server share: settings, the account, a count.
+ *
+ * Settings are immutable; a reload makes new ones and swaps the pointer on each loop. */
+#ifndef PP_PROTO_NATS_DOOR_H
+#define PP_PROTO_NATS_DOOR_H
+
+#include "auth/credentials.h"
+#include "base/log.h"
+#include "core/account.h"
+#include "core/route.h"
+#include "net/loop.h"
+
+#include <stdatomic.h>
+
+/* The nats-server whose behaviour is followed; clients gate features on it. */
+#define PP_NATS_VERSION "2.15.1"
+#define PP_NATS_API_LEVEL 0
+
+typedef struct pp_nats_settings {
+    const char *server_id;
+    const char *server_name;
+    const char *host; /* as announced */
+    uint16_t port;
+    int64_t max_connections; /* negative: nobody */
+    int64_t max_payload;     /* bytes; -1: no limit */
+    uint32_t max_control_line; /* bytes */
+    uint32_t max_subscriptions; /* per connection; 0: no limit */
+    uint32_t max_subscription_tokens; /* 0: no limit */
+    size_t max_pending; /* bytes */
+    int64_t write_deadline_ns;
+    int64_t ping_interval_ns;
+    int64_t auth_timeout_ns;
+    uint32_t ping_max;
+    bool headers;          /* supported */
+    bool proxy_protocol;   /* a PROXY header may come first */
+    bool no_stall;         /* drop for a recipient that lags instead of making publishers wait */
+    struct pp_credentials *credentials;
+} pp_nats_settings;
+
+/* Shared by all loops. */
+typedef struct pp_nats_door {
+    pp_account *account; /* $G */
+    const pp_log *log;
+    _Alignas(64) atomic_int_fast64_t clients;
+    atomic_bool lame_duck;
+} pp_nats_door;
+
+/* One per loop. */
+typedef struct pp_nats_context {
+    pp_nats_door *door;
+    const pp_nats_settings *settings;
+    pp_router *router;
+    pp_loop *loop;
+    pp_loop *const *loops; /* of the server, by router index */
+} pp_nats_context;
+
+/* Tell every client of this loop that takes such news that the server is leaving. */
+void pp_nats_announce_lame_duck(pp_nats_context *context);
+
+#endif

@@ -1,0 +1,125 @@
+/* INFO and CONNECT: who is who. */
+#include "proto/nats/info.h"
+#include "proto/nats/session.h"
+
+#include <jansson.h>
+
+enum { INFO_MAX = 64 * 1024 };
+
+void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    char ip[48];
+    pp_buf line;
+
+    pp_conn_peer_text(s->conn, ip);
+    pp_buf_init(&line, INFO_MAX);
+    if (pp_nats_info_format(
+            &(struct pp_nats_info){
+                .server_id = pp_str_of(settings->server_id),
+                .server_name = pp_str_of(settings->server_name),
+                .version = PP_STR(PP_NATS_VERSION),
+                .proto = 1,
+                .go = PP_STR("c11"), /* clients want it there; ours is C */
+                .host = pp_str_of(settings->host),
+                .port = settings->port,
+                .headers = settings->headers,
+                .auth_required = pp_credentials_required(settings->credentials),
+                .max_payload = s->reader.payload_max,
+                .client_id = s->conn->id,
+                .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),
+                .ldm = atomic_load(&s->context->door->lame_duck) && !answers_connect,
+                .connect_info = answers_connect,
+                .remote_account = answers_connect ? pp_str_of(s->context->door->account->name)
+                                                  : (pp_str){NULL, 0},
+                .api_lvl = PP_NATS_API_LEVEL,
+                .pipit_version = PP_STR(PIPIT_VERSION),
+            },
+            &line))
+        pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
+    else
+        pp_nats_send(s, pp_buf_str(&line));
+    pp_buf_fini(&line);
+}
+
+static bool may_enter(const pp_nats_session *s)
+{
+    const struct pp_nats_connect *c = &s->connect;
+
+    return pp_credentials_check(s->context->settings->credentials,
+                                pp_nats_connect_text(c, PP_CONNECT_USER),
+                                pp_nats_connect_text(c, PP_CONNECT_PASS),
+                                pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN));
+}
+
+/* Source: NATS client protocol, section 4: the order of checks. */
+void pp_nats_on_connect(pp_nats_session *s, pp_str json)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    pipit_err err;
+
+    /* A second one starts over. */
+    while (!pp_nats_end_subs(s, UINT32_MAX))
+        ;
+    s->connected = false;
+    s->rtt_ns = s->rtt_measured_ns == 0 ? s->conn->loop->now_ns - s->conn->start_ns : s->rtt_ns;
+    err = pp_nats_connect_parse(json, &s->connect);
+    if (err) {
+        pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
+        return;
+    }
+    if (pp_credentials_required(settings->credentials) &&
+        !(s->authenticated && !s->connect.has_credentials)) {
+        s->authenticated = may_enter(s);
+        if (!s->authenticated) {
+            pp_log_write(s->context->door->log, PP_LOG_ERROR,
+                         "cid:%llu - authentication error", (unsigned long long)s->conn->id);
+            pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
+            return;
+        }
+    }
+    pp_nats_connect_forget_secrets(&s->connect);
+    if (pp_nats_connect_text(&s->connect, PP_CONNECT_ACCOUNT).len || s->connect.new_account) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
+        return;
+    }
+    if (s->connect.protocol != 0 && s->connect.protocol != 1) {
+        pp_nats_refuse(s, PP_CLOSE_CLIENT_PROTOCOL, "invalid client protocol");
+        return;
+    }
+    s->reader.headers = settings->headers && s->connect.headers;
+    atomic_store_explicit(&s->headers, s->reader.headers, memory_order_relaxed);
+    if (s->connect.no_responders && !s->reader.headers) {
+        pp_nats_refuse(s, PP_CLOSE_NO_RESPONDERS, "no responders requires headers support");
+        return;
+    }
+    s->connected = true;
+    s->careful = s->connect.verbose || s->connect.pedantic;
+    pp_nats_schedule_ping(s, true);
+    pp_nats_ok(s);
+}
+
+/* A client has nothing to say in INFO, but it must be JSON. */
+void pp_nats_on_info(pp_nats_session *s, pp_str json)
+{
+    json_error_t error;
+    json_t *value = json_loadb(json.ptr, json.len, JSON_DECODE_ANY, &error);
+
+    if (!value)
+        pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    json_decref(value);
+}
+
+static void announce(pp_conn *conn, void *arg)
+{
+    pp_nats_session *s = (pp_nats_session *)conn->session;
+
+    (void)arg;
+    if (conn->proto == &pp_nats_proto && s->connect.protocol >= 1 && s->told)
+        pp_nats_send_info(s, false);
+}
+
+void pp_nats_announce_lame_duck(pp_nats_context *context)
+{
+    pp_conn_each(context->loop, announce, NULL);
+}

@@ -1,0 +1,120 @@
+/* PUB and HPUB: the way of a message. */
+#include "core/subject.h"
+#include "proto/nats/quote.h"
+#include "proto/nats/session.h"
+#include "proto/nats/writer.h"
+
+#include <stdio.h>
+
+/* What only the server may publish to, or be answered at.
+ * Source: NATS client protocol, section 5, "Reserved subjects", "Reserved replies". */
+static bool subject_reserved(pp_str subject)
+{
+    return (pp_str_starts(subject, PP_STR("_GR_.")) && subject.len > 5) ||
+           pp_str_starts(subject, PP_STR("$NRG."));
+}
+
+static bool reply_reserved(pp_str reply)
+{
+    return pp_str_starts(reply, PP_STR("_R_.")) ||
+           (pp_str_starts(reply, PP_STR("$JS.ACK.")) && reply.len > 8) ||
+           (pp_str_starts(reply, PP_STR("_GR_.")) && reply.len > 5);
+}
+
+static inline bool looks_reserved(pp_str text)
+{
+    return text.len && (text.ptr[0] == '_' || text.ptr[0] == '$');
+}
+
+/* Checks that the plain case does not need. False: the message is dropped. */
+static bool check(pp_nats_session *s, const pp_nats_op *op)
+{
+    char quoted[PP_NATS_QUOTE_MAX];
+
+    if (s->connect.pedantic && !pp_subject_literal(op->subject))
+        pp_nats_error(s, "Invalid Publish Subject");
+    if (subject_reserved(op->subject)) {
+        pp_nats_quote(op->subject, quoted, sizeof(quoted));
+        pp_nats_error(s, "Permissions Violation for Publish to %s", quoted);
+        return false;
+    }
+    if (reply_reserved(op->reply)) {
+        pp_nats_quote(op->reply, quoted, sizeof(quoted));
+        pp_nats_error(s, "Permissions Violation for Publish with Reply of %s", quoted);
+        return false;
+    }
+    pp_nats_ok(s);
+    return true;
+}
+
+/* The publisher's own plain subscription that would hear the reply. */
+static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
+{
+    pp_sub_set *set = &s->context->router->matched;
+
+    if (pp_sublist_match(s->context->door->account->subs, reply, set))
+        return NULL;
+    for (size_t i = 0; i < set->count; i++) {
+        if (set->subs[i]->client == &s->client && set->subs[i]->queue_len == 0)
+            return set->subs[i];
+    }
+    return NULL;
+}
+
+/* Source: NATS client protocol, section 9. */
+static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
+{
+    static const char before[] = "NATS/1.0 503\r\nNats-Subject: ";
+    pp_sub *listener = find_listener(s, op->reply);
+    size_t len = sizeof(before) - 1 + op->subject.len + 4;
+    pp_str sid;
+    char *room, *at;
+
+    if (!listener)
+        return;
+    sid = pp_sub_sid(listener);
+    room = pp_outlet_room(&s->conn->own, 5 + op->reply.len + 1 + sid.len + 46 + len + 2);
+    if (!room) {
+        pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
+        return;
+    }
+    at = room;
+    at += sprintf(at, "HMSG %.*s %.*s %zu %zu\r\n%s%.*s\r\n\r\n\r\n", PP_STR_ARGS(op->reply),
+                  PP_STR_ARGS(sid), len, len, before, PP_STR_ARGS(op->subject));
+    pp_outlet_wrote(&s->conn->own, (size_t)(at - room));
+    pp_count(&s->conn->loop->counters->no_responders, 1);
+}
+
+void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
+{
+    pp_conn *conn = s->conn;
+    pp_route *route;
+    size_t taken;
+    pp_msg msg = {
+        .subject = op->subject,
+        .reply = op->reply,
+        .data = op->data,
+        .header_len = op->header_len,
+        .wire = op->wire,
+        .body = conn->in_body ? conn->body : NULL,
+        .from = &s->client,
+        .no_echo = !s->connect.echo,
+    };
+
+    s->op_ns = conn->loop->now_ns;
+    conn->in_msgs++;
+    conn->in_bytes += op->data.len;
+    pp_count(&conn->loop->counters->in_msgs, 1);
+    pp_count(&conn->loop->counters->in_bytes, op->data.len);
+    if (PP_UNLIKELY(s->careful || looks_reserved(op->subject) || looks_reserved(op->reply)) &&
+        !check(s, op))
+        return;
+    route = pp_route_find(s->routes, op->subject);
+    if (PP_UNLIKELY(!route)) {
+        pp_count(&conn->loop->counters->route_failures, 1);
+        return;
+    }
+    taken = pp_route_deliver(s->routes, route, &msg);
+    if (PP_UNLIKELY(taken == 0) && op->reply.len && s->connect.no_responders)
+        say_no_responders(s, op);
+}

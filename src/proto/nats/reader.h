@@ -1,0 +1,77 @@
+/* proto/nats/reader.h -- bytes to operations. Pure: nothing is copied, nothing is allocated.
+ *
+ * Source: NATS client protocol, section 2. Verbs in any case; blanks are spaces and tabs in any
+ * number; LF ends a line and a CR before it is dropped; a payload ends with CR LF exactly. */
+#ifndef PP_PROTO_NATS_READER_H
+#define PP_PROTO_NATS_READER_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum pp_nats_verb {
+    PP_NATS_CONNECT,
+    PP_NATS_PUB,
+    PP_NATS_HPUB,
+    PP_NATS_SUB,
+    PP_NATS_UNSUB,
+    PP_NATS_PING,
+    PP_NATS_PONG,
+    PP_NATS_OK,
+    PP_NATS_ERR,
+    PP_NATS_INFO,
+} pp_nats_verb;
+
+/* Slices point into the window. */
+typedef struct pp_nats_op {
+    pp_nats_verb verb;
+    pp_str subject; /* PUB, HPUB, SUB */
+    pp_str reply;   /* PUB, HPUB; empty: none */
+    pp_str data;    /* PUB, HPUB: header block, then payload; CR LF stands behind it */
+    uint32_t header_len;
+    pp_str wire;  /* PUB, HPUB: "[reply ]sizes CR LF" when that is its form, data right behind */
+    pp_str queue; /* SUB; empty: none */
+    pp_str sid;   /* SUB, UNSUB */
+    uint64_t max; /* UNSUB; 0: none */
+    pp_str text;  /* CONNECT, INFO, -ERR: the rest of the line */
+} pp_nats_op;
+
+typedef struct pp_nats_reader {
+    uint32_t line_max;   /* bytes of arguments in a control line */
+    int64_t payload_max; /* bytes; -1: no limit */
+    bool headers;        /* HPUB was negotiated */
+    uint32_t scanned;    /* of the unfinished line at the front of the window: no LF in there */
+} pp_nats_reader;
+
+/* Longest verb with a blank: what may stand before the arguments of a line. */
+enum { PP_NATS_SIZE_DIGITS_MAX = 9 };
+
+/**
+ * Read one operation from the front of window.
+ *
+ * The caller keeps unread bytes and calls again with a longer window after PIPIT_EAGAIN; then
+ * *out_used is how many bytes in one piece the operation needs, or 0 if that is not known yet.
+ *
+ * Errors: PIPIT_EAGAIN more input; PIPIT_EPROTO no such operation, or a payload that does not end
+ *         where it should; PIPIT_EINVAL wrong arguments; PIPIT_ELIMIT line too long;
+ *         PIPIT_ETOOBIG payload over payload_max; PIPIT_EDENIED HPUB that was not negotiated.
+ * Thread: any; one reader per connection.
+ */
+pipit_err pp_nats_read_any(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used);
+
+/* The usual form, "PUB subject [reply ]size CR LF", whole in the window, read in a few steps.
+ * False: something else, or something to look at more closely. */
+bool pp_nats_read_plain(const pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
+                        size_t *out_used);
+
+static inline pipit_err pp_nats_read(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
+                                     size_t *out_used)
+{
+    if (pp_nats_read_plain(r, window, out_op, out_used))
+        return PIPIT_OK;
+    return pp_nats_read_any(r, window, out_op, out_used);
+}
+
+#endif

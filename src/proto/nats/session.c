@@ -1,0 +1,323 @@
+#include "proto/nats/session.h"
+
+#include "base/assert.h"
+#include "net/proxy.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum {
+    STAGED_MAX = 1 << 20,       /* bytes staged on a loop before it flushes in mid-window */
+    ERROR_MAX = 16 * 1024 + 128, /* a quoted subject fits */
+    LET_GO_AT_ONCE = 4096,      /* subscriptions ended per turn when a connection closes */
+};
+
+static const int64_t proxy_timeout_ns = 5000000000;
+
+void pp_nats_send(pp_nats_session *s, pp_str bytes)
+{
+    if (!pp_outlet_write(&s->conn->own, bytes))
+        pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
+}
+
+void pp_nats_ok(pp_nats_session *s)
+{
+    if (s->connect.verbose)
+        pp_nats_send(s, PP_STR("+OK\r\n"));
+}
+
+void pp_nats_error(pp_nats_session *s, const char *format, ...)
+{
+    char line[ERROR_MAX];
+    va_list args;
+    int n, m;
+
+    n = snprintf(line, sizeof(line), "-ERR '");
+    va_start(args, format);
+    m = vsnprintf(line + n, sizeof(line) - (size_t)n - 4, format, args);
+    va_end(args);
+    n += m < (int)sizeof(line) - n - 4 ? m : (int)sizeof(line) - n - 5;
+    PP_DEBUG(s->context->door->log, "cid:%llu - %.*s", (unsigned long long)s->conn->id, n - 6,
+             line + 6);
+    line[n++] = '\'';
+    line[n++] = '\r';
+    line[n++] = '\n';
+    pp_nats_send(s, (pp_str){line, (size_t)n});
+}
+
+void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text)
+{
+    if (s->conn->closing)
+        return;
+    if (reason == PP_CLOSE_AUTH || reason == PP_CLOSE_AUTH_TIMEOUT)
+        pp_count(&s->conn->loop->counters->auth_failures, 1);
+    else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_STALE)
+        pp_count(&s->conn->loop->counters->protocol_errors, 1);
+    if (text)
+        pp_nats_error(s, "%s", text);
+    pp_conn_close(s->conn, reason, true);
+}
+
+/* --- operations --------------------------------------------------------------------------- */
+
+static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
+{
+    static const char *const names[] = {"CONNECT", "PUB",  "HPUB", "SUB",  "UNSUB",
+                                        "PING",    "PONG", "+OK",  "-ERR", "INFO"};
+    const pp_log *log = s->context->door->log;
+
+    /* Payloads by length only, CONNECT not at all: it carries credentials. */
+    if (op->verb == PP_NATS_PUB || op->verb == PP_NATS_HPUB)
+        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [%s %.*s %.*s %zu]",
+                     (unsigned long long)s->conn->id, names[op->verb], PP_STR_ARGS(op->subject),
+                     PP_STR_ARGS(op->reply), op->data.len);
+    else if (op->verb == PP_NATS_SUB)
+        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [SUB %.*s %.*s %.*s]",
+                     (unsigned long long)s->conn->id, PP_STR_ARGS(op->subject),
+                     PP_STR_ARGS(op->queue), PP_STR_ARGS(op->sid));
+    else if (op->verb == PP_NATS_UNSUB)
+        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [UNSUB %.*s %llu]",
+                     (unsigned long long)s->conn->id, PP_STR_ARGS(op->sid),
+                     (unsigned long long)op->max);
+    else
+        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [%s]", (unsigned long long)s->conn->id,
+                     names[op->verb]);
+}
+
+static void operate(pp_nats_session *s, const pp_nats_op *op)
+{
+    switch (op->verb) {
+    case PP_NATS_CONNECT:
+        pp_nats_on_connect(s, op->text);
+        break;
+    case PP_NATS_PUB:
+    case PP_NATS_HPUB:
+        pp_nats_on_publish(s, op);
+        break;
+    case PP_NATS_SUB:
+        s->op_ns = s->conn->loop->now_ns;
+        pp_nats_on_sub(s, op);
+        break;
+    case PP_NATS_UNSUB:
+        s->op_ns = s->conn->loop->now_ns;
+        pp_nats_on_unsub(s, op);
+        break;
+    case PP_NATS_PING:
+        s->op_ns = s->conn->loop->now_ns;
+        pp_nats_on_ping(s);
+        break;
+    case PP_NATS_PONG:
+        pp_nats_on_pong(s);
+        break;
+    case PP_NATS_OK:
+        break;
+    case PP_NATS_ERR:
+        PP_DEBUG(s->context->door->log, "cid:%llu - client says -ERR %.*s",
+                 (unsigned long long)s->conn->id, PP_STR_ARGS(op->text));
+        pp_nats_refuse(s, PP_CLOSE_PARSE_ERROR, NULL);
+        break;
+    case PP_NATS_INFO:
+        pp_nats_on_info(s, op->text);
+        break;
+    }
+}
+
+/* Source: NATS client protocol, section 2.3: which errors are said and which only close. */
+static void on_read_error(pp_nats_session *s, pipit_err err)
+{
+    switch (err) {
+    case PIPIT_EPROTO:
+        pp_nats_refuse(s, PP_CLOSE_PROTOCOL, "Unknown Protocol Operation");
+        break;
+    case PIPIT_ELIMIT:
+        pp_nats_refuse(s, PP_CLOSE_CONTROL_LINE, "maximum control line exceeded");
+        break;
+    case PIPIT_ETOOBIG:
+        pp_nats_refuse(s, PP_CLOSE_PAYLOAD, "Maximum Payload Violation");
+        break;
+    default:
+        pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+        break;
+    }
+}
+
+/* True when the header is complete, absent, or the connection was refused. */
+static bool read_proxy_header(pp_nats_session *s, pp_str window, size_t *out_used)
+{
+    struct pp_proxy_header header;
+    pipit_err err = pp_proxy_read(window, &header, out_used);
+
+    if (err == PIPIT_EAGAIN) {
+        *out_used = 0;
+        return false;
+    }
+    s->expects_proxy = false;
+    pp_nats_schedule_start(s);
+    if (err == PIPIT_ENOTFOUND) {
+        *out_used = 0;
+        return true;
+    }
+    if (err) {
+        pp_log_write(s->context->door->log, PP_LOG_WARN, "cid:%llu - bad PROXY header",
+                     (unsigned long long)s->conn->id);
+        pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+        return true;
+    }
+    s->proxy_skip = (uint32_t)header.skip_bytes;
+    if (header.has_address)
+        pp_conn_set_peer(s->conn, (const struct sockaddr *)&header.src);
+    return true;
+}
+
+static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out_want)
+{
+    pp_nats_session *s = session;
+    pp_loop *loop = s->conn->loop;
+    size_t used = 0;
+
+    if (PP_UNLIKELY(s->expects_proxy) && !read_proxy_header(s, window, &used)) {
+        *out_used = used;
+        return;
+    }
+    if (PP_UNLIKELY(s->proxy_skip)) {
+        size_t skip = window.len - used < s->proxy_skip ? window.len - used : s->proxy_skip;
+
+        s->proxy_skip -= (uint32_t)skip;
+        used += skip;
+    }
+    while (used < window.len && !s->conn->closing) {
+        pp_str rest = {window.ptr + used, window.len - used};
+        pp_nats_op op;
+        size_t n;
+        pipit_err err;
+
+        if (PP_UNLIKELY(!s->authenticated) && (rest.ptr[0] | 0x20) != 'c') {
+            pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
+            break;
+        }
+        err = pp_nats_read(&s->reader, rest, &op, &n);
+        if (err == PIPIT_EAGAIN) {
+            *out_want = n;
+            break;
+        }
+        if (err) {
+            on_read_error(s, err);
+            break;
+        }
+        used += n;
+        if (PP_UNLIKELY(s->context->door->log->trace))
+            trace_op(s, &op);
+        if (PP_LIKELY(op.verb == PP_NATS_PUB))
+            pp_nats_on_publish(s, &op);
+        else
+            operate(s, &op);
+        if (PP_UNLIKELY(loop->staged_bytes > STAGED_MAX))
+            pp_loop_flush(loop);
+    }
+    *out_used = used;
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static void on_timer(void *session)
+{
+    pp_nats_session *s = session;
+
+    if (s->expects_proxy) {
+        pp_log_write(s->context->door->log, PP_LOG_WARN, "cid:%llu - no PROXY header in time",
+                     (unsigned long long)s->conn->id);
+        pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    } else if (!s->authenticated) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
+    } else {
+        pp_nats_on_ping_timer(s);
+    }
+}
+
+void pp_nats_schedule_start(pp_nats_session *s)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    int64_t now_ns = s->conn->loop->now_ns;
+
+    if (s->expects_proxy)
+        pp_conn_set_timer(s->conn, now_ns + proxy_timeout_ns);
+    else if (!s->authenticated)
+        pp_conn_set_timer(s->conn, now_ns + settings->auth_timeout_ns);
+    else
+        pp_nats_schedule_ping(s, false);
+}
+
+static void let_go(pp_task *task)
+{
+    pp_nats_session *s = PP_CONTAINER(task, pp_nats_session, let_go);
+
+    if (!pp_nats_end_subs(s, LET_GO_AT_ONCE))
+        pp_conn_post(s->conn, &s->let_go);
+    pp_conn_posted_ran(s->conn);
+}
+
+static pipit_err open_session(void *session, pp_conn *conn)
+{
+    pp_nats_session *s = session;
+    pp_nats_context *context = conn->loop->context;
+    const pp_nats_settings *settings = context->settings;
+
+    s->client.ops = &pp_nats_client_ops;
+    s->conn = conn;
+    s->context = context;
+    s->let_go.run = let_go;
+    pp_nats_connect_init(&s->connect);
+    s->careful = true;
+    s->reader = (pp_nats_reader){
+        .line_max = settings->max_control_line,
+        .payload_max = settings->max_payload,
+    };
+    s->authenticated = !pp_credentials_required(settings->credentials);
+    s->expects_proxy = settings->proxy_protocol;
+    s->counted = true;
+    s->routes = pp_router_cache(context->router, context->door->account);
+    if (!s->routes)
+        return PIPIT_ENOMEM;
+    pp_nats_send_info(s, false);
+    if (atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections) {
+        pp_nats_refuse(s, PP_CLOSE_CONNECTIONS, "maximum connections exceeded");
+        return PIPIT_OK;
+    }
+    pp_nats_schedule_start(s);
+    PP_DEBUG(context->door->log, "cid:%llu - Client connection created",
+             (unsigned long long)conn->id);
+    return PIPIT_OK;
+}
+
+static void on_close(void *session)
+{
+    pp_nats_session *s = session;
+
+    if (s->counted)
+        (void)atomic_fetch_sub(&s->context->door->clients, 1);
+    s->counted = false;
+    if (!pp_nats_end_subs(s, LET_GO_AT_ONCE))
+        pp_conn_post(s->conn, &s->let_go);
+    PP_DEBUG(s->context->door->log, "cid:%llu - Client connection closed: %s",
+             (unsigned long long)s->conn->id,
+             pp_close_reason_text((pp_close_reason)s->conn->reason));
+}
+
+static void free_session(void *session)
+{
+    pp_nats_session *s = session;
+
+    PP_ASSERT(s->sids.count == 0);
+    pp_nats_sids_fini(&s->sids);
+    pp_nats_connect_fini(&s->connect);
+}
+
+const pp_proto_ops pp_nats_proto = {
+    .name = "nats",
+    .session_bytes = sizeof(pp_nats_session),
+    .open = open_session,
+    .on_bytes = on_bytes,
+    .on_timer = on_timer,
+    .on_close = on_close,
+    .free = free_session,
+};

@@ -1,0 +1,86 @@
+/* proto/nats/session.h -- one NATS client connection.
+ *
+ *   [open]           [CONNECT accepted]             [any close]
+ *  --------> GREETED -----------------> CONNECTED ---------------> gone
+ *               |                           ^
+ *               +--[auth not required]------+  operations are served before CONNECT too
+ *
+ *  GREETED    INFO sent. With authentication only CONNECT is accepted, and the auth timer runs.
+ *  CONNECTED  connect holds what the client said; a second CONNECT starts over.
+ *
+ * A session belongs to its connection's loop. Other loops see of it: client (never changes) and
+ * headers, while they deliver to its subscriptions. */
+#ifndef PP_PROTO_NATS_SESSION_H
+#define PP_PROTO_NATS_SESSION_H
+
+#include "core/route.h"
+#include "net/conn.h"
+#include "proto/nats/connect.h"
+#include "proto/nats/door.h"
+#include "proto/nats/reader.h"
+#include "proto/nats/sids.h"
+
+#include <stdatomic.h>
+
+typedef struct pp_nats_session {
+    pp_client client;
+    pp_conn *conn;
+    pp_nats_context *context;
+    pp_route_cache *routes; /* of the account, on this loop */
+    pp_nats_reader reader;
+    struct pp_nats_connect connect;
+    pp_nats_sids sids;
+    atomic_bool headers; /* negotiated: wants header blocks */
+    bool expects_proxy;  /* a PROXY header may come first */
+    uint32_t proxy_skip; /* bytes that still belong to it */
+    bool authenticated;  /* operations are served */
+    bool connected;      /* CONNECT was accepted */
+    bool told;           /* the first PONG and what follows it were sent */
+    bool counted;        /* among the door's clients */
+    bool careful;        /* verbose or pedantic */
+    uint8_t pings_out;
+    int64_t op_ns;   /* last message, SUB, UNSUB or PING from the client */
+    int64_t ping_ns; /* last PING to it */
+    int64_t rtt_ns;  /* 0: not measured */
+    int64_t rtt_measured_ns;
+    pp_task let_go; /* ending very many subscriptions in slices */
+    uint32_t let_go_at;
+} pp_nats_session;
+
+extern const pp_proto_ops pp_nats_proto;
+
+/* --- what the session's parts call of each other ------------------------------------------ */
+
+/* Stage bytes for the client itself, after what has been staged before. */
+void pp_nats_send(pp_nats_session *s, pp_str bytes);
+/* Stage "-ERR 'text'". */
+void pp_nats_error(pp_nats_session *s, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The same, then close. text NULL: say nothing. */
+void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text);
+void pp_nats_ok(pp_nats_session *s); /* if verbose */
+/* Set the timer for what is awaited now: a PROXY header, CONNECT, or the first ping. */
+void pp_nats_schedule_start(pp_nats_session *s);
+
+/* hello.c: INFO, CONNECT */
+void pp_nats_send_info(pp_nats_session *s, bool answers_connect);
+void pp_nats_on_connect(pp_nats_session *s, pp_str json);
+void pp_nats_on_info(pp_nats_session *s, pp_str json);
+
+/* publish.c */
+void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op);
+
+/* subscribe.c */
+void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op);
+void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op);
+/* End up to count subscriptions; true when none is left. */
+bool pp_nats_end_subs(pp_nats_session *s, uint32_t count);
+extern const struct pp_client_ops pp_nats_client_ops;
+
+/* keepalive.c */
+void pp_nats_schedule_ping(pp_nats_session *s, bool first);
+void pp_nats_on_ping(pp_nats_session *s);
+void pp_nats_on_pong(pp_nats_session *s);
+void pp_nats_on_ping_timer(pp_nats_session *s);
+
+#endif

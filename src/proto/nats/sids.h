@@ -1,0 +1,26 @@
+/* proto/nats/sids.h -- the subscriptions of one connection, by the id the client gave them. */
+#ifndef PP_PROTO_NATS_SIDS_H
+#define PP_PROTO_NATS_SIDS_H
+
+#include "base/err.h"
+#include "core/sub.h"
+
+#include <stddef.h>
+
+/* Open addressing; subscriptions are borrowed. Zeroed: empty, owning no memory. */
+typedef struct pp_nats_sids {
+    pp_sub **slots;
+    uint32_t count;
+    uint32_t mask; /* slots - 1; meaningless while slots is NULL */
+} pp_nats_sids;
+
+void pp_nats_sids_fini(pp_nats_sids *sids);
+pp_sub *pp_nats_sids_find(const pp_nats_sids *sids, pp_str sid);
+/* Its sid must not be there yet. Errors: PIPIT_ENOMEM. */
+pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub);
+/* Must be there. Gives memory back as it empties. */
+void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub);
+/* Any one of them; NULL when empty. at is where to look first and is moved on. */
+pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at);
+
+#endif

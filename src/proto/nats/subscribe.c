@@ -1,0 +1,207 @@
+/* SUB and UNSUB, and what the core asks of a subscriber. */
+#include "base/alloc.h"
+#include "core/subject.h"
+#include "proto/nats/quote.h"
+#include "proto/nats/session.h"
+#include "proto/nats/writer.h"
+
+#include <string.h>
+
+static pp_sublist *index_of(const pp_nats_session *s)
+{
+    return s->context->door->account->subs;
+}
+
+static void free_sub(pp_retired *retired)
+{
+    pp_sub_free(PP_CONTAINER(retired, pp_sub, retired));
+}
+
+/* Other loops may be delivering to it; they are waited for. */
+static void end_sub(pp_nats_session *s, pp_sub *sub)
+{
+    pp_loop *loop = s->conn->loop;
+
+    pp_nats_sids_remove(&s->sids, sub);
+    pp_sublist_remove(index_of(s), sub);
+    pp_reclaim_retire(&loop->reclaimer, &sub->retired, free_sub);
+    pp_count(&loop->counters->subs_removed, 1);
+}
+
+bool pp_nats_end_subs(pp_nats_session *s, uint32_t count)
+{
+    while (count-- && s->sids.count)
+        end_sub(s, pp_nats_sids_any(&s->sids, &s->let_go_at));
+    return s->sids.count == 0;
+}
+
+static void refuse_sub(pp_nats_session *s, const pp_nats_op *op, const char *why)
+{
+    char subject[PP_NATS_QUOTE_MAX], queue[PP_NATS_QUOTE_MAX];
+
+    pp_nats_quote(op->subject, subject, sizeof(subject));
+    if (op->queue.len && !*why) {
+        pp_nats_quote(op->queue, queue, sizeof(queue));
+        pp_nats_error(s, "Permissions Violation for Subscription to %s using queue %s", subject,
+                      queue);
+    } else {
+        pp_nats_error(s, "Permissions Violation for Subscription to %s%s", subject, why);
+    }
+}
+
+static bool exhausted(const pp_sub *sub)
+{
+    return atomic_load(&sub->remaining) == 0;
+}
+
+/* Source: NATS client protocol, section 6: the order of checks. */
+void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    pp_sub *sub = pp_nats_sids_find(&s->sids, op->sid);
+    pipit_err err = PIPIT_ENOMEM;
+
+    if (sub && exhausted(sub)) {
+        end_sub(s, sub); /* its end is on the way, but the client has counted too */
+        sub = NULL;
+    }
+    if (pp_str_eq(op->queue, PP_STR("_sys_"))) {
+        refuse_sub(s, op, "");
+        return;
+    }
+    if (settings->max_subscription_tokens &&
+        pp_subject_token_count(op->subject) > settings->max_subscription_tokens) {
+        refuse_sub(s, op, ", too many tokens");
+        return;
+    }
+    if (settings->max_subscriptions && s->sids.count >= settings->max_subscriptions) {
+        pp_nats_error(s, "maximum subscriptions exceeded");
+        return;
+    }
+    if (sub) {
+        pp_nats_ok(s);
+        return;
+    }
+    sub = pp_sub_new(&s->client, op->sid, op->queue);
+    if (sub)
+        err = pp_nats_sids_add(&s->sids, sub);
+    if (!err) {
+        err = pp_sublist_insert(index_of(s), sub, op->subject);
+        if (err)
+            pp_nats_sids_remove(&s->sids, sub);
+    }
+    if (!err) {
+        pp_count(&s->conn->loop->counters->subs_inserted, 1);
+        pp_nats_ok(s);
+        return;
+    }
+    pp_sub_free(sub);
+    if (err == PIPIT_EINVAL)
+        pp_nats_error(s, "Invalid Subject");
+    else
+        pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL); /* it would wait for messages in vain */
+}
+
+void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
+{
+    pp_sub *sub = pp_nats_sids_find(&s->sids, op->sid);
+
+    if (sub) {
+        uint64_t delivered = pp_sub_delivered(sub);
+
+        if (op->max > delivered) {
+            /* Loops that have the old route may deliver a message more while this is told to
+             * them; clients count for themselves. */
+            atomic_store(&sub->remaining, (int32_t)(op->max - delivered));
+            pp_sublist_touch(index_of(s), sub);
+        } else {
+            end_sub(s, sub);
+        }
+    }
+    pp_nats_ok(s);
+}
+
+/* --- what the core asks ------------------------------------------------------------------- */
+
+static pp_nats_session *session_of(const pp_client *client)
+{
+    return PP_CONTAINER(client, pp_nats_session, client);
+}
+
+static struct pp_outlet *client_outlet(pp_client *client, uint32_t router_index)
+{
+    pp_nats_session *s = session_of(client);
+
+    return pp_conn_outlet(s->conn, s->context->loops[router_index]);
+}
+
+/* A recipient that lags: make the publisher wait after what it has sent, or drop this copy. */
+static bool pass_gate(struct pp_outlet *outlet)
+{
+    const pp_nats_context *context = outlet->loop->context;
+
+    if (context->settings->no_stall) {
+        pp_count(&outlet->loop->counters->stall_drops, 1);
+        return false;
+    }
+    outlet->loop->gate = outlet;
+    return true;
+}
+
+static bool client_deliver(struct pp_outlet *outlet, const pp_sub *sub, pp_str head,
+                           const pp_msg *msg)
+{
+    bool headers = true;
+
+    if (PP_UNLIKELY(outlet->gated) && !pass_gate(outlet))
+        return false;
+    if (msg->header_len)
+        headers = atomic_load_explicit(&session_of(sub->client)->headers, memory_order_relaxed);
+    return pp_nats_write_msg(outlet, head, msg, headers);
+}
+
+/* A subscription's last delivery was made on some loop; its own loop takes it out. */
+struct end_task {
+    pp_task task;
+    pp_loop *loop;
+    uint64_t conn_id;
+    size_t sid_len;
+    char sid[];
+};
+
+static void run_end(pp_task *task)
+{
+    struct end_task *end = PP_CONTAINER(task, struct end_task, task);
+    pp_conn *conn = pp_conn_find(end->loop, end->conn_id);
+
+    if (conn && conn->proto == &pp_nats_proto) {
+        pp_nats_session *s = (pp_nats_session *)conn->session;
+        pp_sub *sub = pp_nats_sids_find(&s->sids, (pp_str){end->sid, end->sid_len});
+
+        if (sub && exhausted(sub))
+            end_sub(s, sub);
+    }
+    pp_free(end);
+}
+
+static void client_exhausted(pp_sub *sub)
+{
+    pp_nats_session *s = session_of(sub->client);
+    struct end_task *end = pp_alloc(sizeof(*end) + sub->sid_len);
+
+    if (!end)
+        return; /* it delivers nothing any more, and ends with its sid or its connection */
+    end->task.run = run_end;
+    end->loop = s->conn->loop;
+    end->conn_id = s->conn->id;
+    end->sid_len = sub->sid_len;
+    memcpy(end->sid, sub->text, sub->sid_len);
+    pp_loop_post(end->loop, &end->task);
+}
+
+const struct pp_client_ops pp_nats_client_ops = {
+    .outlet = client_outlet,
+    .head = pp_nats_head,
+    .deliver = client_deliver,
+    .exhausted = client_exhausted,
+};

@@ -1,0 +1,94 @@
+/* Leaving politely: clients are told, then closed one by one, so that they do not all come down on
+ * the other servers at once.
+ * Source: NATS client protocol, section 19. */
+#include "base/clock.h"
+#include "base/random.h"
+#include "server/server.h"
+
+#include <unistd.h>
+
+static const int64_t interval_max_ns = PP_NS_PER_S;
+
+static void report_done(pp_worker *worker)
+{
+    pipit_server *server = worker->server;
+    uint64_t one = 1;
+
+    if (atomic_fetch_sub(&server->lame_workers, 1) == 1)
+        (void)!write(server->done_fd, &one, sizeof(one));
+}
+
+static void close_next(pp_timer *timer);
+
+static void schedule_next(pp_worker *worker)
+{
+    const pp_options *options = &worker->server->options;
+    int64_t span_ns = options->lame_duck_duration_ns - options->lame_duck_grace_period_ns;
+    int64_t interval_ns = span_ns / (int64_t)(worker->lame_clients ? worker->lame_clients : 1);
+
+    interval_ns = interval_ns < interval_max_ns ? interval_ns : interval_max_ns;
+    interval_ns = interval_ns / 2 +
+                  pp_random_below(&worker->random, (uint32_t)(interval_ns / 2 + 1));
+    pp_timer_set(&worker->loop.timers, &worker->lame_timer, worker->loop.now_ns + interval_ns,
+                 close_next);
+}
+
+static void close_one(pp_conn *conn, void *arg)
+{
+    bool *done = arg;
+
+    if (*done)
+        return;
+    *done = true;
+    pp_conn_close(conn, PP_CLOSE_SHUTDOWN, true);
+}
+
+static void close_next(pp_timer *timer)
+{
+    pp_worker *worker = PP_CONTAINER(timer, pp_worker, lame_timer);
+    bool found = false;
+
+    pp_conn_each(&worker->loop, close_one, &found);
+    if (found)
+        schedule_next(worker);
+    else
+        report_done(worker);
+}
+
+static void begin_closing(pp_timer *timer)
+{
+    pp_worker *worker = PP_CONTAINER(timer, pp_worker, lame_timer);
+
+    worker->lame_clients = worker->loop.conn_count;
+    close_next(timer);
+}
+
+void pp_lame_duck_begin(pp_worker *worker)
+{
+    int64_t grace_ns = worker->server->options.lame_duck_grace_period_ns;
+
+    pp_nats_announce_lame_duck(&worker->nats);
+    if (worker->loop.conn_count == 0)
+        report_done(worker);
+    else
+        pp_timer_set(&worker->loop.timers, &worker->lame_timer, worker->loop.now_ns + grace_ns,
+                     begin_closing);
+}
+
+static void stop_accepting(pp_worker *worker)
+{
+    if (worker->loop.index != 0)
+        return;
+    pp_listener_stop(&worker->server->tcp);
+    pp_listener_stop(&worker->server->local);
+}
+
+void pipit_server_lame_duck(pipit_server *server)
+{
+    if (!server->started || atomic_exchange(&server->nats_door.lame_duck, true))
+        return;
+    pp_log_write(&server->log, PP_LOG_INFO, "Entering lame duck mode, stop accepting new clients");
+    atomic_store(&server->lame_workers, server->worker_count);
+    pp_server_on_all(server, stop_accepting);
+    pp_server_on_all(server, pp_lame_duck_begin);
+}

@@ -1,0 +1,53 @@
+/* Sums of what the loops have counted. */
+#include "server/server.h"
+
+#include "core/sublist.h"
+
+static uint64_t get(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit((atomic_uint_fast64_t *)counter, memory_order_relaxed);
+}
+
+void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out)
+{
+    *out = (pipit_server_stats){0};
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        const pp_counters *c = &server->workers[i].counters;
+
+        out->in_msgs += get(&c->in_msgs);
+        out->in_bytes += get(&c->in_bytes);
+        out->out_msgs += get(&c->out_msgs);
+        out->out_bytes += get(&c->out_bytes);
+        out->total_connections += get(&c->connections_opened);
+        out->connections += get(&c->connections_opened) - get(&c->connections_closed);
+        out->subscriptions += get(&c->subs_inserted) - get(&c->subs_removed);
+        out->slow_consumers += get(&c->slow_consumers);
+        out->stalls += get(&c->stalls);
+        out->route_misses += get(&c->route_misses);
+        out->turns += get(&c->turns);
+        out->sleeps += get(&c->sleeps);
+        out->sends += get(&c->sends);
+        out->receives += get(&c->receives);
+    }
+    out->route_hits = out->in_msgs > out->route_misses ? out->in_msgs - out->route_misses : 0;
+}
+
+void pipit_server_dump(pipit_server *server)
+{
+    pp_buf text;
+
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        const pp_counters *c = &server->workers[i].counters;
+
+#define PP_COUNTER_LOG(name, meaning)                                                              \
+    pp_log_write(&server->log, PP_LOG_INFO, "dump: loop=%u %s=%llu (%s)", i, #name,                \
+                 (unsigned long long)get(&c->name), meaning);
+        PP_COUNTERS(PP_COUNTER_LOG)
+#undef PP_COUNTER_LOG
+    }
+    pp_buf_init(&text, 64 * 1024);
+    if (!pp_sublist_dump(server->nats_door.account->subs, &text))
+        pp_log_write(&server->log, PP_LOG_INFO, "dump: account=%s %.*s",
+                     server->nats_door.account->name, (int)text.len, text.ptr);
+    pp_buf_fini(&text);
+}

@@ -1,0 +1,537 @@
+#include "server/options.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/fault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* A command line in memory of its own, as the kernel hands one over. */
+struct line {
+    char name[16];
+    char text[1024];
+    char *argv[40];
+    int argc;
+};
+
+/* Take words apart at '|', so that a word may hold blanks or nothing. NULL: no word. */
+static void line_init(struct line *line, const char *words)
+{
+    char *at = line->text;
+
+    assert_true(!words || strlen(words) < sizeof(line->text));
+    strcpy(line->text, words ? words : "");
+    line->argc = 0;
+    strcpy(line->name, "pipit-server");
+    line->argv[line->argc++] = line->name;
+    while (words && at) {
+        assert_true(line->argc < 39);
+        line->argv[line->argc++] = strsep(&at, "|");
+    }
+    line->argv[line->argc] = NULL;
+}
+
+static pipit_err parse(const char *words, struct pp_options *options, pp_buf *message)
+{
+    struct line line;
+
+    line_init(&line, words);
+    pp_buf_init(message, 16384);
+    return pp_options_parse(options, line.argc, line.argv, message);
+}
+
+static struct pp_options must_parse(const char *words)
+{
+    struct pp_options options;
+    pp_buf message;
+
+    if (parse(words, &options, &message) != PIPIT_OK)
+        fail_msg("%s: %.*s", words, PP_STR_ARGS(pp_buf_str(&message)));
+    assert_int_equal(options.action, PP_OPTIONS_RUN);
+    assert_int_equal(message.len, 0);
+    pp_buf_fini(&message);
+    return options;
+}
+
+static void test_options_defaults(void **state)
+{
+    struct pp_options o = must_parse(NULL);
+
+    (void)state;
+    assert_string_equal(o.host, "0.0.0.0");
+    assert_int_equal(o.port, 4222);
+    assert_null(o.server_name);
+    assert_null(o.client_advertise_host);
+    assert_int_equal(o.client_advertise_port, 0);
+    assert_null(o.unix_path);
+    assert_int_equal(o.unix_mode, 0700);
+    assert_int_equal(o.threads, 0);
+    assert_false(o.proxy_protocol);
+    assert_null(o.pid_file);
+    assert_null(o.ports_file_dir);
+    assert_null(o.log_file);
+    assert_false(o.debug);
+    assert_false(o.trace);
+    assert_null(o.user);
+    assert_null(o.pass);
+    assert_null(o.auth_token);
+    assert_int_equal(o.auth_timeout_ns, 2 * PP_NS_PER_S);
+    assert_int_equal(o.max_connections, 65536);
+    assert_int_equal(o.max_payload_bytes, 1048576);
+    assert_int_equal(o.max_control_line_bytes, 4096);
+    assert_int_equal(o.max_pending_bytes, 67108864);
+    assert_int_equal(o.max_subscriptions, 0);
+    assert_int_equal(o.max_subscription_tokens, 0);
+    assert_int_equal(o.write_deadline_ns, 10 * PP_NS_PER_S);
+    assert_int_equal(o.ping_interval_ns, 120 * PP_NS_PER_S);
+    assert_int_equal(o.ping_max, 2);
+    assert_int_equal(o.lame_duck_duration_ns, 120 * PP_NS_PER_S);
+    assert_int_equal(o.lame_duck_grace_period_ns, 10 * PP_NS_PER_S);
+    assert_false(o.no_header_support);
+    assert_false(o.no_fast_producer_stall);
+    pp_options_fini(&o);
+}
+
+#define AT(field) offsetof(struct pp_options, field)
+
+/* Texts of one flag, and the field they must fill. */
+static void test_options_texts(void **state)
+{
+    static const struct {
+        const char *words;
+        size_t offset;
+        const char *value;
+    } cases[] = {
+        {"-a|127.0.0.1", AT(host), "127.0.0.1"},
+        {"--addr|::", AT(host), "::"},
+        {"-addr=::1", AT(host), "::1"},
+        {"--net=h", AT(host), "h"},
+        {"-a|", AT(host), "0.0.0.0"},
+        {"-a|h|-a|", AT(host), "0.0.0.0"},
+        {"-n|x", AT(server_name), "x"},
+        {"--name=x=y", AT(server_name), "x=y"},
+        {"--server_name|-x", AT(server_name), "-x"},
+        {"-n|a|-n|b", AT(server_name), "b"},
+        {"-n|a|-n=", AT(server_name), NULL},
+        {"--unix|/tmp/s", AT(unix_path), "/tmp/s"},
+        {"-P|f", AT(pid_file), "f"},
+        {"--pid=f", AT(pid_file), "f"},
+        {"--ports_file_dir|d", AT(ports_file_dir), "d"},
+        {"-l|f", AT(log_file), "f"},
+        {"--log|f", AT(log_file), "f"},
+        {"--user|u", AT(user), "u"},
+        {"--user=u|--pass=p", AT(pass), "p"},
+        {"--user|u|--pass|p|--pass|q", AT(pass), "q"},
+        {"--auth|t", AT(auth_token), "t"},
+        {"--client_advertise|h", AT(client_advertise_host), "h"},
+        {"--client_advertise|h:1", AT(client_advertise_host), "h"},
+        {"--client_advertise|[::1]", AT(client_advertise_host), "::1"},
+        {"--client_advertise|[::1]:1", AT(client_advertise_host), "::1"},
+        {"--client_advertise|", AT(client_advertise_host), NULL},
+        {"-n|x|--", AT(server_name), "x"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pp_options o = must_parse(cases[i].words);
+        const char *value = *(char **)((char *)&o + cases[i].offset);
+
+        if (!value != !cases[i].value || (value && strcmp(value, cases[i].value) != 0))
+            fail_msg("%s gives %s", cases[i].words, value);
+        pp_options_fini(&o);
+    }
+}
+
+static void test_options_flags(void **state)
+{
+    static const struct {
+        const char *words;
+        size_t offset;
+        bool value;
+    } cases[] = {
+        {"-D", AT(debug), true},
+        {"--debug", AT(debug), true},
+        {"-D=false", AT(debug), false},
+        {"-D|-D=0", AT(debug), false},
+        {"-D=T", AT(debug), true},
+        {"-D", AT(trace), false},
+        {"-V", AT(trace), true},
+        {"-trace=TRUE", AT(trace), true},
+        {"-VV", AT(trace), true},
+        {"-VV", AT(debug), false},
+        {"-DV", AT(trace), true},
+        {"-DV", AT(debug), true},
+        {"-DVV", AT(debug), true},
+        {"-DV|-DV=False", AT(debug), false},
+        {"--proxy_protocol", AT(proxy_protocol), true},
+        {"--no_header_support", AT(no_header_support), true},
+        {"--no_fast_producer_stall", AT(no_fast_producer_stall), true},
+        {"-T|--logtime=true|-D", AT(debug), true},
+        {"--help=false|-D", AT(debug), true},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pp_options o = must_parse(cases[i].words);
+
+        if (*(bool *)((char *)&o + cases[i].offset) != cases[i].value)
+            fail_msg("%s", cases[i].words);
+        pp_options_fini(&o);
+    }
+}
+
+static void test_options_numbers(void **state)
+{
+    static const struct {
+        const char *words;
+        size_t offset;
+        size_t bytes; /* of the field */
+        int64_t value;
+    } cases[] = {
+        {"-p|4333", AT(port), 4, 4333},
+        {"--port=-1", AT(port), 4, -1},
+        {"-p|-1", AT(port), 4, -1},
+        {"-p|65535", AT(port), 4, 65535},
+        {"-p|0", AT(port), 4, 4222}, /* as in nats-server */
+        {"--unix_mode|0660", AT(unix_mode), 4, 0660},
+        {"--unix_mode|777", AT(unix_mode), 4, 0777},
+        {"--unix_mode|0", AT(unix_mode), 4, 0},
+        {"--threads|3", AT(threads), 4, 3},
+        {"--threads|0", AT(threads), 4, 0},
+        {"--threads|1024", AT(threads), 4, 1024},
+        {"--client_advertise|h:7", AT(client_advertise_port), 2, 7},
+        {"--client_advertise|[::1]:65535", AT(client_advertise_port), 2, 65535},
+        {"--client_advertise|h:-1", AT(client_advertise_port), 2, 0},
+        {"--client_advertise|h:7|--client_advertise|h", AT(client_advertise_port), 2, 0},
+        {"--max_connections|1", AT(max_connections), 4, 1},
+        {"--max_payload|1", AT(max_payload_bytes), 8, 1},
+        {"--max_payload|2MB", AT(max_payload_bytes), 8, 2097152},
+        {"--max_payload|2147483647|--max_pending|2G", AT(max_payload_bytes), 8, 2147483647},
+        {"--max_payload|64MB", AT(max_payload_bytes), 8, 67108864}, /* just max_pending */
+        {"--max_control_line|64K", AT(max_control_line_bytes), 8, 65536},
+        {"--max_pending|1T", AT(max_pending_bytes), 8, 1LL << 40},
+        {"--max_subscriptions|10", AT(max_subscriptions), 4, 10},
+        {"--max_subscription_tokens|255", AT(max_subscription_tokens), 4, 255},
+        {"--write_deadline|250us", AT(write_deadline_ns), 8, 250000},
+        {"--ping_interval|1m30s", AT(ping_interval_ns), 8, 90 * PP_NS_PER_S},
+        {"--ping_max|1", AT(ping_max), 4, 1},
+        {"--auth_timeout|1.5s", AT(auth_timeout_ns), 8, 1500000000},
+        {"--lame_duck_duration|11s", AT(lame_duck_duration_ns), 8, 11 * PP_NS_PER_S},
+        {"--lame_duck_duration|2ms|--lame_duck_grace_period|1ms", AT(lame_duck_grace_period_ns), 8,
+         1000000},
+        {"--lame_duck_grace_period|0s", AT(lame_duck_grace_period_ns), 8, 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct pp_options o = must_parse(cases[i].words);
+        const void *field = (char *)&o + cases[i].offset;
+        int64_t value = cases[i].bytes == 8   ? *(const int64_t *)field
+                        : cases[i].bytes == 4 ? *(const int32_t *)field
+                                              : *(const uint16_t *)field;
+
+        if (value != cases[i].value)
+            fail_msg("%s gives %lld", cases[i].words, (long long)value);
+        pp_options_fini(&o);
+    }
+}
+
+static const struct {
+    const char *words;
+    const char *message; /* a part of it */
+} refused[] = {
+    {"--foo", "no flag --foo: see pipit-server --help"},
+    {"-foo=secret", "no flag -foo:"},
+    {"---port|1", "no flag ---port:"},
+    {"-", "no command \"-\""},
+    {"-=1", "no flag -:"},
+    {"-|-D", "no command \"-\""},
+    {"start", "no command \"start\""},
+    {"-D|true", "no command \"true\""},
+    {"--|-D", "no command \"-D\""},
+    {"", "no command \"\""},
+    {"-p", "-p needs a value: give -p PORT"},
+    {"--max_payload", "--max_payload needs a value: give --max_payload SIZE"},
+    {"-p|65536", "-p cannot be \"65536\": give a port"},
+    {"-p|-2", "a port from 1 to 65535, or -1"},
+    {"-p|", "a port"},
+    {"-p|x", "a port"},
+    {"-D=yes", "-D cannot be \"yes\": give true or false"},
+    {"--help=x", "true or false"},
+    {"--logtime=false", "log lines always carry the time"},
+    {"--unix_mode|0x1", "an octal file mode"},
+    {"--unix_mode|888", "an octal file mode"},
+    {"--unix_mode|1000", "an octal file mode"},
+    {"--unix_mode|77777777777777777777777", "an octal file mode"},
+    {"--unix_mode|", "an octal file mode"},
+    {"--threads|-1", "a number from 0 to 1024"},
+    {"--threads|1025", "a number from 0 to 1024"},
+    {"--threads|two", "a number from 0 to 1024"},
+    {"--max_connections|0", "a number from 1 to 2147483647"},
+    {"--max_subscription_tokens|256", "a number from 0 to 255"},
+    {"--max_payload|0", "a size from 1 to 2147483647 bytes"},
+    {"--max_payload|2G", "a size from 1 to 2147483647 bytes"},
+    {"--max_payload|-1", "a size"},
+    {"--max_payload|65MB", "--max_payload (68157440 bytes) is above --max_pending (67108864 bytes)"},
+    {"--max_pending|1000", "is above --max_pending (1000 bytes)"},
+    {"--ping_interval|2", "a time above zero"},
+    {"--ping_interval|0s", "a time above zero"},
+    {"--ping_interval|-1s", "a time above zero"},
+    {"--ping_max|0", "a number from 1"},
+    {"--write_deadline|", "a time above zero"},
+    {"--lame_duck_grace_period|x", "a time, such as"},
+    {"--lame_duck_duration|10s", "--lame_duck_grace_period (10 s) is not below"},
+    {"--client_advertise|::1", "an IPv6 address in [brackets]"},
+    {"--client_advertise|[::1", "HOST or HOST:PORT"},
+    {"--client_advertise|[::1]x", "HOST or HOST:PORT"},
+    {"--client_advertise|[]:1", "HOST or HOST:PORT"},
+    {"--client_advertise|:4222", "HOST or HOST:PORT"},
+    {"--client_advertise|h:", "HOST or HOST:PORT"},
+    {"--client_advertise|h:65536", "HOST or HOST:PORT"},
+    {"--client_advertise|h:x", "HOST or HOST:PORT"},
+    {"--name|a b", "--name cannot hold spaces"},
+    {"--unix|/23456789012345678901234567890123456789012345678901234567890123456789012345678901234"
+     "567890123456789012345678",
+     "a path of 108 bytes, but sockets take 107"},
+    {"--pass|p", "--pass without --user protects nothing: give both"},
+    {"--user|u|--pass|$2a$11$PWIFAL8RsWyGI3jVZtO9Nu8", "--pass is a bcrypt hash"},
+    {"--auth|$2b$11$PWIFAL8RsWyGI3jVZtO9Nu8", "--auth is a bcrypt hash"},
+    /* nats-server has these */
+    {"-c|x.conf", "-c is not served: this version has no configuration files yet; leave"},
+    {"--config=x.conf", "configuration files"},
+    {"-t", "configuration files"},
+    {"-js", "-js is not served: this version has no JetStream yet"},
+    {"--jetstream", "JetStream"},
+    {"-sd|d", "JetStream"},
+    {"--store_dir=d", "JetStream"},
+    {"-m|8222", "HTTP monitoring"},
+    {"--http_port=8222", "HTTP monitoring"},
+    {"-ms|8222", "HTTP monitoring"},
+    {"--https_port|8222", "HTTP monitoring"},
+    {"--tls", "TLS"},
+    {"--tlscert=x", "TLS"},
+    {"--tlskey=x", "TLS"},
+    {"--tlsverify", "TLS"},
+    {"--tlscacert|x", "TLS"},
+    {"--help_tls", "TLS"},
+    {"--routes=nats://u:secret@h", "--routes is not served"},
+    {"--cluster|nats://h", "clustering"},
+    {"--cluster_name|x", "clustering"},
+    {"--cluster_listen|x", "clustering"},
+    {"--cluster_advertise|x", "clustering"},
+    {"--no_advertise", "clustering"},
+    {"--connect_retries|1", "clustering"},
+    {"-sl|ldm", "signals"},
+    {"--signal|ldm", "signals"},
+    {"-s", "syslog"},
+    {"--syslog", "syslog"},
+    {"-r|udp://h", "syslog"},
+    {"--remote_syslog|udp://h", "syslog"},
+    {"--logtime_utc", "UTC"},
+    {"--log_size_limit|1", "log rotation"},
+    {"--max_traced_msg_len|1", "traces"},
+    {"--profile|1", "profiling"},
+};
+
+static void test_options_refuse_in_one_line(void **state)
+{
+    int64_t live = pp_alloc_live();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        struct pp_options o = {.port = 77};
+        pp_buf message;
+
+        if (parse(refused[i].words, &o, &message) != PIPIT_EINVAL)
+            fail_msg("not refused: %s", refused[i].words);
+        assert_int_equal(o.port, 77); /* untouched */
+        assert_int_equal(pp_buf_add(&message, "", 1), PIPIT_OK);
+        if (!strstr(message.ptr, refused[i].message))
+            fail_msg("%s: %s", refused[i].words, message.ptr);
+        assert_int_equal(strncmp(message.ptr, "pipit-server: ", 14), 0);
+        assert_ptr_equal(strchr(message.ptr, '\n'), message.ptr + message.len - 2);
+        assert_null(strstr(message.ptr, "secret"));
+        pp_buf_fini(&message);
+        assert_int_equal(pp_alloc_live(), live);
+    }
+}
+
+static void test_options_cut_a_long_refusal(void **state)
+{
+    static char novel[4000];
+    char *argv[] = {(char[]){"pipit-server"}, (char[]){"-p"}, novel, NULL};
+    char name[3000] = "--";
+    char *named[] = {(char[]){"pipit-server"}, name, NULL};
+    struct pp_options o;
+    pp_buf message;
+
+    (void)state;
+    memset(novel, 'n', sizeof(novel) - 1);
+    memset(name + 2, 'n', sizeof(name) - 3);
+    pp_buf_init(&message, 16384);
+    assert_int_equal(pp_options_parse(&o, 3, argv, &message), PIPIT_EINVAL);
+    assert_int_equal(pp_options_parse(&o, 2, named, &message), PIPIT_EINVAL);
+    assert_in_range(message.len, 1, 1100);
+    assert_int_equal(message.ptr[message.len - 1], '\n');
+    pp_buf_fini(&message);
+}
+
+static void test_options_version(void **state)
+{
+    static const char *const words[] = {"-v",      "--version",       "-version",
+                                        "version", "VERSION|x",       "-p|1|-v|--nonsense",
+                                        "--|version", "--version=true"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct pp_options o;
+        pp_buf message;
+
+        assert_int_equal(parse(words[i], &o, &message), PIPIT_OK);
+        assert_int_equal(o.action, PP_OPTIONS_VERSION);
+        assert_int_equal(pp_buf_add(&message, "", 1), PIPIT_OK);
+        assert_string_equal(message.ptr, "pipit-server: v" PIPIT_VERSION
+                                         " (follows nats-server 2.15.1)\n");
+        pp_buf_fini(&message);
+        pp_options_fini(&o);
+    }
+}
+
+static void test_options_help(void **state)
+{
+    static const char *const words[] = {"-h", "--help", "help", "Help", "-D|-help"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        struct pp_options o;
+        pp_buf message;
+        size_t width = 0;
+
+        assert_int_equal(parse(words[i], &o, &message), PIPIT_OK);
+        assert_int_equal(o.action, PP_OPTIONS_HELP);
+        assert_int_equal(pp_buf_add(&message, "", 1), PIPIT_OK);
+        assert_non_null(strstr(message.ptr, "  -a, --addr, --net HOST "));
+        assert_non_null(strstr(message.ptr, "  -DV, -DVV "));
+        assert_non_null(strstr(message.ptr, "      --max_payload SIZE "));
+        for (const char *at = message.ptr; *at; at++) {
+            width = *at == '\n' ? 0 : width + 1;
+            assert_in_range(width, 0, 80);
+        }
+        assert_int_equal(message.ptr[message.len - 2], '\n');
+        pp_buf_fini(&message);
+        pp_options_fini(&o);
+    }
+}
+
+static void test_options_wipe_credentials_from_argv(void **state)
+{
+    struct line line;
+    struct pp_options o;
+    pp_buf message;
+
+    (void)state;
+    line_init(&line, "--user|joe|--pass|hush-1|--auth=hush-2|-pass=hush-3");
+    pp_buf_init(&message, 16384);
+    assert_int_equal(pp_options_parse(&o, line.argc, line.argv, &message), PIPIT_OK);
+    assert_null(memmem(line.text, sizeof(line.text), "hush", 4));
+    assert_string_equal(line.argv[2], "joe");
+    assert_string_equal(line.argv[4], "");
+    assert_string_equal(line.argv[5], "--auth=");
+    assert_string_equal(o.pass, "hush-3");
+    assert_string_equal(o.auth_token, "hush-2");
+    pp_options_fini(&o);
+    assert_null(o.pass);
+    pp_buf_fini(&message);
+}
+
+static void test_options_need_no_argv(void **state)
+{
+    char *none[] = {NULL};
+    struct pp_options o;
+    pp_buf message;
+
+    (void)state;
+    pp_buf_init(&message, 16384);
+    assert_int_equal(pp_options_parse(&o, 0, none, &message), PIPIT_OK);
+    assert_int_equal(o.action, PP_OPTIONS_RUN);
+    pp_options_fini(&o);
+    pp_buf_fini(&message);
+}
+
+/* Let each allocation fail in turn; answers with what happens when none does. */
+static pipit_err sweep(const char *words)
+{
+    int64_t live = pp_alloc_live();
+
+    for (uint64_t nth = 1;; nth++) {
+        struct pp_options o = {.port = 77};
+        pp_buf message;
+        bool fired;
+        pipit_err err;
+
+        pp_fault_arm("*", nth);
+        err = parse(words, &o, &message);
+        fired = pp_fault_disarm();
+        pp_buf_fini(&message);
+        if (!fired) {
+            if (!err)
+                pp_options_fini(&o);
+            assert_int_equal(pp_alloc_live(), live);
+            assert_true(nth > 1);
+            return err;
+        }
+        assert_int_equal(err, PIPIT_ENOMEM);
+        assert_int_equal(o.port, 77);
+        assert_int_equal(pp_alloc_live(), live);
+    }
+}
+
+static void test_options_out_of_memory(void **state)
+{
+    (void)state;
+    assert_int_equal(sweep("-a|h|-n|x|--user|u|--pass|p|--pass|q|--auth|t|--unix|s|-P|p|-l|l"
+                           "|--client_advertise|h:1|-p|1"),
+                     PIPIT_OK);
+    assert_int_equal(sweep("--help"), PIPIT_OK);
+    assert_int_equal(sweep("-v"), PIPIT_OK);
+    assert_int_equal(sweep("-n|x|--foo"), PIPIT_EINVAL);
+}
+
+static void test_options_init_is_the_default(void **state)
+{
+    struct pp_options o;
+
+    (void)state;
+    assert_int_equal(pp_options_init(&o), PIPIT_OK);
+    assert_int_equal(o.action, PP_OPTIONS_RUN);
+    assert_string_equal(o.host, "0.0.0.0");
+    assert_int_equal(o.port, 4222);
+    pp_options_fini(&o);
+    pp_options_fini(&o); /* empty now */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_options_defaults),
+        cmocka_unit_test(test_options_texts),
+        cmocka_unit_test(test_options_flags),
+        cmocka_unit_test(test_options_numbers),
+        cmocka_unit_test(test_options_refuse_in_one_line),
+        cmocka_unit_test(test_options_cut_a_long_refusal),
+        cmocka_unit_test(test_options_version),
+        cmocka_unit_test(test_options_help),
+        cmocka_unit_test(test_options_wipe_credentials_from_argv),
+        cmocka_unit_test(test_options_need_no_argv),
+        cmocka_unit_test(test_options_out_of_memory),
+        cmocka_unit_test(test_options_init_is_the_default),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
