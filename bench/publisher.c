@@ -102,7 +102,7 @@ static void write_some(publisher *self, unsigned index, bool verify)
         bench_client_send(&self->client, "PONG\r\n", 6);
         self->pongs_due--;
     }
-    if (verify && self->offset == 0 && at_boundary(self)) {
+    if (verify && self->sent_bytes == self->numbered * self->wire->frame_bytes) {
         bench_wire_number(self->wire, index, self->numbered);
         self->numbered += self->wire->frame_count;
     }

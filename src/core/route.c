@@ -87,6 +87,7 @@ void pp_route_cache_clear(pp_route_cache *cache)
     }
     cache->route_count = 0;
     cache->target_count = 0;
+    cache->changes++;
 }
 
 /* Double the sets while routes crowd; a refusal of memory only leaves the cache as it is. */
@@ -279,6 +280,7 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     pp_route *route;
 
     pp_count(&router->counters->route_misses, 1);
+    cache->changes++;
     if (pp_sublist_match(cache->account->subs, subject, &router->matched))
         return NULL;
     route = build(router, subject, &router->matched);

@@ -68,6 +68,7 @@ typedef struct pp_route_cache {
     size_t route_count;
     size_t target_count;
     unsigned next_victim;
+    uint64_t changes; /* counts what may end the life of a route */
 } pp_route_cache;
 
 typedef struct pp_router {

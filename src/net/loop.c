@@ -183,35 +183,15 @@ static int sleep_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t unt
     return count;
 }
 
-static int spin_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t until_ns)
-{
-    int64_t spin_until = pp_clock_mono_ns() + loop->spin_ns;
-
-    if (until_ns < spin_until)
-        return 0;
-    for (;;) {
-        int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
-
-        if (count != 0 || atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
-            return count;
-        if (pp_clock_mono_ns() >= spin_until)
-            return 0;
-    }
-}
-
 static int wait_for_events(pp_loop *loop, struct epoll_event *events, bool garbage)
 {
-    int64_t until;
-    int count = 0;
+    int count;
 
-    if (!pp_list_empty(&loop->ready) || atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
+    if (!pp_list_empty(&loop->ready) ||
+        atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
         return epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
     pp_reclaim_leave(&loop->reclaimer);
-    until = sleep_until(loop, garbage);
-    if (loop->had_events && loop->spin_ns > 0)
-        count = spin_in_epoll(loop, events, until);
-    if (count == 0 && !atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
-        count = sleep_in_epoll(loop, events, until);
+    count = sleep_in_epoll(loop, events, sleep_until(loop, garbage));
     pp_reclaim_enter(&loop->reclaimer);
     return count;
 }
@@ -244,7 +224,6 @@ void pp_loop_run(pp_loop *loop)
         int count = wait_for_events(loop, events, garbage);
 
         loop->now_ns = pp_clock_mono_ns();
-        loop->had_events = count > 0;
         pp_count(&loop->counters->turns, 1);
         read_ready(loop);
         for (int i = 0; i < count; i++) {

@@ -55,15 +55,12 @@ typedef struct pp_loop {
     pp_link ready;   /* connections that may have more to read */
     pp_link paused;  /* connections not read from until a recipient has caught up; oldest first */
     pp_link closing; /* connections to look at after the flush */
-    struct pp_outlet *dirty, *dirty_last;     /* staged to in this turn */
-
+    struct pp_outlet *dirty, *dirty_last; /* staged to in this turn */
     size_t staged_bytes; /* in all outlets since the last flush, about */
     bool borrowed; /* an outlet refers into read_buf: flush before the next read */
     struct pp_outlet *gate; /* a recipient that lags was just staged to */
     char *read_buf;
     size_t read_cap;
-    int64_t spin_ns; /* look for events this long before sleeping, after a turn that had some */
-    bool had_events;
     size_t conn_count;
     struct pp_conn **conn_table; /* by id; chained */
     size_t conn_mask;

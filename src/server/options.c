@@ -602,10 +602,10 @@ static pipit_err add_flag_help(pp_buf *message, const struct flag *flag)
 
 static pipit_err add_help(pp_buf *message)
 {
-    pipit_err err = pp_buf_addf(message, "Usage: pipit-server [options]\n\n"
-                                         "A message broker for NATS clients. Times are written as "
-                                         "500ms, 2s or 1m30s, sizes\nas 65536, 64KB or 2MB, flags "
-                                         "as --flag VALUE or --flag=VALUE.\n");
+    pipit_err err = pp_buf_addf(
+        message, "Usage: pipit-server [options]\n\n"
+                 "A message broker for NATS clients. Times are written as 500ms, 2s or 1m30s,\n"
+                 "sizes as 65536, 64KB or 2MB, flags as --flag VALUE or --flag=VALUE.\n");
 
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]) && !err; i++) {
         if (flags[i].kind == HEADING)

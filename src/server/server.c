@@ -17,8 +17,6 @@ enum {
     MESSAGE_MAX = 16 * 1024,
 };
 
-static const int64_t spin_ns = 30000;
-
 /* --- making ------------------------------------------------------------------------------- */
 
 static void to_callback(void *context, pp_log_level level, const char *text)
@@ -74,7 +72,6 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
     if (err)
         return err;
     pp_router_init(&worker->router, index, &worker->counters);
-    worker->loop.spin_ns = spin_ns;
     worker->loop.context = &worker->nats;
     worker->nats = (pp_nats_context){
         .door = &server->nats_door,

@@ -141,7 +141,7 @@ def play_group(path, kind, cases, args):
                 result = play_case(case, server, args)
                 result.seconds = time.monotonic() - since
             except (RuntimeError, OSError) as err:
-                result = Result(case, f"    {err}")
+                result = Result(case, f"    {err}\n", [("", f"failed: {err}")])
             if server and not case.ends_server and not server.alive():
                 result.report += f"    the server ended with status {server.process.returncode}\n"
                 result.report += server.log_tail()
@@ -212,7 +212,7 @@ def compare(programs, cases, args):
     names = [os.path.basename(path) for path in programs]
     if names[0] == names[1]:
         names = programs
-    print(f"| transcript | {names[0]} | {names[1]} | why |\n|---|---|---|---|")
+    rows = {}  # (left, right, why): transcripts
     unintended = same = 0
     for case in cases:
         left, right = (side.get(case.title) for side in sides)
@@ -223,32 +223,50 @@ def compare(programs, cases, args):
         intended = passed and (case.differs or case.only)
         reason = case.differs or (f"only for {case.only}" if case.only else "")
         unintended += not intended
-        left_text, right_text = first_difference(left, right)
-        cells = [case.title, left_text, right_text, reason if intended else "**not intended**"]
-        print("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        why = reason if intended else "**not intended**"
+        rows.setdefault((*first_difference(left, right), why), []).append(case.title)
+    print_table(names, rows)
     intended = len(cases) - same - unintended
     print(f"\n{same} alike, {intended} different as intended, {unintended} different otherwise")
     print(f"{same + intended} passed, {unintended} failed")
     return 1 if unintended else 0
 
 
+def print_table(names, rows):
+    print(f"| transcript | {names[0]} | {names[1]} | why |\n|---|---|---|---|")
+    for (left, right, why), titles in rows.items():
+        shown = "<br>".join(titles[:5])
+        if len(titles) > 5:
+            shown += f"<br>and {len(titles) - 5} more"
+        cells = (cell.replace("|", "\\|") for cell in (shown, left, right, why))
+        print("| " + " | ".join(cells) + " |")
+
+
 def first_difference(left, right):
+    """What each said where they part, as two cells."""
     if not left or not right:
-        return ["played" if side else "not played" for side in (left, right)]
-    for one, other in zip(left.observed, right.observed):
-        if one != other:
-            return cell(one), cell(other)
+        return tuple("played" if side else "not played" for side in (left, right))
+    for (conn, one), (_, other) in zip(left.observed, right.observed):
+        if one == other:
+            continue
+        if isinstance(one, tuple) and isinstance(other, tuple):
+            one, other = fields_apart(one, other), fields_apart(other, one)
+        return cell(conn, one), cell(conn, other)
     length = min(len(left.observed), len(right.observed))
-    return [
-        cell(side.observed[length]) if len(side.observed) > length else "nothing more"
+    return tuple(
+        cell(*side.observed[length]) if len(side.observed) > length else "nothing more"
         for side in (left, right)
-    ]
+    )
 
 
-def cell(observation):
-    conn, what = observation
-    what = " ".join(what.split())
-    text = what if len(what) <= 300 else what[:300] + "..."
+def fields_apart(info, other):
+    apart = [field for field in info if field not in other]
+    return "INFO with " + (", ".join(apart) if apart else "fewer fields")
+
+
+def cell(conn, what):
+    text = " ".join((" ".join(what) if isinstance(what, tuple) else what).split())
+    text = text if len(text) <= 300 else text[:300] + "..."
     return f"`{conn}: {text}`" if conn else f"`{text}`"
 
 

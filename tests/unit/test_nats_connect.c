@@ -338,7 +338,7 @@ static void test_connect_is_small(void **state)
     assert_true(sizeof(struct pp_nats_connect) <= 24);
 }
 
-/* jansson_too: it names some of its own failed allocations as bad syntax. */
+/* jansson_too: it names some of its own failed allocations, but not the first, as bad syntax. */
 static void sweep(const char *json, const char *expected, bool jansson_too)
 {
     for (uint64_t nth = 1;; nth++) {
@@ -358,7 +358,7 @@ static void sweep(const char *json, const char *expected, bool jansson_too)
             assert_true(nth > 1);
             return;
         }
-        if (!jansson_too || err != PIPIT_EPROTO)
+        if (!jansson_too || nth == 1 || err != PIPIT_EPROTO)
             assert_int_equal(err, PIPIT_ENOMEM);
         assert_state(&c, "VPEthna 0 name=old");
         assert_int_equal(pp_alloc_live(), live);

@@ -31,15 +31,15 @@ static bool check(pp_nats_session *s, const pp_nats_op *op)
 {
     char quoted[PP_NATS_QUOTE_MAX];
 
-    if (s->connect.pedantic && !pp_subject_literal(op->subject))
+    if (s->connect.pedantic && !pp_subject_literal(op->msg.subject))
         pp_nats_error(s, "Invalid Publish Subject");
-    if (subject_reserved(op->subject)) {
-        pp_nats_quote(op->subject, quoted, sizeof(quoted));
+    if (subject_reserved(op->msg.subject)) {
+        pp_nats_quote(op->msg.subject, quoted, sizeof(quoted));
         pp_nats_error(s, "Permissions Violation for Publish to %s", quoted);
         return false;
     }
-    if (reply_reserved(op->reply)) {
-        pp_nats_quote(op->reply, quoted, sizeof(quoted));
+    if (reply_reserved(op->msg.reply)) {
+        pp_nats_quote(op->msg.reply, quoted, sizeof(quoted));
         pp_nats_error(s, "Permissions Violation for Publish with Reply of %s", quoted);
         return false;
     }
@@ -65,56 +65,58 @@ static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
 static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
 {
     static const char before[] = "NATS/1.0 503\r\nNats-Subject: ";
-    pp_sub *listener = find_listener(s, op->reply);
-    size_t len = sizeof(before) - 1 + op->subject.len + 4;
+    pp_sub *listener = find_listener(s, op->msg.reply);
+    size_t len = sizeof(before) - 1 + op->msg.subject.len + 4;
     pp_str sid;
     char *room, *at;
 
     if (!listener)
         return;
     sid = pp_sub_sid(listener);
-    room = pp_outlet_room(&s->conn->own, 5 + op->reply.len + 1 + sid.len + 46 + len + 2);
+    room = pp_outlet_room(&s->conn->own, 5 + op->msg.reply.len + 1 + sid.len + 46 + len + 2);
     if (!room) {
         pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
         return;
     }
     at = room;
-    at += sprintf(at, "HMSG %.*s %.*s %zu %zu\r\n%s%.*s\r\n\r\n\r\n", PP_STR_ARGS(op->reply),
-                  PP_STR_ARGS(sid), len, len, before, PP_STR_ARGS(op->subject));
+    at += sprintf(at, "HMSG %.*s %.*s %zu %zu\r\n%s%.*s\r\n\r\n\r\n", PP_STR_ARGS(op->msg.reply),
+                  PP_STR_ARGS(sid), len, len, before, PP_STR_ARGS(op->msg.subject));
     pp_outlet_wrote(&s->conn->own, (size_t)(at - room));
     pp_count(&s->conn->loop->counters->no_responders, 1);
 }
 
+/* The route of op's subject; that of the last message, if it repeats and nothing has changed. */
+static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
+{
+    pp_route_cache *routes = s->routes;
+    pp_route *route = s->route;
+
+    if (op->repeats && route && s->route_changes == routes->changes &&
+        PP_LIKELY(pp_route_valid(routes, route)))
+        return route;
+    route = pp_route_find(routes, op->msg.subject);
+    s->route = route;
+    s->route_changes = routes->changes;
+    return route;
+}
+
 void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
 {
-    pp_conn *conn = s->conn;
+    const pp_msg *msg = &op->msg;
     pp_route *route;
-    size_t taken;
-    pp_msg msg = {
-        .subject = op->subject,
-        .reply = op->reply,
-        .data = op->data,
-        .header_len = op->header_len,
-        .wire = op->wire,
-        .body = conn->in_body ? conn->body : NULL,
-        .from = &s->client,
-        .no_echo = !s->connect.echo,
-    };
 
-    s->op_ns = conn->loop->now_ns;
-    conn->in_msgs++;
-    conn->in_bytes += op->data.len;
-    pp_count(&conn->loop->counters->in_msgs, 1);
-    pp_count(&conn->loop->counters->in_bytes, op->data.len);
-    if (PP_UNLIKELY(s->careful || looks_reserved(op->subject) || looks_reserved(op->reply)) &&
+    s->conn->in_msgs++;
+    s->conn->in_bytes += msg->data.len;
+    if (PP_UNLIKELY(s->careful || looks_reserved(msg->subject) || looks_reserved(msg->reply)) &&
         !check(s, op))
         return;
-    route = pp_route_find(s->routes, op->subject);
+    route = find_route(s, op);
     if (PP_UNLIKELY(!route)) {
-        pp_count(&conn->loop->counters->route_failures, 1);
+        pp_count(&s->conn->loop->counters->route_failures, 1);
         return;
     }
-    taken = pp_route_deliver(s->routes, route, &msg);
-    if (PP_UNLIKELY(taken == 0) && op->reply.len && s->connect.no_responders)
+    if (route->target_count && PP_LIKELY(pp_route_deliver(s->routes, route, msg)))
+        return;
+    if (msg->reply.len && s->connect.no_responders)
         say_no_responders(s, op);
 }

@@ -56,12 +56,68 @@ static inline const char *parse_size(const char *p, const char *end, uint32_t *o
     return p == start ? NULL : p;
 }
 
-bool pp_nats_read_plain(const pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
-                        size_t *out_used)
+/* Are the first len bytes the same? Both can be read from in steps of 16. */
+static inline bool same_line(const char *a, const char *b, size_t len)
+{
+#if defined(__SSE2__)
+    for (size_t i = 0; i < len; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(a + i));
+        __m128i y = _mm_loadu_si128((const __m128i *)(const void *)(b + i));
+        unsigned differ = 0xffff & ~(unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
+
+        if (len - i < 16)
+            differ &= (1u << (len - i)) - 1;
+        if (differ)
+            return false;
+    }
+    return true;
+#else
+    return memcmp(a, b, len) == 0;
+#endif
+}
+
+/* The last line again? */
+static inline bool read_repeated(const pp_nats_reader *r, pp_str window, pp_nats_op *op,
+                                 size_t *out_used)
+{
+    const char *p = window.ptr, *data = p + r->memo_len;
+    size_t size = r->memo_size;
+
+    if (r->memo_len == 0 || window.len < r->memo_len + size + 2 ||
+        window.len < PP_NATS_MEMO_MAX || !same_line(p, r->memo, r->memo_len) ||
+        data[size] != '\r' || data[size + 1] != '\n')
+        return false;
+    op->verb = PP_NATS_PUB;
+    op->repeats = true;
+    op->msg.subject = (pp_str){p + 4, r->memo_subject_len};
+    op->msg.wire = (pp_str){p + 5 + r->memo_subject_len, r->memo_len - 5u - r->memo_subject_len};
+    op->msg.reply = (pp_str){op->msg.wire.ptr, r->memo_reply_len};
+    op->msg.data = (pp_str){data, size};
+    op->msg.header_len = 0;
+    *out_used = r->memo_len + size + 2;
+    return true;
+}
+
+static inline void remember(pp_nats_reader *r, const char *line, size_t len, const pp_msg *msg)
+{
+    r->memo_len = 0;
+    if (len > PP_NATS_MEMO_MAX)
+        return;
+    memcpy(r->memo, line, len);
+    r->memo_len = (uint32_t)len;
+    r->memo_size = (uint32_t)msg->data.len;
+    r->memo_subject_len = (uint16_t)msg->subject.len;
+    r->memo_reply_len = (uint16_t)msg->reply.len;
+}
+
+bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used)
 {
     const char *p = window.ptr, *end = p + window.len, *subject, *subject_end, *args, *line_end;
+    pp_msg *msg = &out_op->msg;
     uint32_t size;
 
+    if (read_repeated(r, window, out_op, out_used))
+        return true;
     if (window.len < 12 || memcmp(p, "PUB ", 4) != 0)
         return false;
     subject = p + 4;
@@ -69,7 +125,7 @@ bool pp_nats_read_plain(const pp_nats_reader *r, pp_str window, pp_nats_op *out_
     if (!subject_end || subject_end == subject || *subject_end != ' ')
         return false;
     args = subject_end + 1;
-    out_op->reply = (pp_str){NULL, 0};
+    msg->reply = (pp_str){args, 0};
     line_end = parse_size(args, end, &size);
     if (!line_end || line_end == end || *line_end != '\r') {
         /* Not a size alone: a reply before it. */
@@ -77,7 +133,7 @@ bool pp_nats_read_plain(const pp_nats_reader *r, pp_str window, pp_nats_op *out_
 
         if (!reply_end || reply_end == args || *reply_end != ' ')
             return false;
-        out_op->reply = (pp_str){args, (size_t)(reply_end - args)};
+        msg->reply.len = (size_t)(reply_end - args);
         line_end = parse_size(reply_end + 1, end, &size);
         if (!line_end || line_end == end || *line_end != '\r')
             return false;
@@ -90,11 +146,13 @@ bool pp_nats_read_plain(const pp_nats_reader *r, pp_str window, pp_nats_op *out_
         line_end[size + 1] != '\n')
         return false;
     out_op->verb = PP_NATS_PUB;
-    out_op->subject = (pp_str){subject, (size_t)(subject_end - subject)};
-    out_op->wire = (pp_str){args, (size_t)(line_end - args)};
-    out_op->data = (pp_str){line_end, size};
-    out_op->header_len = 0;
+    out_op->repeats = false;
+    msg->subject = (pp_str){subject, (size_t)(subject_end - subject)};
+    msg->wire = (pp_str){args, (size_t)(line_end - args)};
+    msg->data = (pp_str){line_end, size};
+    msg->header_len = 0;
     *out_used = (size_t)(line_end - p) + size + 2;
+    remember(r, p, (size_t)(line_end - p), msg);
     return true;
 }
 
@@ -240,15 +298,16 @@ static pipit_err read_publish(const pp_nats_reader *r, pp_str line, pp_str windo
     }
     if (memcmp(window.ptr + line_used + size, "\r\n", 2) != 0)
         return PIPIT_EPROTO;
-    op->subject = args[0];
-    op->reply = count == sizes + 2 ? args[1] : (pp_str){NULL, 0};
-    op->header_len = header_len;
-    op->data = (pp_str){window.ptr + line_used, size};
+    op->repeats = false;
+    op->msg.subject = args[0];
+    op->msg.reply = count == sizes + 2 ? args[1] : (pp_str){NULL, 0};
+    op->msg.header_len = header_len;
+    op->msg.data = (pp_str){window.ptr + line_used, size};
     for (size_t i = 1; i < count; i++)
         bytes += args[i].len;
-    op->wire = usual_form(args[1], args[count - 1], bytes, count - 1, window.ptr + line_used);
+    op->msg.wire = usual_form(args[1], args[count - 1], bytes, count - 1, window.ptr + line_used);
     if (has_header && header_len == 0)
-        op->wire = (pp_str){NULL, 0}; /* goes on as a message without headers */
+        op->msg.wire = (pp_str){NULL, 0}; /* goes on as a message without headers */
     *inout_used = line_used + size + 2;
     return PIPIT_OK;
 }
@@ -260,7 +319,7 @@ static pipit_err read_sub(pp_str line, pp_nats_op *op)
 
     if (count != 2 && count != 3)
         return PIPIT_EINVAL;
-    op->subject = args[0];
+    op->msg.subject = args[0];
     op->queue = count == 3 ? args[1] : (pp_str){NULL, 0};
     op->sid = args[count - 1];
     return op->sid.len <= UINT16_MAX && op->queue.len <= UINT16_MAX ? PIPIT_OK : PIPIT_ELIMIT;

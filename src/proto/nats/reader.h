@@ -7,6 +7,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "core/message.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,28 +25,35 @@ typedef enum pp_nats_verb {
     PP_NATS_INFO,
 } pp_nats_verb;
 
-/* Slices point into the window. */
+/* Slices point into the window. Fields that the verb has no use for keep what they held. */
 typedef struct pp_nats_op {
     pp_nats_verb verb;
-    pp_str subject; /* PUB, HPUB, SUB */
-    pp_str reply;   /* PUB, HPUB; empty: none */
-    pp_str data;    /* PUB, HPUB: header block, then payload; CR LF stands behind it */
-    uint32_t header_len;
-    pp_str wire;  /* PUB, HPUB: "[reply ]sizes CR LF" when that is its form, data right behind */
+    bool repeats; /* PUB: the same control line as the last PUB that was read */
+    /* PUB, HPUB: all that the wire tells of it; SUB: the subject. wire is filled in when the line
+     * has its usual form: one blank between arguments, CR LF behind. */
+    pp_msg msg;
     pp_str queue; /* SUB; empty: none */
     pp_str sid;   /* SUB, UNSUB */
     uint64_t max; /* UNSUB; 0: none */
     pp_str text;  /* CONNECT, INFO, -ERR: the rest of the line */
 } pp_nats_op;
 
+/* Publishers repeat themselves: the control line of the last plain PUB, whole, so that the same
+ * line again need not be taken apart. */
+enum { PP_NATS_MEMO_MAX = 64 };
+
 typedef struct pp_nats_reader {
     uint32_t line_max;   /* bytes of arguments in a control line */
     int64_t payload_max; /* bytes; -1: no limit */
     bool headers;        /* HPUB was negotiated */
     uint32_t scanned;    /* of the unfinished line at the front of the window: no LF in there */
+    uint32_t memo_len;   /* 0: none */
+    uint32_t memo_size;  /* of the payload */
+    uint16_t memo_subject_len;
+    uint16_t memo_reply_len;
+    _Alignas(16) char memo[PP_NATS_MEMO_MAX];
 } pp_nats_reader;
 
-/* Longest verb with a blank: what may stand before the arguments of a line. */
 enum { PP_NATS_SIZE_DIGITS_MAX = 9 };
 
 /**
@@ -63,14 +71,21 @@ pipit_err pp_nats_read_any(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
 
 /* The usual form, "PUB subject [reply ]size CR LF", whole in the window, read in a few steps.
  * False: something else, or something to look at more closely. */
-bool pp_nats_read_plain(const pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
-                        size_t *out_used);
+bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used);
+
+/* Forget the memo, as after a change of limits. */
+static inline void pp_nats_reader_forget(pp_nats_reader *r)
+{
+    r->memo_len = 0;
+}
 
 static inline pipit_err pp_nats_read(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
                                      size_t *out_used)
 {
-    if (pp_nats_read_plain(r, window, out_op, out_used))
+    if (pp_nats_read_plain(r, window, out_op, out_used)) {
+        r->scanned = 0;
         return PIPIT_OK;
+    }
     return pp_nats_read_any(r, window, out_op, out_used);
 }
 

@@ -69,11 +69,11 @@ static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
     /* Payloads by length only, CONNECT not at all: it carries credentials. */
     if (op->verb == PP_NATS_PUB || op->verb == PP_NATS_HPUB)
         pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [%s %.*s %.*s %zu]",
-                     (unsigned long long)s->conn->id, names[op->verb], PP_STR_ARGS(op->subject),
-                     PP_STR_ARGS(op->reply), op->data.len);
+                     (unsigned long long)s->conn->id, names[op->verb], PP_STR_ARGS(op->msg.subject),
+                     PP_STR_ARGS(op->msg.reply), op->msg.data.len);
     else if (op->verb == PP_NATS_SUB)
         pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [SUB %.*s %.*s %.*s]",
-                     (unsigned long long)s->conn->id, PP_STR_ARGS(op->subject),
+                     (unsigned long long)s->conn->id, PP_STR_ARGS(op->msg.subject),
                      PP_STR_ARGS(op->queue), PP_STR_ARGS(op->sid));
     else if (op->verb == PP_NATS_UNSUB)
         pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [UNSUB %.*s %llu]",
@@ -173,7 +173,10 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
 {
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
+    uint64_t msgs_before = s->conn->in_msgs, bytes_before = s->conn->in_bytes;
+    bool trace = s->context->door->log->trace;
     size_t used = 0;
+    pp_nats_op op;
 
     if (PP_UNLIKELY(s->expects_proxy) && !read_proxy_header(s, window, &used)) {
         *out_used = used;
@@ -185,9 +188,10 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         s->proxy_skip -= (uint32_t)skip;
         used += skip;
     }
+    op.msg.body = s->conn->in_body ? s->conn->body : NULL;
+    op.msg.from = &s->client;
     while (used < window.len && !s->conn->closing) {
         pp_str rest = {window.ptr + used, window.len - used};
-        pp_nats_op op;
         size_t n;
         pipit_err err;
 
@@ -205,14 +209,20 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             break;
         }
         used += n;
-        if (PP_UNLIKELY(s->context->door->log->trace))
+        if (PP_UNLIKELY(trace))
             trace_op(s, &op);
+        op.msg.no_echo = !s->connect.echo;
         if (PP_LIKELY(op.verb == PP_NATS_PUB))
             pp_nats_on_publish(s, &op);
         else
             operate(s, &op);
         if (PP_UNLIKELY(loop->staged_bytes > STAGED_MAX))
             pp_loop_flush(loop);
+    }
+    if (s->conn->in_msgs != msgs_before) {
+        s->op_ns = loop->now_ns;
+        pp_count(&loop->counters->in_msgs, s->conn->in_msgs - msgs_before);
+        pp_count(&loop->counters->in_bytes, s->conn->in_bytes - bytes_before);
     }
     *out_used = used;
 }

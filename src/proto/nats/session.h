@@ -27,6 +27,8 @@ typedef struct pp_nats_session {
     pp_conn *conn;
     pp_nats_context *context;
     pp_route_cache *routes; /* of the account, on this loop */
+    pp_route *route; /* of the last PUB; good while routes->changes is route_changes */
+    uint64_t route_changes;
     pp_nats_reader reader;
     struct pp_nats_connect connect;
     pp_nats_sids sids;

@@ -39,7 +39,7 @@ static void refuse_sub(pp_nats_session *s, const pp_nats_op *op, const char *why
 {
     char subject[PP_NATS_QUOTE_MAX], queue[PP_NATS_QUOTE_MAX];
 
-    pp_nats_quote(op->subject, subject, sizeof(subject));
+    pp_nats_quote(op->msg.subject, subject, sizeof(subject));
     if (op->queue.len && !*why) {
         pp_nats_quote(op->queue, queue, sizeof(queue));
         pp_nats_error(s, "Permissions Violation for Subscription to %s using queue %s", subject,
@@ -70,7 +70,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
         return;
     }
     if (settings->max_subscription_tokens &&
-        pp_subject_token_count(op->subject) > settings->max_subscription_tokens) {
+        pp_subject_token_count(op->msg.subject) > settings->max_subscription_tokens) {
         refuse_sub(s, op, ", too many tokens");
         return;
     }
@@ -86,7 +86,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
     if (sub)
         err = pp_nats_sids_add(&s->sids, sub);
     if (!err) {
-        err = pp_sublist_insert(index_of(s), sub, op->subject);
+        err = pp_sublist_insert(index_of(s), sub, op->msg.subject);
         if (err)
             pp_nats_sids_remove(&s->sids, sub);
     }
