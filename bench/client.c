@@ -120,7 +120,7 @@ void bench_client_flush(bench_client *client)
         if (frame.kind == BENCH_FRAME_PING)
             bench_client_send(client, "PONG\r\n", 6);
         if (frame.kind == BENCH_FRAME_NONE && !bench_client_fill(client, 0))
-            bench_fatal("no PONG: %s", !client->closed    ? "the server does not answer"
+            bench_fatal("no PONG: %s", !client->closed    ? "the server did not answer in time"
                                        : client->error[0] ? client->error
                                                           : "the server closed the connection");
     }

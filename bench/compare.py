@@ -192,8 +192,11 @@ def run_round(bench, server, arguments):
     if arguments[0] == "start":
         return run_bench(bench, [*arguments, *target, "--", *server.command(port)])
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(server.command(port), stdin=subprocess.DEVNULL, stdout=log,
-                                   stderr=log)
+        try:
+            process = subprocess.Popen(server.command(port), stdin=subprocess.DEVNULL, stdout=log,
+                                       stderr=log)
+        except OSError as error:
+            raise Failure(f"the server cannot be started: {error}") from None
         try:
             wait_until_accepting(process, port)
             return run_bench(bench, [*arguments, *target, "--pid", str(process.pid)])
@@ -373,10 +376,11 @@ def markdown(results, document):
     if others:
         lines += ["", f"| | {names[0]['name']} | {names[1]['name']} | ratio |", "|---|--:|--:|--:|"]
     for result, metric in others:
-        lines.append(f"| {chart.label_of(result, metric)} | " + " | ".join(markdown_cells(metric)) + " |")
+        cells = [chart.label_of(result, metric), *markdown_cells(metric)]
+        lines.append("| " + " | ".join(cells) + " |")
     faults = [line for result in results for line in fault_lines(result)]
     lines += [""] + [f"- {line}" for line in faults] if faults else \
-        ["", "No message was lost, repeated or late to the end of its run in any round."]
+        ["", "No message was lost or repeated in any round."]
     return "\n".join(lines) + "\n"
 
 
@@ -410,7 +414,7 @@ def describe(servers, options, results):
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "kernel": kernel, "cpu": model, "cpu_count": count,
         "machine": f"{count} cores ({model}), Linux {kernel.split('-')[0]}",
-        "rounds": options.rounds,
+        "rounds": options.rounds, "load_at_start": options.load,
         "servers": [{"name": server.name, "version": server.version(),
                      "arguments": server.arguments} for server in servers],
         "results": results,
@@ -456,6 +460,16 @@ def choose_servers(options):
     return [Server("pipit", pipit), Server("nats-server", find_peer())]
 
 
+def freeze(servers, folder):
+    """Run copies, so that a build that goes on meanwhile does not change what is measured. A binary
+    that needs its neighbours does not run elsewhere, and is used where it is."""
+    for number, server in enumerate(servers):
+        copy = f"{folder}/{number}-{os.path.basename(server.binary)}"
+        shutil.copy(server.binary, copy)
+        if subprocess.run([copy, "-v"], capture_output=True, check=False).returncode == 0:
+            server.binary = copy
+
+
 def parse_options():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -467,7 +481,7 @@ def parse_options():
     parser.add_argument("--b", metavar="PATH", help="a pipit-server: after")
     parser.add_argument("--threads-compare", action="store_true", help="two loops and one")
     parser.add_argument("--pipit", default=str(ROOT / "build" / "pipit-server"), metavar="PATH")
-    parser.add_argument("--bench", metavar="PATH", help="pipit-bench, if not in build/")
+    parser.add_argument("--bench", default=str(ROOT / "build" / "pipit-bench"), metavar="PATH")
     parser.add_argument("--json", type=pathlib.Path, metavar="FILE", help="where the figures go")
     parser.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="where the chart goes")
     parser.add_argument("--markdown", type=pathlib.Path, metavar="FILE",
@@ -475,10 +489,6 @@ def parse_options():
     options = parser.parse_args()
     options.rounds = options.rounds or (2 if options.quick else 5)
     options.seconds_factor = 0.4 if options.quick else 1
-    default_bench = next((str(path) for path in (ROOT / "build" / "pipit-bench",
-                                                 ROOT / "build" / "bench" / "pipit-bench")
-                          if path.exists()), "pipit-bench")
-    options.bench = find_binary(options.bench or default_bench, "pipit-bench", "`make` builds it")
     return options
 
 
@@ -503,11 +513,17 @@ def main():
         return
     if not chosen:
         sys.exit("compare.py: no scenario matches; --list shows them")
+    options.bench = find_binary(options.bench, "pipit-bench", "`make` builds it")
     choose_files(options)
+    options.load = os.getloadavg()[0]
+    if options.load > 1:
+        print(f"! The machine is busy (load {options.load:.1f}): expect noise.")
     retarget(chosen, options)
     servers = choose_servers(options)
-    results = [measure(scenario, servers, options) for scenario in chosen]
-    document = describe(servers, options, results)
+    with tempfile.TemporaryDirectory() as folder:
+        freeze(servers, folder)
+        results = [measure(scenario, servers, options) for scenario in chosen]
+        document = describe(servers, options, results)
     print_table(results, servers)
     write(options.json, json.dumps(document, indent=1) + "\n")
     if options.svg:

@@ -7,6 +7,7 @@ import json
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 
 TIMEOUT_S = 30
@@ -16,15 +17,21 @@ FAULTY = 150  # the number of the message that a fault is done to
 class FaultyServer:
     """Relays every PUB to all subscribers of its subject, or of the inbox it lies in."""
 
-    def __init__(self, fault):
+    def __init__(self, fault, path=None):
         self.fault = fault
         self.lock = threading.Lock()
         self.subscribers = []  # (pattern, sid, connection)
         self.count = 0
         self.held = None
         self.pongs = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        if path:
+            self.listener = socket.socket(socket.AF_UNIX)
+            self.listener.bind(path)
+            self.listener.listen()
+            self.target = ["--unix", path]
+        else:
+            self.listener = socket.create_server(("127.0.0.1", 0))
+            self.target = ["--server", f"127.0.0.1:{self.listener.getsockname()[1]}"]
         threading.Thread(target=self.accept, daemon=True).start()
 
     def accept(self):
@@ -86,8 +93,7 @@ class FaultyServer:
 
     def relay(self, subject, reply, payload):
         for pattern, sid, connection in self.subscribers:
-            if pattern == subject or subject.startswith(pattern.rstrip(b"*") + b"") \
-                    and pattern.endswith(b"*"):
+            if pattern == subject or pattern.endswith(b".*") and subject.startswith(pattern[:-1]):
                 words = [b"MSG", subject, sid, *([reply] if reply else []), b"%d" % len(payload)]
                 connection.sendall(b" ".join(words) + b"\r\n" + payload + b"\r\n")
 
@@ -97,11 +103,12 @@ class FaultyServer:
 
 
 def run(bench, fault, arguments):
-    server = FaultyServer(fault)
-    result = subprocess.run([bench, *arguments.split(), "--json", "--patience", "0.3",
-                             "--server", f"127.0.0.1:{server.port}"],
-                            capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    server.listener.close()
+    with tempfile.TemporaryDirectory() as folder:
+        server = FaultyServer(fault, folder + "/socket" if "--unix" in arguments else None)
+        arguments = arguments.replace("--unix", "").split()
+        result = subprocess.run([bench, *arguments, *server.target, "--json", "--patience", "0.3"],
+                                capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+        server.listener.close()
     report = json.loads(result.stdout) if result.stdout else {}
     report["status"] = result.returncode
     report["pongs"] = server.pongs
@@ -112,6 +119,7 @@ PLAIN = "deliver --msgs 1000"
 CHECKED = "deliver --msgs 1000 --verify"
 FAN = "deliver --msgs 500 --subs 3 --pubs 2 --verify"
 MANY = "deliver --msgs 1000 --subjects 100"
+FULL = "deliver --msgs 500 --size 36000 --verify --unix"  # whole writes fill the socket
 REQUEST = "request --msgs 300 --warmup 0"
 
 CASES = [
@@ -119,6 +127,7 @@ CASES = [
     ("faithful, checked", "none", CHECKED, {"status": 0, "lost": 0, "misordered": 0}),
     ("faithful, fan-out", "none", FAN, {"status": 0, "lost": 0, "delivered": 1500}),
     ("faithful, subjects", "none", MANY, {"status": 0, "lost": 0, "delivered": 1000}),
+    ("faithful, slower than the publisher", "none", FULL, {"status": 0, "misordered": 0}),
     ("faithful, requests", "none", REQUEST, {"status": 0, "lost": 0, "replied": 300}),
     ("one lost", "drops", PLAIN, {"status": 2, "lost": 1, "delivered": 999}),
     ("one lost, checked", "drops", CHECKED, {"status": 2, "lost": 1, "misordered": 1}),

@@ -13,36 +13,30 @@ struct pp_sublist {
     void *memory; /* what was allocated; the list begins at the first cache line in it */
     pp_trie trie; /* guarded by lock */
     atomic_size_t count;
-    /* Matching loops could keep a lock that prefers readers busy for ever, so it prefers writers.
-     * Those leave gaps: a loop does more for a SUB outside the lock than under it. */
+    /* The lock prefers writers, or many matching loops would keep them out for ever. One writer at
+     * a time comes to it, the one who has the turn, or many subscribing loops would keep readers
+     * out: so whoever waits goes in when the writer, or the readers, that are in now have left. */
     _Alignas(64) pthread_rwlock_t lock;
+    pthread_mutex_t turn; /* taken before lock, by writers */
 };
 
-static pipit_err init_lock(pthread_rwlock_t *lock)
+/* Locks without special attributes, never taken twice by a thread nor by too many: on Linux none
+ * of these calls fails. */
+static void init_locks(pp_sublist *list)
 {
     pthread_rwlockattr_t attr;
-    int failed;
+    int failed = pthread_rwlockattr_init(&attr);
 
-    if (pthread_rwlockattr_init(&attr))
-        return PIPIT_ENOMEM;
-    failed = pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    failed |= pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    failed |= pthread_rwlock_init(&list->lock, &attr);
+    failed |= pthread_rwlockattr_destroy(&attr);
+    failed |= pthread_mutex_init(&list->turn, NULL);
     PP_ASSERT(!failed);
-    failed = pthread_rwlock_init(lock, &attr);
-    (void)pthread_rwlockattr_destroy(&attr);
-    return failed ? PIPIT_ENOMEM : PIPIT_OK;
 }
 
-/* The lock is never taken twice by a thread nor by too many, so these do not fail. */
 static void lock_for_reading(pp_sublist *list)
 {
     int failed = pthread_rwlock_rdlock(&list->lock);
-
-    PP_ASSERT(!failed);
-}
-
-static void lock_for_writing(pp_sublist *list)
-{
-    int failed = pthread_rwlock_wrlock(&list->lock);
 
     PP_ASSERT(!failed);
 }
@@ -51,6 +45,23 @@ static void unlock(pp_sublist *list)
 {
     int failed = pthread_rwlock_unlock(&list->lock);
 
+    PP_ASSERT(!failed);
+}
+
+static void lock_for_writing(pp_sublist *list)
+{
+    int failed = pthread_mutex_lock(&list->turn);
+
+    failed |= pthread_rwlock_wrlock(&list->lock);
+    PP_ASSERT(!failed);
+}
+
+static void unlock_from_writing(pp_sublist *list)
+{
+    int failed;
+
+    unlock(list); /* lets readers in */
+    failed = pthread_mutex_unlock(&list->turn);
     PP_ASSERT(!failed);
 }
 
@@ -65,10 +76,7 @@ pipit_err pp_sublist_new(pp_sublist **out_list, uint64_t hash_seed)
     list = (pp_sublist *)(((uintptr_t)memory + line - 1) & ~(uintptr_t)(line - 1));
     list->memory = memory;
     pp_trie_init(&list->trie, hash_seed);
-    if (init_lock(&list->lock)) {
-        pp_free(memory);
-        return PIPIT_ENOMEM;
-    }
+    init_locks(list);
     *out_list = list;
     return PIPIT_OK;
 }
@@ -79,6 +87,7 @@ void pp_sublist_free(pp_sublist *list)
         return;
     PP_ASSERT(atomic_load(&list->count) == 0);
     PP_ASSERT(list->trie.pattern_count == 0 && list->trie.node_count == 0);
+    (void)pthread_mutex_destroy(&list->turn);
     (void)pthread_rwlock_destroy(&list->lock);
     pp_free(list->memory);
 }
@@ -146,7 +155,7 @@ pipit_err pp_sublist_insert(pp_sublist *list, pp_sub *sub, pp_str subject)
         join_ring(pattern, sub);
         note_change_locked(list, pattern, 1);
     }
-    unlock(list);
+    unlock_from_writing(list);
     return err;
 }
 
@@ -161,7 +170,7 @@ void pp_sublist_remove(pp_sublist *list, pp_sub *sub)
     note_change_locked(list, pattern, (size_t)-1);
     if (!pattern->subs)
         pp_trie_remove(&list->trie, pattern);
-    unlock(list);
+    unlock_from_writing(list);
 }
 
 static pipit_err grow(pp_sub_set *set)

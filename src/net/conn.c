@@ -127,7 +127,6 @@ static void conn_free(pp_retired *retired)
     }
     (void)pthread_mutex_destroy(&box->lock);
     pp_body_unref(conn->body);
-    pp_free(conn->rest);
     if (conn->source.fd >= 0)
         (void)close(conn->source.fd);
     pp_free(conn);
@@ -194,7 +193,7 @@ void pp_conn_finish_closing(pp_loop *loop)
         else if (conn->write_timer.fire != on_close_deadline ||
                  conn->write_timer.place == PP_TIMER_IDLE)
             pp_timer_set(&loop->timers, &conn->write_timer,
-                         loop->now_ns + conn->write_deadline_ns, on_close_deadline);
+                         loop->now_ns + conn->limits->write_deadline_ns, on_close_deadline);
     }
 }
 
@@ -247,7 +246,7 @@ static void on_write_watch(pp_timer *timer)
 
     (void)pthread_mutex_lock(&box->lock);
     box->watching = box->first != NULL;
-    due_ns = box->mark_ns + conn->write_deadline_ns;
+    due_ns = box->mark_ns + conn->limits->write_deadline_ns;
     late = box->watching && due_ns <= conn->loop->now_ns;
     (void)pthread_mutex_unlock(&box->lock);
     if (late)
@@ -281,7 +280,7 @@ static void on_notice(pp_task *task)
         pp_conn_close(conn, fault, false);
     else if (watch)
         pp_timer_set(&conn->loop->timers, &conn->write_timer,
-                     conn->loop->now_ns + conn->write_deadline_ns, on_write_watch);
+                     conn->loop->now_ns + conn->limits->write_deadline_ns, on_write_watch);
 }
 
 /* --- pausing publishers ------------------------------------------------------------------- */
@@ -349,19 +348,16 @@ static void on_ungate(pp_task *task)
 /* Keep the beginning of an operation that is not complete. */
 static void keep(pp_conn *conn, pp_str left, size_t want)
 {
-    if (want > BODY_MIN && want > left.len) {
-        conn->body = pp_body_new(want + PP_WINDOW_SLACK);
-        if (conn->body) {
-            memcpy(conn->body->bytes, left.ptr, left.len);
-            conn->body_want = want;
-            conn->body_got = left.len;
-        }
-    } else {
-        conn->rest = pp_memdupz(left.ptr, left.len);
-        conn->rest_len = left.len;
-    }
-    if (!conn->body && !conn->rest)
+    bool large = want > BODY_MIN && want > left.len;
+
+    conn->body = pp_body_new(large ? want + PP_WINDOW_SLACK : left.len);
+    if (!conn->body) {
         pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
+        return;
+    }
+    memcpy(conn->body->bytes, left.ptr, left.len);
+    conn->got = left.len;
+    conn->want = large ? want : 0;
 }
 
 static void dispatch(pp_conn *conn, pp_str window)
@@ -369,7 +365,6 @@ static void dispatch(pp_conn *conn, pp_str window)
     pp_loop *loop = conn->loop;
     size_t used = 0, want = 0;
 
-    conn->active_ns = loop->now_ns;
     conn->proto->on_bytes(conn->session, window, &used, &want);
     PP_ASSERT(used <= window.len);
     if (!conn->closing && used < window.len)
@@ -417,19 +412,20 @@ static void after_read(pp_conn *conn, bool filled)
 static void read_body(pp_conn *conn)
 {
     pp_body *body = conn->body;
-    size_t asked = conn->body_want - conn->body_got;
-    ssize_t n = receive(conn, body->bytes + conn->body_got, asked);
+    size_t asked = conn->want - conn->got;
+    ssize_t n = receive(conn, body->bytes + conn->got, asked);
 
     if (n <= 0) {
         on_no_input(conn, n);
         return;
     }
-    conn->body_got += (size_t)n;
+    conn->got += (size_t)n;
     if ((size_t)n == asked) {
         conn->in_body = true;
-        dispatch(conn, (pp_str){body->bytes, conn->body_want});
+        dispatch(conn, (pp_str){body->bytes, conn->want});
         conn->in_body = false;
         conn->body = NULL;
+        conn->got = conn->want = 0;
         conn->large = true;
         pp_body_unref(body);
     }
@@ -439,34 +435,34 @@ static void read_body(pp_conn *conn)
 static void read_window(pp_conn *conn)
 {
     pp_loop *loop = conn->loop;
-    size_t rest_len = conn->rest_len;
-    size_t asked = conn->large ? LARGE_PEEK : loop->read_cap - rest_len;
+    size_t got = conn->got;
+    size_t asked = conn->large ? LARGE_PEEK : loop->read_cap - got;
     char *buf = loop->read_buf, *own = NULL;
     ssize_t n;
 
-    if (rest_len > loop->read_cap / 2) {
+    if (got > loop->read_cap / 2) {
         /* A control line limit beyond the buffer: rare, so it may cost a buffer of its own. */
-        asked = rest_len;
-        buf = own = pp_alloc(rest_len + asked + PP_WINDOW_SLACK);
+        asked = got;
+        buf = own = pp_alloc(got + asked + PP_WINDOW_SLACK);
         if (!own) {
             pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
             return;
         }
     }
-    n = receive(conn, buf + rest_len, asked);
+    n = receive(conn, buf + got, asked);
     if (n <= 0) {
         on_no_input(conn, n);
         pp_free(own);
         return;
     }
-    if (rest_len) {
-        memcpy(buf, conn->rest, rest_len);
-        pp_free(conn->rest);
-        conn->rest = NULL;
-        conn->rest_len = 0;
+    if (got) {
+        memcpy(buf, conn->body->bytes, got);
+        pp_body_unref(conn->body);
+        conn->body = NULL;
+        conn->got = 0;
     }
     conn->large = false;
-    dispatch(conn, (pp_str){buf, rest_len + (size_t)n});
+    dispatch(conn, (pp_str){buf, got + (size_t)n});
     if (own) {
         pp_loop_flush(loop); /* staged output may refer into it */
         pp_free(own);
@@ -486,7 +482,7 @@ void pp_conn_read(pp_conn *conn)
     }
     if (loop->borrowed || loop->staged_bytes > STAGED_MAX)
         pp_loop_flush(loop);
-    if (conn->body)
+    if (conn->want)
         read_body(conn);
     else
         read_window(conn);
@@ -601,15 +597,13 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *p
     conn->loop = loop;
     conn->proto = proto;
     conn->id = id;
-    conn->write_deadline_ns = limits->write_deadline_ns;
-    conn->start_ns = conn->active_ns = loop->now_ns;
+    conn->limits = limits;
+    conn->start_ns = loop->now_ns;
     conn->timer.fire = on_door_timer;
     conn->notice.run = on_notice;
     pp_list_init(&conn->link);
     outlet_init(&conn->own, conn, loop);
     (void)pthread_mutex_init(&conn->box.lock, NULL);
-    conn->box.pending_max = limits->pending_max;
-    conn->box.gate_bytes = limits->pending_max / 4 * 3;
     if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0)
         pp_conn_set_peer(conn, (struct sockaddr *)&peer);
     conn->local = conn->addr_family == AF_UNIX;

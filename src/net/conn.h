@@ -62,10 +62,16 @@ typedef struct pp_proto_ops {
     void (*free)(void *session);
 } pp_proto_ops;
 
+typedef struct pp_conn_limits {
+    size_t pending_max; /* bytes; more waiting makes it a slow consumer */
+    int64_t write_deadline_ns;
+} pp_conn_limits;
+
 typedef struct pp_conn {
     pp_source source; /* fd */
     pp_loop *loop;
     const pp_proto_ops *proto;
+    const pp_conn_limits *limits;
     uint64_t id;
     pp_link link; /* in its loop's ready, paused or closing list */
     struct pp_conn *next_in_table;
@@ -79,11 +85,11 @@ typedef struct pp_conn {
     uint8_t addr_family;
     uint16_t peer_port;
     uint8_t peer_addr[16];
-    char *rest; /* an unfinished operation */
-    size_t rest_len;
-    pp_body *body; /* a large unfinished operation, read in place */
-    size_t body_got, body_want;
-    bool in_body; /* on_bytes is looking at body */
+    /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
+     * loop's buffer; else it is large, want bytes in all, and read in place. */
+    pp_body *body;
+    size_t got, want;
+    bool in_body; /* on_bytes is looking at body, a large operation */
     bool large;   /* the last operation was read as a body; the next may be one too */
     bool flush_on_close;
     pp_outlet own;
@@ -93,20 +99,13 @@ typedef struct pp_conn {
     pp_timer timer; /* the door's */
     pp_timer write_timer;
     pp_task notice; /* from other loops: look at box.fault */
-    int64_t write_deadline_ns;
     int64_t start_ns; /* monotonic */
-    int64_t active_ns; /* last input */
     uint64_t in_msgs, in_bytes;
     pp_retired retired;
     _Alignas(16) char session[];
 } pp_conn;
 
-typedef struct pp_conn_limits {
-    size_t pending_max;
-    int64_t write_deadline_ns;
-} pp_conn_limits;
-
-/* Adopt fd. On an error fd is closed. Thread: the loop's. */
+/* Adopt fd. limits is borrowed for the life of the connection. On an error fd is closed. Thread: the loop's. */
 pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *proto,
                        const pp_conn_limits *limits, pp_conn **out_conn);
 

@@ -152,7 +152,7 @@ struct arrival {
     pp_task task;
     pp_loop *loop;
     const pp_proto_ops *proto;
-    pp_conn_limits limits;
+    const pp_conn_limits *limits;
     uint64_t id;
     int fd;
 };
@@ -162,7 +162,7 @@ static void arrive(pp_task *task)
     struct arrival *arrival = PP_CONTAINER(task, struct arrival, task);
     pp_conn *conn;
 
-    (void)pp_conn_open(arrival->loop, arrival->fd, arrival->id, arrival->proto, &arrival->limits,
+    (void)pp_conn_open(arrival->loop, arrival->fd, arrival->id, arrival->proto, arrival->limits,
                        &conn); /* on failure the peer sees the connection close */
     pp_free(arrival);
 }

@@ -56,8 +56,6 @@ typedef struct pp_outbox {
     pthread_mutex_t lock;
     pp_chunk *first, *last;
     size_t pending_bytes;
-    size_t pending_max;     /* more makes it a slow consumer */
-    size_t gate_bytes;      /* more makes publishers wait */
     int64_t mark_ns;        /* when the bytes up to the mark began to wait */
     size_t mark_bytes;      /* still to be sent until the mark */
     pp_outlet *outlets;     /* of other loops than the owner */

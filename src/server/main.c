@@ -123,9 +123,12 @@ static int open_signals(void)
     return signalfd(-1, &set, SFD_CLOEXEC);
 }
 
-/* Until a signal, or the last client of a lame duck, ends it. */
+/* Until a signal, or the last client of a lame duck, ends it. A lame duck is not cut short by
+ * TERM: whoever sent USR2 wants its clients to have their time (observed in nats-server 2.15.2). */
 static void serve(pipit_server *server, int signals)
 {
+    bool lame = false;
+
     struct pollfd fds[2] = {{.fd = signals, .events = POLLIN},
                             {.fd = pipit_server_fd(server), .events = POLLIN}};
 
@@ -138,8 +141,11 @@ static void serve(pipit_server *server, int signals)
             return;
         if (!fds[0].revents || read(signals, &info, sizeof(info)) != (ssize_t)sizeof(info))
             continue;
-        if (info.ssi_signo == SIGUSR2)
+        if (info.ssi_signo == SIGUSR2) {
+            lame = true;
             pipit_server_lame_duck(server);
+        } else if (info.ssi_signo == SIGTERM && lame)
+            continue;
         else if ((int)info.ssi_signo == dump_signal())
             pipit_server_dump(server);
         else

@@ -49,8 +49,6 @@ static void fill_settings(pipit_server *server)
         .max_control_line = (uint32_t)o->max_control_line_bytes,
         .max_subscriptions = o->max_subscriptions,
         .max_subscription_tokens = o->max_subscription_tokens,
-        .max_pending = (size_t)o->max_pending_bytes,
-        .write_deadline_ns = o->write_deadline_ns,
         .ping_interval_ns = o->ping_interval_ns,
         .auth_timeout_ns = o->auth_timeout_ns,
         .ping_max = o->ping_max,
@@ -58,6 +56,10 @@ static void fill_settings(pipit_server *server)
         .proxy_protocol = o->proxy_protocol,
         .no_stall = o->no_fast_producer_stall,
         .credentials = &server->credentials,
+    };
+    server->conn_limits = (pp_conn_limits){
+        .pending_max = (size_t)o->max_pending_bytes,
+        .write_deadline_ns = o->write_deadline_ns,
     };
 }
 
@@ -230,7 +232,7 @@ static void listener_init(pipit_server *server, pp_listener *listener)
         .given = server->given,
         .next_id = &server->next_conn_id,
         .proto = &pp_nats_proto,
-        .limits = {server->nats_settings.max_pending, server->nats_settings.write_deadline_ns},
+        .limits = &server->conn_limits,
     };
 }
 

@@ -5,7 +5,6 @@ front of that and nothing else, so a byte too many is found by the next step, or
 All waits have deadlines; none is a sleep for its own sake.
 """
 
-import errno
 import json
 import select
 import socket
@@ -13,6 +12,7 @@ import struct
 import time
 
 import kernel
+from connection import Connection
 from transcript import Step, check_info
 
 NO_MATTER = 1e-3  # seconds a kernel question may be asked again after
@@ -30,78 +30,6 @@ class Failure(Exception):
         self.step = step
         self.expected = expected
         self.received = received
-
-
-class Connection:
-    def __init__(self, name, host, port, rcvbuf_bytes, within_s):
-        self.name = name
-        self.arrived = bytearray()
-        self.ended = ""  # "end of stream" or "reset", once it has
-        self.talks = True  # false once the client cannot ask with a PING any more
-        self.reads = rcvbuf_bytes is None  # false: never read unless a step says so
-        self.protocol = 0
-        self.pong_seen = False
-        self.sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if rcvbuf_bytes is not None:
-            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf_bytes)
-        self.sock.settimeout(within_s)
-        try:
-            self.sock.connect((host, port))
-        except OSError:
-            self.sock.close()
-            raise
-        self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.sock.setblocking(False)
-        self.addresses = (self.sock.getsockname(), self.sock.getpeername())
-        self.last_event_s = time.monotonic()
-
-    def wait(self, deadline_s, for_writing=False):
-        """Wait until there is something to read (or room to write); False at the deadline."""
-        writers = [self.sock] if for_writing else []
-        readers = [self.sock] if self.reads or not for_writing else []
-        left_s = max(0.0, deadline_s - time.monotonic())
-        ready = select.select(readers, writers, [], left_s)
-        return bool(ready[0] or ready[1])
-
-    def receive(self):
-        """Move what has come into `arrived`; notes the end of the stream."""
-        try:
-            data = self.sock.recv(262144)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.ended = "reset"
-            return
-        if not data:
-            self.ended = "end of stream"
-        self.arrived += data
-
-    def send(self, data, deadline_s):
-        """Send all of data. A refusal by a closed peer is no failure: its last words count."""
-        view = memoryview(data)
-        while view and self.talks:
-            try:
-                view = view[self.sock.send(view) :]
-            except BlockingIOError:
-                if not self.wait(deadline_s, for_writing=True):
-                    raise TimeoutError("the server does not read") from None
-                if self.reads and not self.ended:
-                    self.receive()
-            except OSError as err:
-                if err.errno not in (errno.EPIPE, errno.ECONNRESET):
-                    raise
-                self.talks = False
-        self.last_event_s = time.monotonic()
-
-    def await_read(self, deadline_s):
-        """Wait until the server has read everything sent, or is gone."""
-        while time.monotonic() < deadline_s:
-            end = kernel.server_end(*self.addresses)
-            if end is None or end.state != kernel.ESTABLISHED or end.unread_bytes == 0:
-                return
-
-    def hang_up(self):
-        self.sock.close()
 
 
 class Exchange:
@@ -201,7 +129,6 @@ class Exchange:
     def _took(self, conn, length):
         data = bytes(conn.arrived[:length])
         del conn.arrived[:length]
-        conn.last_event_s = time.monotonic()
         if data.startswith(b"PONG"):
             conn.pong_seen = True
         self.talk.append(("S", conn.name, data))
@@ -351,13 +278,10 @@ class Exchange:
 
     def _expect(self, step):
         conn = self._conn(step)
-        since_s = conn.last_event_s
         match = self._matcher(step.text)
         for _ in range(step.count):
             self._take(step, conn, match, step.source)
-        waited_s = time.monotonic() - since_s
-        if step.after and waited_s < step.after[0]:
-            raise Failure(step, step.source, f"the same, but after {waited_s:.3f} seconds")
+        self._check_wait(step, conn)
         what = show(step.text.render(self.values)) if not step.text.is_pattern() else None
         self._observe(step, what)
 
@@ -510,13 +434,17 @@ class Exchange:
         self._observe(step)
 
     def _await_end(self, step, conn):
-        since_s, deadline_s = conn.last_event_s, self._deadline(step)
+        deadline_s = self._deadline(step)
         while not conn.ended:
             if not conn.wait(deadline_s):
                 self._fail(step, conn, "the stream to end")
             conn.receive()
             self._skip_pings(conn, literal(b""))
-        waited_s = time.monotonic() - since_s
+        self._check_wait(step, conn)
+
+    @staticmethod
+    def _check_wait(step, conn):
+        waited_s = time.monotonic() - conn.last_word_s
         if step.after and waited_s < step.after[0]:
             raise Failure(step, step.source, f"the same, but after {waited_s:.3f} seconds")
 

@@ -4,6 +4,7 @@
 import argparse
 import concurrent.futures
 import os
+import shlex
 import sys
 import tempfile
 import time
@@ -64,6 +65,7 @@ def parse_arguments():
     parser.add_argument("--list", action="store_true", help="list the transcripts")
     parser.add_argument("-k", metavar="PATTERN", help="only transcripts with this in their title")
     parser.add_argument("--split", choices=("every",), help="send everything byte by byte")
+    parser.add_argument("--flags", default="", help="more flags for the server, as in a shell")
     parser.add_argument("--jobs", type=int, default=4, help="servers at the same time")
     parser.add_argument("--patience", type=float, default=1.0, help="factor on all deadlines")
     parser.add_argument("-v", "--verbose", action="store_true", help="name what passes, too")
@@ -136,7 +138,9 @@ def play_group(path, kind, cases, args):
         server = None
         for case in cases:
             try:
-                server = server or process.Server(path, kind, case.options, folder)
+                server = server or process.Server(
+                    path, kind, case.options, folder, shlex.split(args.flags)
+                )
                 since = time.monotonic()
                 result = play_case(case, server, args)
                 result.seconds = time.monotonic() - since

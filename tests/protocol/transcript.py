@@ -59,7 +59,7 @@ class Step:
     text: Text = None
     only: str = None  # the kind of server this step is meant for, or None for every one
     count: int = 1
-    after: tuple = None  # (least, most) seconds since the connection's last event
+    after: tuple = None  # (least, most) seconds since the client's last word
     each: tuple = None  # least and most of the messages for each connection
     some: tuple = None  # least and most messages
     conns: list = field(default_factory=list)

@@ -16,8 +16,8 @@
 #define INET6_BODY                                                                                 \
     "\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x03\xE8\x10\x7E"
 #define MAPPED_BODY                                                                                \
-    "\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x01\x02\x03\x04\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x05\x06\x07\x08\0\x09" \
-    "\0\x0A"
+    "\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x01\x02\x03\x04"                                             \
+    "\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x05\x06\x07\x08\0\x09\0\x0A"
 #define TEN "xxxxxxxxxx"
 #define WIRE(literal) literal, sizeof(literal) - 1
 
@@ -39,7 +39,8 @@ static const struct row {
      "1.2.3.4 1000", 42, 0, 0},
     {"IPv6", WIRE("PROXY TCP6 2001:db8::1 ::1 65535 0\r\n"), PIPIT_OK, "2001:db8::1 65535", 36, 0,
      0},
-    {"IPv4 in IPv6", WIRE("PROXY TCP6 ::ffff:1.2.3.4 ::1 1 2\r\n"), PIPIT_OK, "1.2.3.4 1", 35, 0, 0},
+    {"IPv4 in IPv6", WIRE("PROXY TCP6 ::ffff:1.2.3.4 ::1 1 2\r\n"), PIPIT_OK, "1.2.3.4 1", 35, 0,
+     0},
     {"unknown", WIRE("PROXY UNKNOWN\r\n"), PIPIT_OK, "", 15, 0, 0},
     {"unknown with anything", WIRE("PROXY UNKNOWN ff ::1 \n \0 x\r\nPUB"), PIPIT_OK, "", 28, 0, 0},
     {"leading zeros of a port", WIRE("PROXY TCP4 1.2.3.4 5.6.7.8 0 00002\r\n"), PIPIT_OK,

@@ -230,8 +230,10 @@ static void *remember_and_use(void *arg)
             remembered = set.count;
             remembered_gen = gen;
         }
-        if (round == seen)
-            continue; /* the writer is in the middle of something: either answer is right */
+        if (round == seen) { /* the writer may be in the middle of it: either answer is right */
+            (void)sched_yield();
+            continue;
+        }
         if (remembered != round % 2)
             atomic_store(&relay->failed, true);
         atomic_store(&relay->seen, seen = round);

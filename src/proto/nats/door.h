@@ -9,12 +9,13 @@
 #include "core/account.h"
 #include "core/route.h"
 #include "net/loop.h"
+#include "proto/nats/reader.h"
 
 #include <stdatomic.h>
 
 /* The nats-server whose behaviour is followed; clients gate features on it. */
 #define PP_NATS_VERSION "2.15.1"
-#define PP_NATS_API_LEVEL 0
+#define PP_NATS_API_LEVEL 5 /* announced by that version, JetStream or not */
 
 typedef struct pp_nats_settings {
     const char *server_id;
@@ -26,8 +27,6 @@ typedef struct pp_nats_settings {
     uint32_t max_control_line; /* bytes */
     uint32_t max_subscriptions; /* per connection; 0: no limit */
     uint32_t max_subscription_tokens; /* 0: no limit */
-    size_t max_pending; /* bytes */
-    int64_t write_deadline_ns;
     int64_t ping_interval_ns;
     int64_t auth_timeout_ns;
     uint32_t ping_max;
@@ -52,6 +51,11 @@ typedef struct pp_nats_context {
     pp_router *router;
     pp_loop *loop;
     pp_loop *const *loops; /* of the server, by router index */
+    /* While one connection's input is read: its last PUB, and that one's route, which is good
+     * while the cache's changes are route_changes. */
+    pp_nats_memo memo;
+    pp_route *route;
+    uint64_t route_changes;
 } pp_nats_context;
 
 /* Tell every client of this loop that takes such news that the server is leaving. */

@@ -99,13 +99,13 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
     pp_nats_ok(s);
 }
 
-/* A client has nothing to say in INFO, but it must be JSON. */
+/* A client has nothing to say in INFO, but what it says must be a JSON object. */
 void pp_nats_on_info(pp_nats_session *s, pp_str json)
 {
     json_error_t error;
-    json_t *value = json_loadb(json.ptr, json.len, JSON_DECODE_ANY, &error);
+    json_t *value = json_loadb(json.ptr, json.len, 0, &error);
 
-    if (!value)
+    if (!json_is_object(value))
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
     json_decref(value);
 }

@@ -26,13 +26,20 @@ static inline bool looks_reserved(pp_str text)
     return text.len && (text.ptr[0] == '_' || text.ptr[0] == '$');
 }
 
+void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op)
+{
+    if (s->connect.pedantic && !s->line_checked && !pp_subject_literal(op->msg.subject))
+        pp_nats_error(s, "Invalid Publish Subject");
+    s->line_checked = true;
+}
+
 /* Checks that the plain case does not need. False: the message is dropped. */
 static bool check(pp_nats_session *s, const pp_nats_op *op)
 {
     char quoted[PP_NATS_QUOTE_MAX];
 
-    if (s->connect.pedantic && !pp_subject_literal(op->msg.subject))
-        pp_nats_error(s, "Invalid Publish Subject");
+    pp_nats_on_publish_line(s, op);
+    s->line_checked = false;
     if (subject_reserved(op->msg.subject)) {
         pp_nats_quote(op->msg.subject, quoted, sizeof(quoted));
         pp_nats_error(s, "Permissions Violation for Publish to %s", quoted);
@@ -55,8 +62,11 @@ static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
     if (pp_sublist_match(s->context->door->account->subs, reply, set))
         return NULL;
     for (size_t i = 0; i < set->count; i++) {
-        if (set->subs[i]->client == &s->client && set->subs[i]->queue_len == 0)
-            return set->subs[i];
+        pp_sub *sub = set->subs[i];
+
+        if (sub->client == &s->client && sub->queue_len == 0 &&
+            atomic_load(&sub->remaining) != 0)
+            return sub;
     }
     return NULL;
 }
@@ -88,15 +98,16 @@ static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
 /* The route of op's subject; that of the last message, if it repeats and nothing has changed. */
 static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
 {
+    pp_nats_context *context = s->context;
     pp_route_cache *routes = s->routes;
-    pp_route *route = s->route;
+    pp_route *route = context->route;
 
-    if (op->repeats && route && s->route_changes == routes->changes &&
+    if (op->repeats && route && context->route_changes == routes->changes &&
         PP_LIKELY(pp_route_valid(routes, route)))
         return route;
     route = pp_route_find(routes, op->msg.subject);
-    s->route = route;
-    s->route_changes = routes->changes;
+    context->route = route;
+    context->route_changes = routes->changes;
     return route;
 }
 

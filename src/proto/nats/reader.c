@@ -77,37 +77,36 @@ static inline bool same_line(const char *a, const char *b, size_t len)
 }
 
 /* The last line again? */
-static inline bool read_repeated(const pp_nats_reader *r, pp_str window, pp_nats_op *op,
+static inline bool read_repeated(const pp_nats_memo *memo, pp_str window, pp_nats_op *op,
                                  size_t *out_used)
 {
-    const char *p = window.ptr, *data = p + r->memo_len;
-    size_t size = r->memo_size;
+    const char *p = window.ptr, *data = p + memo->len;
+    size_t size = memo->size;
 
-    if (r->memo_len == 0 || window.len < r->memo_len + size + 2 ||
-        window.len < PP_NATS_MEMO_MAX || !same_line(p, r->memo, r->memo_len) ||
-        data[size] != '\r' || data[size + 1] != '\n')
+    if (memo->len == 0 || window.len < memo->len + size + 2 || window.len < PP_NATS_MEMO_MAX ||
+        !same_line(p, memo->line, memo->len) || data[size] != '\r' || data[size + 1] != '\n')
         return false;
     op->verb = PP_NATS_PUB;
     op->repeats = true;
-    op->msg.subject = (pp_str){p + 4, r->memo_subject_len};
-    op->msg.wire = (pp_str){p + 5 + r->memo_subject_len, r->memo_len - 5u - r->memo_subject_len};
-    op->msg.reply = (pp_str){op->msg.wire.ptr, r->memo_reply_len};
+    op->msg.subject = (pp_str){p + 4, memo->subject_len};
+    op->msg.wire = (pp_str){p + 5 + memo->subject_len, memo->len - 5u - memo->subject_len};
+    op->msg.reply = (pp_str){op->msg.wire.ptr, memo->reply_len};
     op->msg.data = (pp_str){data, size};
     op->msg.header_len = 0;
-    *out_used = r->memo_len + size + 2;
+    *out_used = memo->len + size + 2;
     return true;
 }
 
-static inline void remember(pp_nats_reader *r, const char *line, size_t len, const pp_msg *msg)
+static inline void remember(pp_nats_memo *memo, const char *line, size_t len, const pp_msg *msg)
 {
-    r->memo_len = 0;
+    memo->len = 0;
     if (len > PP_NATS_MEMO_MAX)
         return;
-    memcpy(r->memo, line, len);
-    r->memo_len = (uint32_t)len;
-    r->memo_size = (uint32_t)msg->data.len;
-    r->memo_subject_len = (uint16_t)msg->subject.len;
-    r->memo_reply_len = (uint16_t)msg->reply.len;
+    memcpy(memo->line, line, len);
+    memo->len = (uint32_t)len;
+    memo->size = (uint32_t)msg->data.len;
+    memo->subject_len = (uint32_t)msg->subject.len;
+    memo->reply_len = (uint32_t)msg->reply.len;
 }
 
 bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used)
@@ -116,7 +115,7 @@ bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, si
     pp_msg *msg = &out_op->msg;
     uint32_t size;
 
-    if (read_repeated(r, window, out_op, out_used))
+    if (r->memo && read_repeated(r->memo, window, out_op, out_used))
         return true;
     if (window.len < 12 || memcmp(p, "PUB ", 4) != 0)
         return false;
@@ -152,31 +151,41 @@ bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, si
     msg->data = (pp_str){line_end, size};
     msg->header_len = 0;
     *out_used = (size_t)(line_end - p) + size + 2;
-    remember(r, p, (size_t)(line_end - p), msg);
+    if (r->memo)
+        remember(r->memo, p, (size_t)(line_end - p), msg);
     return true;
 }
 
 /* --- everything else ---------------------------------------------------------------------- */
 
-static const struct verb {
+struct verb {
     const char *name;
-    pp_nats_verb verb;
+    uint8_t len;
+    uint8_t verb; /* pp_nats_verb */
     enum { BLANK_NEEDED, BLANK_OR_BRACE, NOTHING_NEEDED } after;
-} verbs[] = {
-    {"CONNECT", PP_NATS_CONNECT, BLANK_OR_BRACE}, {"PUB", PP_NATS_PUB, BLANK_NEEDED},
-    {"HPUB", PP_NATS_HPUB, BLANK_NEEDED},         {"SUB", PP_NATS_SUB, BLANK_NEEDED},
-    {"UNSUB", PP_NATS_UNSUB, BLANK_NEEDED},       {"PING", PP_NATS_PING, NOTHING_NEEDED},
-    {"PONG", PP_NATS_PONG, NOTHING_NEEDED},       {"+OK", PP_NATS_OK, NOTHING_NEEDED},
-    {"-ERR", PP_NATS_ERR, BLANK_OR_BRACE},        {"INFO", PP_NATS_INFO, BLANK_OR_BRACE},
 };
 
-static size_t same_letters(pp_str window, const char *name)
+/* No two share their first two letters, but for PUB, PING and PONG, which are told apart in the
+ * order in which they stand here. */
+static const struct verb verbs[] = {
+    {"SUB", 3, PP_NATS_SUB, BLANK_NEEDED},       {"UNSUB", 5, PP_NATS_UNSUB, BLANK_NEEDED},
+    {"HPUB", 4, PP_NATS_HPUB, BLANK_NEEDED},     {"PUB", 3, PP_NATS_PUB, BLANK_NEEDED},
+    {"PING", 4, PP_NATS_PING, NOTHING_NEEDED},   {"PONG", 4, PP_NATS_PONG, NOTHING_NEEDED},
+    {"+OK", 3, PP_NATS_OK, NOTHING_NEEDED},      {"CONNECT", 7, PP_NATS_CONNECT, BLANK_OR_BRACE},
+    {"-ERR", 4, PP_NATS_ERR, BLANK_OR_BRACE},    {"INFO", 4, PP_NATS_INFO, BLANK_OR_BRACE},
+};
+
+static size_t same_letters(pp_str window, const struct verb *verb)
 {
     size_t n = 0;
 
-    while (n < window.len && name[n] &&
-           pp_str_eq_nocase((pp_str){window.ptr + n, 1}, (pp_str){name + n, 1}))
+    while (n < window.len && n < verb->len) {
+        char c = window.ptr[n];
+
+        if (c != verb->name[n] && (c < 'a' || c > 'z' || c - ('a' - 'A') != verb->name[n]))
+            break;
         n++;
+    }
     return n;
 }
 
@@ -184,13 +193,13 @@ static size_t same_letters(pp_str window, const char *name)
 static pipit_err read_verb(pp_str window, const struct verb **out_verb)
 {
     for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
-        size_t len = strlen(verbs[i].name);
-        size_t same = same_letters(window, verbs[i].name);
+        const struct verb *verb = &verbs[i];
+        size_t same = same_letters(window, verb);
 
-        if (same == len) {
-            if (verbs[i].after == BLANK_NEEDED && window.len > len && !is_blank(window.ptr[len]))
+        if (same == verb->len) {
+            if (verb->after == BLANK_NEEDED && window.len > same && !is_blank(window.ptr[same]))
                 return PIPIT_EPROTO;
-            *out_verb = &verbs[i];
+            *out_verb = verb;
             return PIPIT_OK;
         }
         if (same == window.len)
@@ -214,9 +223,11 @@ static pipit_err find_line(pp_nats_reader *r, pp_str window, size_t verb_len, pp
         len--;
     while (args < len && is_blank(window.ptr[args]))
         args++;
-    /* An unfinished line may end with the CR that will be dropped. */
-    if (len - args > (size_t)r->line_max + (lf ? 0 : 1))
-        return PIPIT_ELIMIT;
+    if (len - args > (size_t)r->line_max) {
+        /* An unfinished line may end with the CR that will be dropped. */
+        if (lf || len - args > (size_t)r->line_max + 1 || window.ptr[len - 1] != '\r')
+            return PIPIT_ELIMIT;
+    }
     if (!lf) {
         /* Blanks before the arguments are not counted, but they do not last for ever. */
         if (window.len > (size_t)r->line_max * 2 + 64)
@@ -289,6 +300,7 @@ static pipit_err read_publish(const pp_nats_reader *r, pp_str line, pp_str windo
         return PIPIT_EINVAL;
     if (r->payload_max >= 0 && size > r->payload_max)
         return PIPIT_ETOOBIG;
+    op->msg.subject = args[0];
     if (window.len < line_used + size + 2) {
         /* Say what is wrong with the end as soon as it can be seen. */
         if (window.len == line_used + size + 1 && window.ptr[line_used + size] != '\r')
@@ -299,7 +311,6 @@ static pipit_err read_publish(const pp_nats_reader *r, pp_str line, pp_str windo
     if (memcmp(window.ptr + line_used + size, "\r\n", 2) != 0)
         return PIPIT_EPROTO;
     op->repeats = false;
-    op->msg.subject = args[0];
     op->msg.reply = count == sizes + 2 ? args[1] : (pp_str){NULL, 0};
     op->msg.header_len = header_len;
     op->msg.data = (pp_str){window.ptr + line_used, size};
@@ -339,24 +350,44 @@ static pipit_err read_unsub(pp_str line, pp_nats_op *op)
     return PIPIT_OK;
 }
 
+/* PING, PONG, +OK: whatever stands behind them up to the LF is passed over, however long. */
+static pipit_err read_bare(pp_nats_reader *r, pp_str window, pp_nats_verb verb, pp_nats_op *op,
+                           size_t *out_used)
+{
+    const char *lf = memchr(window.ptr, '\n', window.len);
+
+    op->verb = verb;
+    r->passing = !lf;
+    r->passing_verb = (uint8_t)verb;
+    *out_used = lf ? (size_t)(lf - window.ptr) + 1 : window.len;
+    if (!lf)
+        op->verb = PP_NATS_OK; /* nothing yet: like +OK, there is nothing to do */
+    return PIPIT_OK;
+}
+
 pipit_err pp_nats_read_any(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used)
 {
     const struct verb *verb;
-    pipit_err err = read_verb(window, &verb);
+    pipit_err err;
     pp_str line;
 
     *out_used = 0;
+    if (r->passing)
+        return read_bare(r, window, (pp_nats_verb)r->passing_verb, out_op, out_used);
+    err = read_verb(window, &verb);
     if (err)
         return err;
-    out_op->verb = verb->verb;
-    err = find_line(r, window, strlen(verb->name), &line, out_used);
+    if (verb->after == NOTHING_NEEDED)
+        return read_bare(r, window, (pp_nats_verb)verb->verb, out_op, out_used);
+    out_op->verb = (pp_nats_verb)verb->verb;
+    err = find_line(r, window, verb->len, &line, out_used);
     if (err) {
         *out_used = 0;
         return err;
     }
-    if (verb->after != NOTHING_NEEDED && memchr(line.ptr, '\r', line.len))
+    if (memchr(line.ptr, '\r', line.len))
         return PIPIT_EPROTO;
-    switch (verb->verb) {
+    switch (out_op->verb) {
     case PP_NATS_PUB:
     case PP_NATS_HPUB:
         return read_publish(r, line, window, out_op, out_used);
@@ -372,7 +403,7 @@ pipit_err pp_nats_read_any(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
     case PP_NATS_PING:
     case PP_NATS_PONG:
     case PP_NATS_OK:
-        return PIPIT_OK;
+        break; /* read above */
     }
     return PIPIT_EPROTO;
 }

@@ -39,19 +39,26 @@ typedef struct pp_nats_op {
 } pp_nats_op;
 
 /* Publishers repeat themselves: the control line of the last plain PUB, whole, so that the same
- * line again need not be taken apart. */
+ * line again need not be taken apart. Good for one window; kept outside the reader, since idle
+ * connections are many. */
 enum { PP_NATS_MEMO_MAX = 64 };
 
+typedef struct pp_nats_memo {
+    uint32_t len;  /* of the line; 0: none */
+    uint32_t size; /* of the payload */
+    uint32_t subject_len;
+    uint32_t reply_len;
+    _Alignas(16) char line[PP_NATS_MEMO_MAX];
+} pp_nats_memo;
+
 typedef struct pp_nats_reader {
-    uint32_t line_max;   /* bytes of arguments in a control line */
+    pp_nats_memo *memo;  /* borrowed; NULL: none */
     int64_t payload_max; /* bytes; -1: no limit */
-    bool headers;        /* HPUB was negotiated */
+    uint32_t line_max;   /* bytes of arguments in a control line */
     uint32_t scanned;    /* of the unfinished line at the front of the window: no LF in there */
-    uint32_t memo_len;   /* 0: none */
-    uint32_t memo_size;  /* of the payload */
-    uint16_t memo_subject_len;
-    uint16_t memo_reply_len;
-    _Alignas(16) char memo[PP_NATS_MEMO_MAX];
+    bool headers;        /* HPUB was negotiated */
+    bool passing;        /* over what stands behind passing_verb, up to the LF */
+    uint8_t passing_verb;
 } pp_nats_reader;
 
 enum { PP_NATS_SIZE_DIGITS_MAX = 9 };
@@ -60,7 +67,8 @@ enum { PP_NATS_SIZE_DIGITS_MAX = 9 };
  * Read one operation from the front of window.
  *
  * The caller keeps unread bytes and calls again with a longer window after PIPIT_EAGAIN; then
- * *out_used is how many bytes in one piece the operation needs, or 0 if that is not known yet.
+ * *out_used is how many bytes in one piece the operation needs, or 0 if that is not known yet. It
+ * is known once the control line of a PUB or HPUB is there, and so is out_op->msg.subject.
  *
  * Errors: PIPIT_EAGAIN more input; PIPIT_EPROTO no such operation, or a payload that does not end
  *         where it should; PIPIT_EINVAL wrong arguments; PIPIT_ELIMIT line too long;
@@ -73,16 +81,10 @@ pipit_err pp_nats_read_any(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
  * False: something else, or something to look at more closely. */
 bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used);
 
-/* Forget the memo, as after a change of limits. */
-static inline void pp_nats_reader_forget(pp_nats_reader *r)
-{
-    r->memo_len = 0;
-}
-
 static inline pipit_err pp_nats_read(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
                                      size_t *out_used)
 {
-    if (pp_nats_read_plain(r, window, out_op, out_used)) {
+    if (!r->passing && pp_nats_read_plain(r, window, out_op, out_used)) {
         r->scanned = 0;
         return PIPIT_OK;
     }

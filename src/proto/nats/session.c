@@ -188,6 +188,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         s->proxy_skip -= (uint32_t)skip;
         used += skip;
     }
+    s->context->memo.len = 0;
+    s->reader.memo = &s->context->memo;
     op.msg.body = s->conn->in_body ? s->conn->body : NULL;
     op.msg.from = &s->client;
     while (used < window.len && !s->conn->closing) {
@@ -202,6 +204,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         err = pp_nats_read(&s->reader, rest, &op, &n);
         if (err == PIPIT_EAGAIN) {
             *out_want = n;
+            if (n && s->careful)
+                pp_nats_on_publish_line(s, &op);
             break;
         }
         if (err) {

@@ -27,8 +27,6 @@ typedef struct pp_nats_session {
     pp_conn *conn;
     pp_nats_context *context;
     pp_route_cache *routes; /* of the account, on this loop */
-    pp_route *route; /* of the last PUB; good while routes->changes is route_changes */
-    uint64_t route_changes;
     pp_nats_reader reader;
     struct pp_nats_connect connect;
     pp_nats_sids sids;
@@ -40,6 +38,7 @@ typedef struct pp_nats_session {
     bool told;           /* the first PONG and what follows it were sent */
     bool counted;        /* among the door's clients */
     bool careful;        /* verbose or pedantic */
+    bool line_checked;   /* of the publish whose payload is awaited */
     uint8_t pings_out;
     int64_t op_ns;   /* last message, SUB, UNSUB or PING from the client */
     int64_t ping_ns; /* last PING to it */
@@ -71,6 +70,8 @@ void pp_nats_on_info(pp_nats_session *s, pp_str json);
 
 /* publish.c */
 void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op);
+/* The control line of a publish is there, its payload not yet. */
+void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op);
 
 /* subscribe.c */
 void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op);

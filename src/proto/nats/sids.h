@@ -1,4 +1,9 @@
-/* proto/nats/sids.h -- the subscriptions of one connection, by the id the client gave them. */
+/* proto/nats/sids.h -- the subscriptions of one connection, by the id the client gave them.
+ *
+ * Open addressing. A slot is a pointer with 16 bits of the sid's hash above it, so that another
+ * subscription is seldom looked at in vain. Clients count their sids up: consecutive numbers get
+ * neighbouring slots, so that very many subscriptions are made and ended without a cache miss for
+ * each; which neighbourhood is decided by a keyed hash, so that a client cannot aim. */
 #ifndef PP_PROTO_NATS_SIDS_H
 #define PP_PROTO_NATS_SIDS_H
 
@@ -7,16 +12,17 @@
 
 #include <stddef.h>
 
-/* Open addressing; subscriptions are borrowed. Zeroed: empty, owning no memory. */
+/* Subscriptions are borrowed. Zeroed: empty, owning no memory. */
 typedef struct pp_nats_sids {
-    pp_sub **slots;
+    uint64_t *slots;
     uint32_t count;
+    uint32_t used; /* count, and slots whose subscription has gone */
     uint32_t mask; /* slots - 1; meaningless while slots is NULL */
 } pp_nats_sids;
 
 void pp_nats_sids_fini(pp_nats_sids *sids);
 pp_sub *pp_nats_sids_find(const pp_nats_sids *sids, pp_str sid);
-/* Its sid must not be there yet. Errors: PIPIT_ENOMEM. */
+/* Its sid must not be there yet. Errors: PIPIT_ENOMEM; PIPIT_ELIMIT beyond 2^30. */
 pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub);
 /* Must be there. Gives memory back as it empties. */
 void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub);

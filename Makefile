@@ -1,0 +1,74 @@
+# Everything a person types. CMake does the building; scripts/deps.sh brings what is missing.
+BUILD   ?= build
+PREFIX  ?= /usr/local
+JOBS    ?= $(shell nproc)
+DESTDIR ?=
+export CTEST_OUTPUT_ON_FAILURE = 1
+
+.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers install format clean
+
+all: $(BUILD)/build.ninja
+	cmake --build $(BUILD)
+
+# configured anew when a package that was missing has been installed
+$(BUILD)/build.ninja: scripts/deps.sh
+	scripts/deps.sh
+	cmake -S . -B $(BUILD) -G Ninja $(if $(CI),-DPIPIT_WERROR=ON)
+
+run: all
+	$(BUILD)/pipit-server
+
+test: all
+	ctest --test-dir $(BUILD) -LE clients -j $(JOBS)
+
+# the real clients of six languages and the nats CLI, unmodified
+clients: all peers
+	tests/clients/install.sh
+	ctest --test-dir $(BUILD) -L clients -j $(JOBS)
+
+peers:
+	scripts/peers.sh
+
+bench: all peers
+	bench/compare.py
+
+bench-quick: all peers
+	bench/compare.py --quick
+
+asan:
+	scripts/deps.sh
+	cmake -S . -B $(BUILD)-asan -G Ninja -DPIPIT_SANITIZE=address,undefined \
+	    $(if $(CI),-DPIPIT_WERROR=ON)
+	cmake --build $(BUILD)-asan
+	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	    ctest --test-dir $(BUILD)-asan -LE clients -j $(JOBS)
+
+# threads are what it looks at: unit, ordering and one client that is quick to bring
+tsan:
+	scripts/deps.sh
+	cmake -S . -B $(BUILD)-tsan -G Ninja -DPIPIT_SANITIZE=thread \
+	    $(if $(CI),-DPIPIT_WERROR=ON)
+	cmake --build $(BUILD)-tsan
+	TSAN_OPTIONS=halt_on_error=1 \
+	    ctest --test-dir $(BUILD)-tsan -L 'unit|threads' -j $(JOBS)
+
+# FUZZ_SECONDS for each target; new inputs are kept in $(BUILD)-fuzz/corpus
+FUZZ_SECONDS ?= 600
+fuzz:
+	scripts/deps.sh fuzz
+	cmake -S . -B $(BUILD)-fuzz -G Ninja -DCMAKE_C_COMPILER=clang -DPIPIT_FUZZ=ON \
+	    -DPIPIT_SANITIZE=address,undefined -DPIPIT_TESTS=OFF
+	cmake --build $(BUILD)-fuzz
+	scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
+
+fuzz-smoke:
+	$(MAKE) fuzz FUZZ_SECONDS=20
+
+install: all
+	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)
+
+format:
+	git ls-files '*.c' '*.h' | xargs clang-format -i
+
+clean:
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
