@@ -134,28 +134,34 @@ def play_all(path, kind, cases, args, quiet=False):
 def play_group(path, kind, cases, args):
     """Play cases that want the same options to one server, or to its successor if it dies."""
     results = []
+    server = None
     with tempfile.TemporaryDirectory(prefix="pipit-protocol-") as folder:
-        server = None
-        for case in cases:
-            try:
-                server = server or process.Server(
-                    path, kind, case.options, folder, shlex.split(args.flags)
-                )
+        try:
+            for case in cases:
                 since = time.monotonic()
-                result = play_case(case, server, args)
+                try:
+                    server = server or process.Server(
+                        path, kind, case.options, folder, shlex.split(args.flags)
+                    )
+                    result = play_case(case, server, args)
+                except (RuntimeError, OSError) as err:
+                    result = Result(case, f"    {err}\n", [("", f"failed: {err}")])
                 result.seconds = time.monotonic() - since
-            except (RuntimeError, OSError) as err:
-                result = Result(case, f"    {err}\n", [("", f"failed: {err}")])
-            if server and not case.ends_server and not server.alive():
-                result.report += f"    the server ended with status {server.process.returncode}\n"
-                result.report += server.log_tail()
-                server.stop()
-                server = None
-            results.append(result)
-        if server and not server.stop():
-            results[-1].report += f"    the server ended with status {server.process.returncode}\n"
-            results[-1].report += server.log_tail()
+                results.append(result)
+                if server and not case.ends_server and not server.alive():
+                    end_server(server, result)
+                    server = None
+        finally:
+            if server:
+                end_server(server, results[-1] if results else None)
     return results
+
+
+def end_server(server, result):
+    """Stop the server; one that does not end well fails the case it played last."""
+    if not server.stop() and result:
+        result.report += f"    the server ended with status {server.process.returncode}\n"
+        result.report += server.log_tail() + "\n"
 
 
 def play_case(case, server, args):

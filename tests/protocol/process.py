@@ -1,12 +1,16 @@
 """A server under test: its options in the words of either server, its process, its log."""
 
 import collections
+import ctypes
 import os
 import re
 import signal
 import subprocess
 import threading
 import time
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
 
 START_S = 20
 STOP_S = 20
@@ -85,6 +89,11 @@ def nats_config(options):
     return "\n".join(lines) + "\n"
 
 
+def _die_with_player():
+    """Have the kernel end the server when the player is killed before it can."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def kind_of(path):
     """Which kind of server a program is, by its name."""
     return "nats" if "nats" in os.path.basename(path) else "pipit"
@@ -116,6 +125,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
+            preexec_fn=_die_with_player,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()

@@ -25,19 +25,55 @@ static bool is_sub(uint64_t slot)
     return slot != slot_empty && slot != slot_gone;
 }
 
-/* The low bits choose the slot, the upper 16 are the tag. */
-static uint64_t hash_of(pp_str sid, uint64_t seed)
-{
-    uint64_t number, block;
+/* Where a sid may stand, one place after another. The table is looked at as blocks of neighbours;
+ * the hash chooses the first block, the step from block to block and, for a number, how the
+ * numbers of its block are turned. When all blocks have been tried it goes on one slot further, so
+ * every slot is tried in the end. */
+struct probe {
+    uint64_t tag; /* in the upper bits */
+    uint32_t block, step, blocks;
+    uint32_t offset, in_block;
+    uint32_t tried;
+};
 
-    if (sid.len > NUMBER_DIGITS_MAX || sid.ptr[0] == '0' ||
-        !pp_str_parse_u64(sid, UINT64_MAX, &number))
-        return pp_hash(sid.ptr, sid.len, seed);
-    /* One text per number: what a client can put side by side is NEIGHBOURS at most. */
-    block = number / NEIGHBOURS;
-    block = pp_hash(&block, sizeof(block), seed);
-    return (block & ~(uint64_t)(NEIGHBOURS - 1)) ^ (block << TAG_SHIFT) ^
-           (number * 0x9E3779B97F4A7C15u & ~((1ULL << TAG_SHIFT) - 1)) ^ number % NEIGHBOURS;
+static struct probe probe_of(const pp_nats_sids *sids, pp_str sid, uint64_t seed)
+{
+    uint32_t slots = sids->mask + 1;
+    uint32_t in_block = slots < NEIGHBOURS ? slots : NEIGHBOURS;
+    uint64_t number, hash, within = 0;
+
+    /* One text per number, so that no client can have more neighbours than a block has slots. */
+    if (sid.len && sid.len <= NUMBER_DIGITS_MAX && sid.ptr[0] != '0' &&
+        pp_str_parse_u64(sid, UINT64_MAX, &number)) {
+        uint64_t block = number / NEIGHBOURS;
+
+        within = number % NEIGHBOURS;
+        hash = pp_hash(&block, sizeof(block), seed);
+    } else {
+        hash = pp_hash(sid.ptr, sid.len, seed);
+    }
+    return (struct probe){
+        .tag = (hash + within * 0x9E3779B97F4A7C15u) >> TAG_SHIFT << TAG_SHIFT,
+        .block = (uint32_t)hash,
+        .step = (uint32_t)(hash >> 32) | 1,
+        .blocks = slots / in_block,
+        .offset = (uint32_t)(hash >> 26) + (uint32_t)within,
+        .in_block = in_block,
+    };
+}
+
+static inline uint32_t probe_at(const struct probe *p)
+{
+    return (p->block & (p->blocks - 1)) * p->in_block + (p->offset & (p->in_block - 1));
+}
+
+static inline void probe_on(struct probe *p)
+{
+    p->block += p->step;
+    if (++p->tried == p->blocks) {
+        p->tried = 0;
+        p->offset++;
+    }
 }
 
 static uint64_t seed_of(const pp_nats_sids *sids)
@@ -54,18 +90,16 @@ void pp_nats_sids_fini(pp_nats_sids *sids)
 /* The slot of a sid; NULL: not there. */
 static uint64_t *find_slot(const pp_nats_sids *sids, pp_str sid)
 {
-    uint64_t hash;
+    struct probe probe;
+    uint64_t slot;
 
     if (!sids->slots)
         return NULL;
-    hash = hash_of(sid, seed_of(sids));
-    for (uint32_t i = (uint32_t)hash & sids->mask; sids->slots[i] != slot_empty;
-         i = (i + 1) & sids->mask) {
-        uint64_t slot = sids->slots[i];
-
-        if ((slot ^ hash) >> TAG_SHIFT == 0 && is_sub(slot) &&
+    probe = probe_of(sids, sid, seed_of(sids));
+    for (; (slot = sids->slots[probe_at(&probe)]) != slot_empty; probe_on(&probe)) {
+        if ((slot ^ probe.tag) >> TAG_SHIFT == 0 && is_sub(slot) &&
             pp_str_eq(pp_sub_sid(sub_of(slot)), sid))
-            return &sids->slots[i];
+            return &sids->slots[probe_at(&probe)];
     }
     return NULL;
 }
@@ -79,14 +113,15 @@ pp_sub *pp_nats_sids_find(const pp_nats_sids *sids, pp_str sid)
 
 static void put(pp_nats_sids *sids, pp_sub *sub)
 {
-    uint64_t hash = hash_of(pp_sub_sid(sub), seed_of(sids));
-    uint32_t i = (uint32_t)hash & sids->mask;
+    struct probe probe = probe_of(sids, pp_sub_sid(sub), seed_of(sids));
+    uint64_t *slot;
 
     PP_DASSERT((uintptr_t)sub >> TAG_SHIFT == 0);
-    while (is_sub(sids->slots[i]))
-        i = (i + 1) & sids->mask;
-    sids->used += sids->slots[i] == slot_empty;
-    sids->slots[i] = (uint64_t)(uintptr_t)sub | (hash >> TAG_SHIFT << TAG_SHIFT);
+    while (is_sub(sids->slots[probe_at(&probe)]))
+        probe_on(&probe);
+    slot = &sids->slots[probe_at(&probe)];
+    sids->used += *slot == slot_empty;
+    *slot = (uint64_t)(uintptr_t)sub | probe.tag;
     sids->count++;
 }
 
@@ -115,7 +150,7 @@ static pipit_err make_room(pp_nats_sids *sids)
 {
     uint64_t slots = sids->slots ? (uint64_t)sids->mask + 1 : 0;
 
-    if (slots && (uint64_t)(sids->used + 1) * 8 <= slots * 7)
+    if (slots && (uint64_t)(sids->used + 1) * 4 <= slots * 3)
         return PIPIT_OK;
     if (!slots)
         slots = SLOTS_AT_START;
@@ -136,7 +171,6 @@ pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub)
 void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub)
 {
     uint64_t *slot = find_slot(sids, pp_sub_sid(sub));
-    uint32_t at;
 
     PP_ASSERT(slot && sub_of(*slot) == sub);
     *slot = slot_gone;
@@ -144,15 +178,6 @@ void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub)
     if (sids->count == 0) {
         pp_nats_sids_fini(sids);
         return;
-    }
-    /* At the end of a run nobody looks further: those that are gone can be empty again. */
-    at = (uint32_t)(slot - sids->slots);
-    if (sids->slots[(at + 1) & sids->mask] == slot_empty) {
-        while (sids->slots[at] == slot_gone) {
-            sids->slots[at] = slot_empty;
-            sids->used--;
-            at = (at - 1) & sids->mask;
-        }
     }
     if (sids->mask >= 64 && sids->count * 8ULL < sids->mask)
         (void)resize(sids, (sids->mask + 1) / 4); /* only smaller; staying is fine too */
