@@ -99,13 +99,18 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
     pp_nats_ok(s);
 }
 
-/* A client has nothing to say in INFO, but what it says must be a JSON object. */
+/* A client has nothing to say in INFO, but what it says must be an INFO, or null. */
 void pp_nats_on_info(pp_nats_session *s, pp_str json)
 {
     json_error_t error;
-    json_t *value = json_loadb(json.ptr, json.len, 0, &error);
+    json_t *value = json_loadb(json.ptr, json.len, JSON_DECODE_ANY, &error);
 
-    if (!json_is_object(value))
+    if (!json_is_null(value) &&
+        (!json_is_object(value) ||
+         json_unpack_ex(value, &error, JSON_VALIDATE_ONLY,
+                        "{s?s, s?s, s?s, s?i, s?s, s?i, s?I, s?b, s?b, s?b, s?o}", "server_id",
+                        "server_name", "version", "proto", "host", "port", "max_payload",
+                        "headers", "auth_required", "tls_required", "connect_urls") != 0))
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
     json_decref(value);
 }

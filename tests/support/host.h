@@ -1,0 +1,28 @@
+/* tests/support/host.h -- a server inside the test, and what it must leave behind: nothing. */
+#ifndef PIPIT_TESTS_SUPPORT_HOST_H
+#define PIPIT_TESTS_SUPPORT_HOST_H
+
+#include "pipit/server.h"
+
+typedef struct host {
+    pipit_server *server;
+    uint16_t port;
+    int64_t live_before; /* allocations */
+    size_t fds_before;
+} host;
+
+/* Start on a free port of 127.0.0.1; options is closed by NULL, or NULL. */
+void host_start(host *h, const char *const *options);
+/* Stop and free; allocations and descriptors must be as they were before host_start. */
+void host_stop(host *h);
+/* The second half of that: what a failed start must leave, too. */
+void host_require_nothing_left(const host *h);
+
+pipit_server_stats host_stats(const host *h);
+/* Until no connection and no subscription is counted. */
+void host_wait_empty(const host *h);
+
+/* Two clients come, subscribe, hear a small and a large message and the want of responders, go. */
+void host_require_serves(const host *h);
+
+#endif
