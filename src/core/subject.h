@@ -17,15 +17,15 @@
  * bytes are looked at in a step and no function is called. */
 static inline size_t pp_subject_dot(const char *bytes, size_t len)
 {
-    const uint64_t low7 = 0x7f7f7f7f7f7f7f7f;
     size_t i = 0;
 
     for (; len - i >= 8; i += 8) {
         uint64_t word, dots;
 
         memcpy(&word, bytes + i, 8);
-        word ^= 0x2e2e2e2e2e2e2e2e; /* dots become zero; then the top bit tells who is zero */
-        dots = ~(((word & low7) + low7) | word | low7);
+        word ^= 0x2e2e2e2e2e2e2e2e; /* dots become zero */
+        /* The top bits of bytes that are zero; a borrow may add some, but above the lowest. */
+        dots = (word - 0x0101010101010101) & ~word & 0x8080808080808080;
         if (dots)
             return i + (size_t)__builtin_ctzll(dots) / 8;
     }

@@ -34,7 +34,7 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD_DIR") or REPO / "build").resolve()
-PEERS = pathlib.Path(os.environ.get("PIPIT_PEERS_DIR") or REPO / "build" / "peers" / "bin").resolve()
+PEERS = pathlib.Path(os.environ.get("PIPIT_PEERS_DIR") or REPO / "build/peers/bin").resolve()
 
 EXIT_SKIPPED = 77
 BUILD_DEADLINE_S = 900
@@ -348,7 +348,8 @@ def prepare_java(shop):
     sources = sorted(shop.source.rglob("*.java"))
     shop.make([maven, "--batch-mode", "--quiet", "--file", shop.source / "pom.xml",
                "dependency:copy-dependencies", f"-DoutputDirectory={jars}"],
-              [compiler, "-Xlint:all,-processing,-path,-try", "-d", classes, "-cp", f"{jars}/*", *sources])
+              [compiler, "-Xlint:all,-processing,-path,-try", "-d", classes, "-cp", f"{jars}/*",
+               *sources])
     return [java, "-cp", f"{classes}:{jars}/*", "Checks"]
 
 

@@ -165,7 +165,7 @@ static void run_large(struct stage *stage)
 static void prepare_narrow(struct stage *stage)
 {
     for (size_t i = 0; i < 4; i++)
-        peer_open_narrow(&stage->peers[i], stage->host.port, 4096);
+        peer_open_narrow(&stage->peers[i], stage->host.port, 128 * 1024);
     for (size_t i = 4; i < 6; i++)
         peer_open(&stage->peers[i], stage->host.port);
     for (size_t i = 0; i < 4; i++)
@@ -175,10 +175,10 @@ static void prepare_narrow(struct stage *stage)
 /* More than the sockets take: the rest waits in the outboxes, copied or shared. */
 static void run_backlog(struct stage *stage)
 {
-    for (unsigned n = 0; n < 3; n++) {
+    for (unsigned n = 0; n < 2; n++) {
         for (size_t i = 4; i < 6; i++) {
             (void)peer_publish(&stage->peers[i], "act.one", stage->bytes, HUGE_BYTES);
-            for (unsigned k = 0; k < 100; k++)
+            for (unsigned k = 0; k < 60; k++)
                 (void)peer_publish(&stage->peers[i], "act.one", stage->bytes, k * 40);
             (void)peer_publish(&stage->peers[i], "act.one", stage->bytes, LARGE_BYTES);
         }
@@ -196,8 +196,12 @@ static void run_unsubscribe(struct stage *stage)
     for (size_t i = 4; i < 6; i++)
         (void)peer_printf(&stage->peers[i], "PUB act.one 1\r\n1\r\nPUB act.one 1\r\n2\r\n");
     barriers(stage);
-    for (size_t i = 0; i < 4; i++)
-        subscribe(stage, i, "act.again", "", "act.again");
+    for (size_t i = 0; i < 4; i++) {
+        /* Not sid 1: those whose messages were refused may still wait for them. */
+        (void)peer_printf(&stage->peers[i], "SUB act.again 2\r\n");
+        if (peer_barrier(&stage->peers[i]))
+            stage->hears[i] = "act.again";
+    }
 }
 
 static void prepare_leaving(struct stage *stage)
@@ -419,8 +423,7 @@ static bool live_and_die(const char *point, uint64_t nth)
         pipit_server_free(h.server);
     }
     fired = pp_fault_disarm();
-    REQUIRE(fired == (err != PIPIT_OK) || strcmp(point, "recv") == 0 || err == PIPIT_OK,
-            "it fails only when something is refused: %s", pipit_strerror(err));
+    REQUIRE(fired || !err, "it fails only when something is refused: %s", pipit_strerror(err));
     host_require_nothing_left(&h);
     REQUIRE(access(socket_path, F_OK) < 0, "the socket's file is gone");
     return fired;

@@ -89,7 +89,7 @@ static void test_sublist_match_finds_what_covers(void **state)
         {"foo", 3},     {"foo.bar", 7}, {"foo.*", 5},    {"foo.>", 5},   {"*", 1},
         {"*.*", 3},     {">", 1},       {"*.bar", 5},    {"foo.*.z", 7}, {"foo*", 4},
         {"foo.b>", 6},  {"*.>", 3},     {"foo.bar.z", 9}, {"*.*.*", 5},  {"f\0o.\0", 5},
-        {"foo.bar", 7}, {"foo*.*", 6},
+        {"foo.bar", 7}, {"foo*.*", 6},  {"x.*y.>z.>", 9},
     };
     static const struct {
         pp_str subject;
@@ -107,6 +107,9 @@ static void test_sublist_match_finds_what_covers(void **state)
         {{"foo*", 4}, "egj"},
         {{"foo*.x", 6}, "fglq"},
         {{"foo.b>", 6}, "cdfgkl"},
+        {{"x.*y.>z.t", 9}, "glr"},
+        {{"x.ay.>z.t", 9}, "gl"},
+        {{"x.*y.z.t", 8}, "gl"},
         /* wildcards in what is published are text */
         {{"*", 1}, "eg"},
         {{">", 1}, "eg"},
@@ -325,7 +328,7 @@ struct model {
 
 static size_t random_subject(uint64_t *random, char *out, bool wildcards)
 {
-    static const char *const words[] = {"a", "b", "aa", "ab", "c", "a\tlong-ish-token", "a*", ">b"};
+    static const char *const words[] = {"a", "b", "aa", "ab", "*b", "a\tlong-ish-token", "a*", ">b"};
     unsigned tokens = 1 + pp_random_below(random, MODEL_TOKENS_MAX);
     size_t len = 0;
 

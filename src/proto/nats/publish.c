@@ -95,20 +95,19 @@ static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
     pp_count(&s->conn->loop->counters->no_responders, 1);
 }
 
-/* The route of op's subject; that of the last message, if it repeats and nothing has changed. */
+/* The route of op's subject. While the same line repeats within one window it is that of the last
+ * message, unasked: all of the window was sent before it was read, so a SUB that was answered
+ * before has been seen by the first; and what the route points at lives until the turn ends. */
 static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
 {
     pp_nats_context *context = s->context;
     pp_route_cache *routes = s->routes;
-    pp_route *route = context->route;
 
-    if (op->repeats && route && context->route_changes == routes->changes &&
-        PP_LIKELY(pp_route_valid(routes, route)))
-        return route;
-    route = pp_route_find(routes, op->msg.subject);
-    context->route = route;
+    if (op->repeats && context->route && context->route_changes == routes->changes)
+        return context->route;
+    context->route = pp_route_find(routes, op->msg.subject);
     context->route_changes = routes->changes;
-    return route;
+    return context->route;
 }
 
 void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
@@ -116,8 +115,6 @@ void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
     const pp_msg *msg = &op->msg;
     pp_route *route;
 
-    s->conn->in_msgs++;
-    s->conn->in_bytes += msg->data.len;
     if (PP_UNLIKELY(s->careful || looks_reserved(msg->subject) || looks_reserved(msg->reply)) &&
         !check(s, op))
         return;

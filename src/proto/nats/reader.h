@@ -13,9 +13,9 @@
 #include <stdint.h>
 
 typedef enum pp_nats_verb {
-    PP_NATS_CONNECT,
-    PP_NATS_PUB,
+    PP_NATS_PUB, /* the two that carry a message come first */
     PP_NATS_HPUB,
+    PP_NATS_CONNECT,
     PP_NATS_SUB,
     PP_NATS_UNSUB,
     PP_NATS_PING,

@@ -62,8 +62,8 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
 
 static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
 {
-    static const char *const names[] = {"CONNECT", "PUB",  "HPUB", "SUB",  "UNSUB",
-                                        "PING",    "PONG", "+OK",  "-ERR", "INFO"};
+    static const char *const names[] = {"PUB",  "HPUB", "CONNECT", "SUB",  "UNSUB",
+                                        "PING", "PONG", "+OK",     "-ERR", "INFO"};
     const pp_log *log = s->context->door->log;
 
     /* Payloads by length only, CONNECT not at all: it carries credentials. */
@@ -92,8 +92,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
         break;
     case PP_NATS_PUB:
     case PP_NATS_HPUB:
-        pp_nats_on_publish(s, op);
-        break;
+        break; /* published where they are read */
     case PP_NATS_SUB:
         s->op_ns = s->conn->loop->now_ns;
         pp_nats_on_sub(s, op);
@@ -173,7 +172,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
 {
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
-    uint64_t msgs_before = s->conn->in_msgs, bytes_before = s->conn->in_bytes;
+    uint64_t msgs = 0, bytes = 0;
     bool trace = s->context->door->log->trace;
     size_t used = 0;
     pp_nats_op op;
@@ -215,18 +214,24 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         used += n;
         if (PP_UNLIKELY(trace))
             trace_op(s, &op);
-        op.msg.no_echo = !s->connect.echo;
-        if (PP_LIKELY(op.verb == PP_NATS_PUB))
+        if (PP_LIKELY(op.verb <= PP_NATS_HPUB)) {
+            msgs++;
+            bytes += op.msg.data.len;
+            op.msg.no_echo = !s->connect.echo;
             pp_nats_on_publish(s, &op);
-        else
+        } else {
             operate(s, &op);
+            s->context->route = NULL; /* it may have changed what it led to */
+        }
         if (PP_UNLIKELY(loop->staged_bytes > STAGED_MAX))
             pp_loop_flush(loop);
     }
-    if (s->conn->in_msgs != msgs_before) {
+    if (msgs) {
         s->op_ns = loop->now_ns;
-        pp_count(&loop->counters->in_msgs, s->conn->in_msgs - msgs_before);
-        pp_count(&loop->counters->in_bytes, s->conn->in_bytes - bytes_before);
+        s->conn->in_msgs += msgs;
+        s->conn->in_bytes += bytes;
+        pp_count(&loop->counters->in_msgs, msgs);
+        pp_count(&loop->counters->in_bytes, bytes);
     }
     *out_used = used;
 }

@@ -50,7 +50,7 @@ static void need_status(natsStatus got, natsStatus want, const char *what)
 #define OK(call) need_status((call), NATS_OK, #call)
 #define REFUSED(call, status) need_status((call), (status), #call)
 
-/* --- A count that threads raise and wait for: events seen, or a gate when waited for as 1. ----- */
+/* --- A count that threads raise and wait for: events, or a gate that opens at 1. --- */
 
 struct tally {
     pthread_mutex_t lock;
@@ -58,7 +58,10 @@ struct tally {
     int count;
 };
 
-#define TALLY_INIT {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0}
+#define TALLY_INIT                                                                                 \
+    {                                                                                              \
+        PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0                                     \
+    }
 
 static void tally_raise(struct tally *tally)
 {
@@ -84,7 +87,7 @@ static int tally_wait(struct tally *tally, int want)
     return count;
 }
 
-/* --- Connections, subscriptions and messages -------------------------------------------------- */
+/* --- Connections, subscriptions and messages --- */
 
 static const char *setting(const char *name)
 {
@@ -122,7 +125,7 @@ static natsConnection *connect_plain(void)
     return open_connection(options_for(setting("NATS_URL")));
 }
 
-/* Subscribe; with a NULL handler the messages wait for next(), with a NULL queue there is no group. */
+/* Without a handler the messages wait for next(); without a queue there is no group. */
 static natsSubscription *subscribe(natsConnection *nc, const char *subject, const char *queue,
                                    natsMsgHandler handler, void *closure)
 {
@@ -200,7 +203,7 @@ static uint64_t messages_received(natsConnection *nc)
     return in_messages;
 }
 
-/* Return size bytes in which a lost or doubled piece shows. Owner: static, same for each call. */
+/* Bytes in which a lost or doubled piece shows, one more than the maximum. Owner: static. */
 static const unsigned char *patterned(void)
 {
     static unsigned char payload[PAYLOAD_MAX + 1];
@@ -234,7 +237,7 @@ static void echo(natsConnection *nc, natsSubscription *sub, natsMsg *msg, void *
     natsMsg_Destroy(msg);
 }
 
-/* --- Checks ------------------------------------------------------------------------------------ */
+/* --- Checks --- */
 
 static void check_connect(void)
 {

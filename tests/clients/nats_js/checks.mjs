@@ -15,7 +15,8 @@ const env = process.env;
 async function within(promise, what) {
   let timer;
   const expiry = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${what}: nothing in ${DEADLINE_MS} ms`)), DEADLINE_MS);
+    const expire = () => reject(new Error(`${what}: nothing in ${DEADLINE_MS} ms`));
+    timer = setTimeout(expire, DEADLINE_MS);
   });
   try {
     return await Promise.race([promise, expiry]);
@@ -42,8 +43,9 @@ async function next(sub, count) {
   const messages = [];
   const iterator = sub[Symbol.asyncIterator]();
   while (messages.length < count) {
-    const { value, done } = await within(iterator.next(), `${sub.getSubject()} message ${messages.length}`);
-    assert.ok(!done, `${sub.getSubject()} ended after ${messages.length} of ${count} messages`);
+    const what = `${sub.getSubject()}, message ${messages.length} of ${count}`;
+    const { value, done } = await within(iterator.next(), what);
+    assert.ok(!done, `${what}: the subscription ended`);
     messages.push(value);
   }
   return messages;
@@ -62,7 +64,7 @@ async function roundTrip(nc, subject, payload) {
   const sub = nc.subscribe(subject, { max: 1 });
   nc.publish(subject, payload);
   const [message] = await next(sub, 1);
-  assert.ok(Buffer.from(payload).equals(message.data), `${message.data.length} bytes came back, or others`);
+  assert.ok(Buffer.from(payload).equals(message.data), "other bytes came back");
 }
 
 // Bytes in which a lost or doubled piece shows.
@@ -72,6 +74,10 @@ function patterned(size) {
     payload[i] = (i * 7) >> 3;
   }
   return payload;
+}
+
+function numbersUpTo(count) {
+  return Array.from({ length: count }, (_, i) => i);
 }
 
 const checks = {
@@ -98,7 +104,8 @@ const checks = {
       const received = {};
       for (const pattern of Object.keys(cases)) {
         received[pattern] = [];
-        nc.subscribe(pattern, { callback: (_, message) => received[pattern].push(message.subject) });
+        const callback = (_, message) => received[pattern].push(message.subject);
+        nc.subscribe(pattern, { callback });
       }
       for (const subject of ["wild.a", "wild.b", "wild", "wild.a.c", "wild.b.c", "wild.a.c.d"]) {
         nc.publish(subject);
@@ -126,7 +133,7 @@ const checks = {
       await within(everything, "queue group");
       // After a flush of each, whatever else was sent to the members would have come as well.
       await within(Promise.all(members.map((member) => member.flush())), "flush");
-      assert.deepEqual(seen.sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i));
+      assert.deepEqual(seen.sort((a, b) => a - b), numbersUpTo(count));
       const shares = members.map((member) => member.stats().inMsgs);
       assert.ok(shares.every((share) => share > 0), `the members got ${shares}`);
     });
@@ -142,7 +149,8 @@ const checks = {
         sent.set("lower-case", "grün");
         nc.publish("headers", payload, { headers: sent });
         const [message] = await next(sub, 1);
-        assert.deepEqual([...message.headers], [["Many", ["one", "two, and: three"]], ["lower-case", ["grün"]]]);
+        assert.deepEqual(Object.fromEntries(message.headers),
+          { "Many": ["one", "two, and: three"], "lower-case": ["grün"] });
         assert.equal(message.string(), payload);
       }
     });
@@ -150,7 +158,8 @@ const checks = {
 
   async request_reply() {
     await withConnections([{}, {}], async (nc, responder) => {
-      responder.subscribe("service", { callback: (_, message) => message.respond("re: " + message.string()) });
+      const callback = (_, message) => message.respond("re: " + message.string());
+      responder.subscribe("service", { callback });
       await within(responder.flush(), "flush");
       for (const text of ["one", "two", ""]) {
         const reply = await nc.request("service", text, { timeout: DEADLINE_MS });
@@ -198,7 +207,8 @@ const checks = {
     await withConnections([{}, {}], async (watcher, nc) => {
       const done = watcher.subscribe("drain.done");
       await within(watcher.flush(), "flush");
-      nc.subscribe("drain.conn", { callback: (_, message) => nc.publish("drain.done", message.data) });
+      const callback = (_, message) => nc.publish("drain.done", message.data);
+      nc.subscribe("drain.conn", { callback });
       for (let i = 0; i < count; i++) {
         nc.publish("drain.conn", String(i));
       }
@@ -206,7 +216,7 @@ const checks = {
       await within(nc.drain(), "drain");
       assert.ok(nc.isClosed());
       const messages = await next(done, count);
-      assert.deepEqual(messages.map((message) => Number(message.string())), Array.from({ length: count }, (_, i) => i));
+      assert.deepEqual(messages.map((message) => Number(message.string())), numbersUpTo(count));
     });
   },
 
@@ -248,7 +258,8 @@ const checks = {
   },
 
   async user_password() {
-    const options = { servers: env.NATS_USER_URL, user: env.NATS_TEST_USER, pass: env.NATS_TEST_PASS };
+    const [user, pass] = [env.NATS_TEST_USER, env.NATS_TEST_PASS];
+    const options = { servers: env.NATS_USER_URL, user, pass };
     await withConnections([options], (nc) => roundTrip(nc, "user", "known"));
   },
 
@@ -289,8 +300,9 @@ const checks = {
     const options = { maxReconnectAttempts: -1, reconnectTimeWait: 50, reconnectJitter: 0 };
     await withConnections([options, options], async (nc, other) => {
       const plain = [], queue = [];
-      nc.subscribe("restart.*", { callback: (_, message) => plain.push(message.subject) });
-      nc.subscribe("restart.>", { queue: "workers", callback: (_, message) => queue.push(message.subject) });
+      const collect = (into) => (_, message) => into.push(message.subject);
+      nc.subscribe("restart.*", { callback: collect(plain) });
+      nc.subscribe("restart.>", { callback: collect(queue), queue: "workers" });
       nc.subscribe("again", { callback: (_, message) => message.respond() });
       await within(nc.flush(), "flush");
       // The first request makes the inbox subscription that has to survive.

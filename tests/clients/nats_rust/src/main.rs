@@ -95,9 +95,15 @@ async fn serve(client: &Client, subject: &'static str, count: usize) -> Outcome 
 async fn check_connect() -> Outcome {
     let client = connect().await?;
     let info = client.server_info();
-    ensure(info.max_payload == PAYLOAD_MAX, format!("max_payload is {}", info.max_payload))?;
+    ensure(
+        info.max_payload == PAYLOAD_MAX,
+        format!("max_payload is {}", info.max_payload),
+    )?;
     ensure(info.headers, "the server offers no headers")?;
-    ensure(info.version.starts_with("2."), format!("server version {}", info.version))?;
+    ensure(
+        info.version.starts_with("2."),
+        format!("server version {}", info.version),
+    )?;
     ensure(info.client_id > 0, "no client_id")?;
     sync(&client).await
 }
@@ -105,7 +111,10 @@ async fn check_connect() -> Outcome {
 async fn check_wildcards() -> Outcome {
     let cases: [(&str, &[&str]); 6] = [
         ("wild.*", &["wild.a", "wild.b"]),
-        ("wild.>", &["wild.a", "wild.b", "wild.a.c", "wild.b.c", "wild.a.c.d"]),
+        (
+            "wild.>",
+            &["wild.a", "wild.b", "wild.a.c", "wild.b.c", "wild.a.c.d"],
+        ),
         ("wild.*.c", &["wild.a.c", "wild.b.c"]),
         ("wild.a.c", &["wild.a.c"]),
         ("*.a.>", &["wild.a.c", "wild.a.c.d"]),
@@ -116,13 +125,24 @@ async fn check_wildcards() -> Outcome {
     for (pattern, _) in cases {
         subs.push(client.subscribe(pattern).await?);
     }
-    for subject in ["wild.a", "wild.b", "wild", "wild.a.c", "wild.b.c", "wild.a.c.d"] {
+    for subject in [
+        "wild.a",
+        "wild.b",
+        "wild",
+        "wild.a.c",
+        "wild.b.c",
+        "wild.a.c.d",
+    ] {
         client.publish(subject, "".into()).await?;
     }
     sync(&client).await?;
     for ((pattern, want), sub) in cases.iter().zip(&mut subs) {
         sub.drain().await?;
-        let got: Vec<String> = rest(sub).await?.iter().map(|m| m.subject.to_string()).collect();
+        let got: Vec<String> = rest(sub)
+            .await?
+            .iter()
+            .map(|m| m.subject.to_string())
+            .collect();
         ensure(got == *want, format!("{pattern} received {got:?}"))?;
     }
     Ok(())
@@ -144,7 +164,9 @@ async fn check_queue_group() -> Outcome {
         });
     }
     for number in 0..COUNT {
-        publisher.publish("queue.job", number.to_string().into()).await?;
+        publisher
+            .publish("queue.job", number.to_string().into())
+            .await?;
     }
     let mut numbers = Vec::new();
     let mut shares = [0; 2];
@@ -163,7 +185,10 @@ async fn check_queue_group() -> Outcome {
         sync(member).await?;
         delivered += messages_received(member) as usize - 2;
     }
-    ensure(delivered == COUNT, format!("{delivered} messages delivered for {COUNT}"))
+    ensure(
+        delivered == COUNT,
+        format!("{delivered} messages delivered for {COUNT}"),
+    )
 }
 
 async fn check_headers() -> Outcome {
@@ -174,7 +199,9 @@ async fn check_headers() -> Outcome {
     headers.append("Many", "two, and: three");
     headers.insert("lower-case", "grün");
     for payload in ["body", ""] {
-        client.publish_with_headers("headers", headers.clone(), payload.into()).await?;
+        client
+            .publish_with_headers("headers", headers.clone(), payload.into())
+            .await?;
         let message = next(&mut sub).await?;
         let got = message.headers.ok_or("no headers came back")?;
         ensure(got == headers, format!("headers came back as {got:?}"))?;
@@ -199,14 +226,20 @@ async fn check_request_reply() -> Outcome {
 
 async fn check_request_timeout() -> Outcome {
     let patience = Some(Duration::from_millis(200));
-    let client = options().request_timeout(patience).connect(env::var("NATS_URL")?).await?;
+    let client = options()
+        .request_timeout(patience)
+        .connect(env::var("NATS_URL")?)
+        .await?;
     let mut silent = client.subscribe("silent").await?;
     match client.request("silent", "anybody?".into()).await {
         Err(error) if error.kind() == RequestErrorKind::TimedOut => {}
         other => return Err(format!("expected a timeout, got {other:?}").into()),
     }
     let message = next(&mut silent).await?;
-    ensure(message.reply.is_some(), "the request came without a reply subject")
+    ensure(
+        message.reply.is_some(),
+        "the request came without a reply subject",
+    )
 }
 
 async fn check_no_responders() -> Outcome {
@@ -229,10 +262,19 @@ async fn check_drain_subscription() -> Outcome {
     client.publish("drain.sub", "late".into()).await?;
     sync(&client).await?;
     let handled = rest(&mut sub).await?;
-    ensure(handled.len() == COUNT, format!("{} messages handled of {COUNT}", handled.len()))?;
-    ensure(handled.iter().all(|m| m.payload == "x"), "the late message was delivered")?;
+    ensure(
+        handled.len() == COUNT,
+        format!("{} messages handled of {COUNT}", handled.len()),
+    )?;
+    ensure(
+        handled.iter().all(|m| m.payload == "x"),
+        "the late message was delivered",
+    )?;
     let received = messages_received(&client) as usize - 2; // two round trips
-    ensure(received == COUNT, format!("the server sent {received} messages"))
+    ensure(
+        received == COUNT,
+        format!("the server sent {received} messages"),
+    )
 }
 
 async fn check_drain_connection() -> Outcome {
@@ -247,16 +289,27 @@ async fn check_drain_connection() -> Outcome {
     }
     sync(&client).await?;
     for number in 0..COUNT {
-        client.publish("drain.done", number.to_string().into()).await?;
+        client
+            .publish("drain.done", number.to_string().into())
+            .await?;
     }
     client.drain().await?; // with messages waiting both to be handled and to be sent
     let handled = rest(&mut sub).await?.len();
-    ensure(handled == COUNT, format!("{handled} messages handled of {COUNT}"))?;
+    ensure(
+        handled == COUNT,
+        format!("{handled} messages handled of {COUNT}"),
+    )?;
     for number in 0..COUNT {
         let message = next(&mut done).await?;
-        ensure(message.payload == number.to_string(), "another message was sent")?;
+        ensure(
+            message.payload == number.to_string(),
+            "another message was sent",
+        )?;
     }
-    ensure(client.subscribe("too.late").await.is_err(), "still open after the drain")
+    ensure(
+        client.subscribe("too.late").await.is_err(),
+        "still open after the drain",
+    )
 }
 
 async fn check_auto_unsubscribe() -> Outcome {
@@ -270,7 +323,10 @@ async fn check_auto_unsubscribe() -> Outcome {
     let got = rest(&mut sub).await?.len();
     ensure(got == 3, format!("{got} messages came"))?;
     let received = messages_received(&client) - 1; // one round trip
-    ensure(received == 3, format!("the server sent {received} messages"))
+    ensure(
+        received == 3,
+        format!("the server sent {received} messages"),
+    )
 }
 
 async fn check_payload_max() -> Outcome {
@@ -293,7 +349,10 @@ async fn check_payload_max() -> Outcome {
 
 async fn check_payload_over_max() -> Outcome {
     let client = connect().await?;
-    match client.publish("large.over", patterned(PAYLOAD_MAX + 1).into()).await {
+    match client
+        .publish("large.over", patterned(PAYLOAD_MAX + 1).into())
+        .await
+    {
         Err(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded => {}
         other => return Err(format!("expected a refusal, got {other:?}").into()),
     }
@@ -309,7 +368,8 @@ async fn check_ping() -> Outcome {
 }
 
 async fn check_user_password() -> Outcome {
-    let known = options().user_and_password(env::var("NATS_TEST_USER")?, env::var("NATS_TEST_PASS")?);
+    let known =
+        options().user_and_password(env::var("NATS_TEST_USER")?, env::var("NATS_TEST_PASS")?);
     sync(&known.connect(env::var("NATS_USER_URL")?).await?).await
 }
 
@@ -322,8 +382,16 @@ async fn check_wrong_credentials() -> Outcome {
     let (user_url, token_url) = (env::var("NATS_USER_URL")?, env::var("NATS_TOKEN_URL")?);
     let (user, pass) = (env::var("NATS_TEST_USER")?, env::var("NATS_TEST_PASS")?);
     let attempts = [
-        ("wrong password", &user_url, options().user_and_password(user, "wrong".into())),
-        ("unknown user", &user_url, options().user_and_password("nobody".into(), pass)),
+        (
+            "wrong password",
+            &user_url,
+            options().user_and_password(user, "wrong".into()),
+        ),
+        (
+            "unknown user",
+            &user_url,
+            options().user_and_password("nobody".into(), pass),
+        ),
         ("no password", &user_url, options()),
         ("wrong token", &token_url, options().token("wrong".into())),
         ("no token", &token_url, options()),
@@ -346,7 +414,10 @@ async fn restart_server() -> Outcome {
         std::io::stdin().read_line(&mut line).map(|_| line)
     })
     .await??;
-    ensure(answer == "RESTARTED\n", format!("the runner answered {answer:?}"))
+    ensure(
+        answer == "RESTARTED\n",
+        format!("the runner answered {answer:?}"),
+    )
 }
 
 /// Connect, with a channel that tells of each connection (true) and each loss (false).
@@ -373,7 +444,9 @@ async fn check_restart() -> Outcome {
     let (client, events) = connect_watched().await?;
     let (other, other_events) = connect_watched().await?;
     let mut plain = client.subscribe("restart.*").await?;
-    let mut queue = client.queue_subscribe("restart.>", "workers".into()).await?;
+    let mut queue = client
+        .queue_subscribe("restart.>", "workers".into())
+        .await?;
     serve(&client, "again", 2).await?;
     // The first request makes the inbox subscription that has to survive.
     other.request("again", "".into()).await?;
@@ -381,7 +454,10 @@ async fn check_restart() -> Outcome {
     for mut events in [events, other_events] {
         for expected in [true, false, true] {
             let event = timeout(DEADLINE, events.recv()).await?;
-            ensure(event == Some(expected), "connected, lost, connected again: not in this order")?;
+            ensure(
+                event == Some(expected),
+                "connected, lost, connected again: not in this order",
+            )?;
         }
     }
     sync(&client).await?;

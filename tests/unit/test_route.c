@@ -1,0 +1,908 @@
+/* Subject to targets, with clients that only keep a record. Removed subscriptions are freed at
+ * once here, so that under AddressSanitizer a look into a stale route ends the test. */
+#include "core/route.h"
+
+#include "base/alloc.h"
+#include "base/fault.h"
+#include "core/subject.h"
+#include "seed.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+enum { ROUTERS = 2, TAKEN_MAX = 4096 };
+
+/* --- fake clients ------------------------------------------------------------------------- */
+
+struct fake;
+
+struct pp_outlet {
+    struct fake *fake;
+    uint32_t router_index;
+};
+
+struct fake {
+    pp_client client;
+    struct pp_outlet outlets[ROUTERS];
+    bool closing;          /* has no outlet */
+    atomic_bool refuses;   /* takes nothing */
+    atomic_uint refusals;  /* so many more, then it takes */
+    atomic_uint taken;     /* deliveries */
+    atomic_uint exhausted; /* calls */
+    unsigned outlets_asked;
+};
+
+/* What was delivered since the last look; only by tests of one thread. */
+static struct {
+    const pp_sub *subs[TAKEN_MAX];
+    size_t count;
+    bool off;
+} taken;
+
+static struct fake *fake_of(const pp_client *client)
+{
+    return (struct fake *)(void *)client;
+}
+
+static struct pp_outlet *fake_outlet(pp_client *client, uint32_t router_index)
+{
+    struct fake *fake = fake_of(client);
+
+    fake->outlets_asked++;
+    if (fake->closing || pp_fault("outlet"))
+        return NULL;
+    fake->outlets[router_index] = (struct pp_outlet){fake, router_index};
+    return &fake->outlets[router_index];
+}
+
+static size_t fake_head(const pp_sub *sub, pp_str subject, char *out)
+{
+    pp_str sid = pp_sub_sid(sub);
+
+    if (out) {
+        memcpy(out, subject.ptr, subject.len);
+        out[subject.len] = '/';
+        memcpy(out + subject.len + 1, sid.ptr, sid.len);
+    }
+    return subject.len + 1 + sid.len;
+}
+
+static void check_head(const pp_sub *sub, pp_str head, const pp_msg *msg)
+{
+    char expected[256];
+    volatile char sum = 0;
+    size_t len = fake_head(sub, msg->subject, expected);
+
+    if (head.len != len || memcmp(head.ptr, expected, len) != 0)
+        abort(); /* on any thread */
+    for (unsigned i = 0; i < PP_ROUTE_HEAD_SLACK; i++)
+        sum += head.ptr[head.len + i];
+}
+
+static bool fake_deliver(struct pp_outlet *outlet, const pp_sub *sub, pp_str head,
+                         const pp_msg *msg)
+{
+    struct fake *fake = outlet->fake;
+    unsigned left = atomic_load(&fake->refusals);
+
+    if (sub->client != &fake->client)
+        abort();
+    check_head(sub, head, msg);
+    if (atomic_load(&fake->refuses))
+        return false;
+    while (left) {
+        if (atomic_compare_exchange_weak(&fake->refusals, &left, left - 1))
+            return false;
+    }
+    (void)atomic_fetch_add(&fake->taken, 1);
+    if (!taken.off && taken.count < TAKEN_MAX)
+        taken.subs[taken.count++] = sub;
+    return true;
+}
+
+static void fake_exhausted(pp_sub *sub)
+{
+    (void)atomic_fetch_add(&fake_of(sub->client)->exhausted, 1);
+}
+
+static const struct pp_client_ops fake_ops = {
+    .outlet = fake_outlet,
+    .head = fake_head,
+    .deliver = fake_deliver,
+    .exhausted = fake_exhausted,
+};
+
+/* --- a world ------------------------------------------------------------------------------ */
+
+enum { CLIENTS = 8 };
+
+struct world {
+    pp_account *account;
+    pp_counters counters[ROUTERS];
+    pp_router routers[ROUTERS];
+    pp_route_cache *caches[ROUTERS];
+    struct fake clients[CLIENTS];
+};
+
+static void world_init(struct world *w)
+{
+    *w = (struct world){0};
+    taken.count = 0;
+    taken.off = false;
+    assert_int_equal(pp_account_new(&w->account, "A", 0), PIPIT_OK);
+    for (unsigned i = 0; i < ROUTERS; i++) {
+        pp_router_init(&w->routers[i], i, &w->counters[i]);
+        w->caches[i] = pp_router_cache(&w->routers[i], w->account);
+        assert_non_null(w->caches[i]);
+    }
+    for (unsigned i = 0; i < CLIENTS; i++)
+        w->clients[i].client.ops = &fake_ops;
+}
+
+static void world_fini(struct world *w)
+{
+    for (unsigned i = 0; i < ROUTERS; i++)
+        pp_router_fini(&w->routers[i]);
+    pp_account_free(w->account);
+}
+
+static pp_sub *subscribe(struct world *w, unsigned client, const char *subject, const char *queue,
+                         const char *sid)
+{
+    pp_sub *sub = pp_sub_new(&w->clients[client].client, pp_str_of(sid), pp_str_of(queue));
+
+    assert_non_null(sub);
+    assert_int_equal(pp_sublist_insert(w->account->subs, sub, pp_str_of(subject)), PIPIT_OK);
+    return sub;
+}
+
+static void unsubscribe(struct world *w, pp_sub *sub)
+{
+    pp_sublist_remove(w->account->subs, sub);
+    pp_sub_free(sub);
+}
+
+static pp_route *find(struct world *w, const char *subject)
+{
+    pp_route *route = pp_route_find(w->caches[0], pp_str_of(subject));
+
+    assert_non_null(route);
+    return route;
+}
+
+static uint64_t misses(const struct world *w)
+{
+    return atomic_load(&w->counters[0].route_misses);
+}
+
+static pp_msg message(const char *subject)
+{
+    return (pp_msg){.subject = pp_str_of(subject), .data = PP_STR("data")};
+}
+
+/* How many took it; taken has them. */
+static size_t publish(struct world *w, const char *subject)
+{
+    pp_msg msg = message(subject);
+    size_t count;
+
+    taken.count = 0;
+    count = pp_route_deliver(w->caches[0], find(w, subject), &msg);
+    if (!taken.off)
+        assert_int_equal(count, taken.count);
+    return count;
+}
+
+static unsigned times_taken(const pp_sub *sub)
+{
+    unsigned times = 0;
+
+    for (size_t i = 0; i < taken.count; i++)
+        times += taken.subs[i] == sub;
+    return times;
+}
+
+/* --- finding ------------------------------------------------------------------------------ */
+
+static void test_route_is_remembered(void **state)
+{
+    struct world w;
+    pp_sub *sub;
+    pp_route *route;
+
+    (void)state;
+    world_init(&w);
+    sub = subscribe(&w, 0, "a.*", "", "1");
+    route = find(&w, "a.b");
+    assert_int_equal(route->target_count, 1);
+    assert_int_equal(misses(&w), 1);
+    assert_ptr_equal(find(&w, "a.b"), route);
+    assert_int_equal(find(&w, "a.c")->target_count, 1);
+    assert_int_equal(find(&w, "b")->target_count, 0);
+    assert_ptr_equal(find(&w, "a.b"), route);
+    assert_int_equal(misses(&w), 3); /* an answer of nobody is an answer */
+    (void)find(&w, "b");
+    assert_int_equal(misses(&w), 3);
+    assert_int_equal(w.clients[0].outlets_asked, 2); /* once for each route */
+    unsubscribe(&w, sub);
+    world_fini(&w);
+}
+
+static unsigned slot_of(const struct world *w, const char *subject)
+{
+    return (unsigned)(pp_hash(subject, strlen(subject), w->caches[0]->seed) % PP_SUBLIST_SLOTS);
+}
+
+/* A literal subject that shares, or does not share, the slot of "a.b". */
+static void other_subject(const struct world *w, bool same_slot, char out[16])
+{
+    for (unsigned i = 0;; i++) {
+        (void)snprintf(out, 16, "o.%u", i);
+        if ((slot_of(w, out) == slot_of(w, "a.b")) == same_slot)
+            return;
+    }
+}
+
+static void test_route_ends_with_its_generation(void **state)
+{
+    struct world w;
+    pp_sub *first, *second, *far, *near;
+    char far_subject[16], near_subject[16];
+
+    (void)state;
+    world_init(&w);
+    first = subscribe(&w, 0, "a.b", "", "1");
+    assert_int_equal(publish(&w, "a.b"), 1);
+    second = subscribe(&w, 1, "a.b", "", "2"); /* the same subject */
+    assert_int_equal(publish(&w, "a.b"), 2);
+    unsubscribe(&w, second);
+    assert_int_equal(publish(&w, "a.b"), 1);
+    second = subscribe(&w, 1, "*.b", "", "2"); /* a wildcard */
+    assert_int_equal(publish(&w, "a.b"), 2);
+    unsubscribe(&w, second);
+    assert_int_equal(publish(&w, "a.b"), 1);
+    assert_int_equal(misses(&w), 5);
+
+    other_subject(&w, false, far_subject);
+    other_subject(&w, true, near_subject);
+    far = subscribe(&w, 1, far_subject, "", "3"); /* of no concern */
+    assert_int_equal(publish(&w, "a.b"), 1);
+    assert_int_equal(misses(&w), 5);
+    near = subscribe(&w, 1, near_subject, "", "4"); /* perhaps */
+    assert_int_equal(publish(&w, "a.b"), 1);
+    assert_int_equal(misses(&w), 6);
+    pp_sublist_touch(w.account->subs, first);
+    assert_int_equal(publish(&w, "a.b"), 1);
+    assert_int_equal(misses(&w), 7);
+    unsubscribe(&w, far);
+    unsubscribe(&w, near);
+    unsubscribe(&w, first);
+    assert_int_equal(publish(&w, "a.b"), 0);
+    world_fini(&w);
+}
+
+/* Whoever keeps a route beside the cache is told by changes when it may be gone. */
+static void test_route_changes_tell_of_every_end(void **state)
+{
+    struct world w;
+    uint64_t before;
+    char subject[16];
+
+    (void)state;
+    world_init(&w);
+    (void)find(&w, "a");
+    before = w.caches[0]->changes;
+    (void)find(&w, "a");
+    assert_int_equal(w.caches[0]->changes, before);
+    for (unsigned i = 0; i < 3000; i++) {
+        before = w.caches[0]->changes;
+        (void)snprintf(subject, sizeof(subject), "s.%u", i);
+        (void)find(&w, subject); /* may make it grow or put one out */
+        assert_int_not_equal(w.caches[0]->changes, before);
+    }
+    before = w.caches[0]->changes;
+    pp_route_cache_clear(w.caches[0]);
+    assert_int_not_equal(w.caches[0]->changes, before);
+    world_fini(&w);
+}
+
+static void test_route_of_each_account_is_its_own(void **state)
+{
+    struct world w;
+    pp_account *other;
+    pp_sub *sub;
+    pp_route_cache *cache;
+
+    (void)state;
+    world_init(&w);
+    assert_int_equal(pp_account_new(&other, "B", 9), PIPIT_OK);
+    sub = subscribe(&w, 0, "a", "", "1");
+    cache = pp_router_cache(&w.routers[0], other);
+    assert_non_null(cache);
+    assert_ptr_equal(pp_router_cache(&w.routers[0], other), cache);
+    assert_ptr_equal(pp_router_cache(&w.routers[0], w.account), w.caches[0]);
+    assert_int_equal(pp_route_find(cache, PP_STR("a"))->target_count, 0);
+    assert_int_equal(find(&w, "a")->target_count, 1);
+    unsubscribe(&w, sub);
+    world_fini(&w);
+    pp_account_free(other);
+}
+
+/* --- delivering --------------------------------------------------------------------------- */
+
+static void test_route_every_plain_one_gets_a_copy(void **state)
+{
+    static const char *const patterns[] = {"a.b.c", "a.*.c", "a.>", ">", "*.*.*", "a.b.c"};
+    struct world w;
+    pp_sub *subs[COUNT_OF(patterns)], *elsewhere;
+
+    (void)state;
+    world_init(&w);
+    elsewhere = subscribe(&w, 0, "a.b", "", "9");
+    for (unsigned i = 0; i < COUNT_OF(patterns); i++)
+        subs[i] = subscribe(&w, i % 2, patterns[i], "", (char[]){(char)('1' + i), '\0'});
+    for (unsigned round = 1; round < 4; round++) {
+        assert_int_equal(publish(&w, "a.b.c"), COUNT_OF(patterns));
+        for (unsigned i = 0; i < COUNT_OF(patterns); i++) {
+            assert_int_equal(times_taken(subs[i]), 1);
+            assert_int_equal(pp_sub_delivered(subs[i]), round);
+        }
+    }
+    assert_int_equal(pp_sub_delivered(elsewhere), 0);
+    for (unsigned i = 0; i < COUNT_OF(patterns); i++)
+        unsubscribe(&w, subs[i]);
+    unsubscribe(&w, elsewhere);
+    world_fini(&w);
+}
+
+static void test_route_not_taken_is_not_counted(void **state)
+{
+    struct world w;
+    pp_sub *one, *other;
+
+    (void)state;
+    world_init(&w);
+    one = subscribe(&w, 0, "a", "", "1");
+    other = subscribe(&w, 1, "a", "", "1");
+    atomic_store(&w.clients[0].refuses, true);
+    assert_int_equal(publish(&w, "a"), 1);
+    assert_int_equal(pp_sub_delivered(one), 0);
+    assert_int_equal(pp_sub_delivered(other), 1);
+    unsubscribe(&w, one);
+    unsubscribe(&w, other);
+    world_fini(&w);
+}
+
+static void test_route_no_echo_leaves_out_the_publisher(void **state)
+{
+    struct world w;
+    pp_sub *own, *own_queue, *other, *other_queue;
+    pp_msg msg = message("a");
+
+    (void)state;
+    world_init(&w);
+    own = subscribe(&w, 0, "a", "", "1");
+    own_queue = subscribe(&w, 0, "a", "q", "2");
+    other = subscribe(&w, 1, "a", "", "1");
+    msg.from = &w.clients[0].client;
+    msg.no_echo = true;
+    assert_int_equal(pp_route_deliver(w.caches[0], find(&w, "a"), &msg), 1);
+    assert_int_equal(times_taken(other), 1);
+    other_queue = subscribe(&w, 1, "a", "q", "2");
+    for (unsigned i = 0; i < 50; i++) {
+        taken.count = 0;
+        assert_int_equal(pp_route_deliver(w.caches[0], find(&w, "a"), &msg), 2);
+        assert_int_equal(times_taken(other), 1);
+        assert_int_equal(times_taken(other_queue), 1);
+    }
+    assert_int_equal(pp_sub_delivered(own) + pp_sub_delivered(own_queue), 0);
+    msg.no_echo = false; /* echo is the rule */
+    assert_int_equal(pp_route_deliver(w.caches[0], find(&w, "a"), &msg), 3);
+    unsubscribe(&w, own);
+    unsubscribe(&w, own_queue);
+    unsubscribe(&w, other);
+    unsubscribe(&w, other_queue);
+    world_fini(&w);
+}
+
+/* --- queue groups ------------------------------------------------------------------------- */
+
+/* Groups go by name, whatever patterns their members have; names are bytes, not prefixes. */
+static void test_route_one_of_each_group(void **state)
+{
+    static const struct {
+        const char *subject, *queue;
+        unsigned group;
+    } rows[] = {{"a.b", "q", 0}, {"a.*", "q", 0},  {">", "q", 0},  {"a.b", "qq", 1},
+                {"*.b", "qq", 1}, {"a.b", "Q", 2}, {"a.>", "p", 3}, {"a.b", "", 4}};
+    struct world w;
+    pp_sub *subs[COUNT_OF(rows)];
+
+    (void)state;
+    world_init(&w);
+    for (unsigned i = 0; i < COUNT_OF(rows); i++)
+        subs[i] = subscribe(&w, i % CLIENTS, rows[i].subject, rows[i].queue, "1");
+    assert_int_equal(find(&w, "a.b")->group_count, 4);
+    assert_int_equal(find(&w, "a.b")->plain_count, 1);
+    for (unsigned round = 0; round < 100; round++) {
+        unsigned per_group[5] = {0};
+
+        assert_int_equal(publish(&w, "a.b"), 5);
+        for (unsigned i = 0; i < COUNT_OF(rows); i++)
+            per_group[rows[i].group] += times_taken(subs[i]);
+        for (unsigned group = 0; group < 5; group++)
+            assert_int_equal(per_group[group], 1);
+    }
+    for (unsigned i = 0; i < COUNT_OF(rows); i++)
+        unsubscribe(&w, subs[i]);
+    world_fini(&w);
+}
+
+static void test_route_members_are_chosen_alike(void **state)
+{
+    enum { MEMBERS = 7, ROUNDS = 70000, EXPECTED = ROUNDS / MEMBERS };
+    static const char *const patterns[] = {"a.b", "a.*", "*.b", "a.>", ">", "*.*", "a.b"};
+    struct world w;
+    pp_sub *subs[MEMBERS];
+    double chi_square = 0;
+
+    (void)state;
+    world_init(&w);
+    w.routers[0].random = test_seed("route");
+    taken.off = true;
+    for (unsigned i = 0; i < MEMBERS; i++)
+        subs[i] = subscribe(&w, i, patterns[i], "workers", "1");
+    for (unsigned i = 0; i < ROUNDS; i++)
+        assert_int_equal(publish(&w, "a.b"), 1);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        double off = (double)pp_sub_delivered(subs[i]) - EXPECTED;
+
+        chi_square += off * off / EXPECTED;
+    }
+    /* Six degrees of freedom: more than this by chance once in some ten million runs. */
+    assert_true(chi_square < 43.0);
+    for (unsigned i = 0; i < MEMBERS; i++)
+        unsubscribe(&w, subs[i]);
+    world_fini(&w);
+}
+
+static void test_route_group_asks_the_next_member(void **state)
+{
+    enum { MEMBERS = 5 };
+    struct world w;
+    pp_sub *subs[MEMBERS];
+
+    (void)state;
+    world_init(&w);
+    for (unsigned i = 0; i < MEMBERS; i++) {
+        subs[i] = subscribe(&w, i, "a", "q", "1");
+        atomic_store(&w.clients[i].refuses, i != 3);
+    }
+    for (unsigned round = 1; round < 30; round++) {
+        assert_int_equal(publish(&w, "a"), 1);
+        assert_int_equal(times_taken(subs[3]), 1);
+    }
+    atomic_store(&w.clients[3].refuses, true);
+    assert_int_equal(publish(&w, "a"), 0);
+    for (unsigned i = 0; i < MEMBERS; i++)
+        unsubscribe(&w, subs[i]);
+    world_fini(&w);
+}
+
+/* --- counted subscriptions ---------------------------------------------------------------- */
+
+static void limit(struct world *w, pp_sub *sub, int32_t remaining)
+{
+    atomic_store(&sub->remaining, remaining);
+    pp_sublist_touch(w->account->subs, sub);
+}
+
+static void test_route_counted_ends_after_its_number(void **state)
+{
+    struct world w;
+    pp_sub *sub;
+
+    (void)state;
+    world_init(&w);
+    sub = subscribe(&w, 0, "a", "", "1");
+    assert_int_equal(publish(&w, "a"), 1);
+    limit(&w, sub, 3);
+    assert_int_equal(publish(&w, "a"), 1);
+    assert_int_equal(publish(&w, "a"), 1);
+    assert_int_equal(atomic_load(&w.clients[0].exhausted), 0);
+    atomic_store(&w.clients[0].refuses, true); /* not delivered: not counted */
+    assert_int_equal(publish(&w, "a"), 0);
+    atomic_store(&w.clients[0].refuses, false);
+    assert_int_equal(publish(&w, "a"), 1);
+    assert_int_equal(atomic_load(&w.clients[0].exhausted), 1);
+    assert_int_equal(publish(&w, "a"), 0);
+    assert_int_equal(atomic_load(&w.clients[0].exhausted), 1);
+    assert_int_equal(pp_sub_delivered(sub), 4);
+    unsubscribe(&w, sub);
+    world_fini(&w);
+}
+
+/* A member of a group that has had its number is passed over. */
+static void test_route_counted_member_leaves_its_group(void **state)
+{
+    struct world w;
+    pp_sub *counted, *other;
+
+    (void)state;
+    world_init(&w);
+    counted = subscribe(&w, 0, "a", "q", "1");
+    other = subscribe(&w, 1, "a", "q", "1");
+    limit(&w, counted, 2);
+    for (unsigned i = 0; i < 100; i++)
+        assert_int_equal(publish(&w, "a"), 1);
+    assert_int_equal(pp_sub_delivered(counted), 2);
+    assert_int_equal(pp_sub_delivered(other), 98);
+    unsubscribe(&w, counted);
+    unsubscribe(&w, other);
+    world_fini(&w);
+}
+
+struct publisher {
+    struct world *w;
+    unsigned router;
+    unsigned messages;
+    pthread_barrier_t *start;
+    size_t delivered;
+};
+
+static void *publish_many(void *arg)
+{
+    struct publisher *p = arg;
+    pp_msg msg = message("a");
+
+    (void)pthread_barrier_wait(p->start);
+    for (unsigned i = 0; i < p->messages; i++) {
+        pp_route *route = pp_route_find(p->w->caches[p->router], msg.subject);
+
+        p->delivered += route ? pp_route_deliver(p->w->caches[p->router], route, &msg) : 0;
+    }
+    return NULL;
+}
+
+/* Two loops deliver at once: no more than its number, no fewer, and its end is told once. */
+static void test_route_counted_is_exact_under_two_routers(void **state)
+{
+    enum { ROUNDS = 40, NUMBER = 500 };
+
+    (void)state;
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct world w;
+        struct publisher publishers[ROUTERS];
+        pthread_t threads[ROUTERS];
+        pthread_barrier_t start;
+        pp_sub *sub;
+        size_t delivered = 0;
+
+        world_init(&w);
+        taken.off = true;
+        sub = subscribe(&w, 0, "a", round % 2 ? "q" : "", "1");
+        limit(&w, sub, NUMBER);
+        atomic_store(&w.clients[0].refusals, round % 4 < 2 ? 0 : 100);
+        assert_int_equal(pthread_barrier_init(&start, NULL, ROUTERS), 0);
+        for (unsigned i = 0; i < ROUTERS; i++) {
+            publishers[i] = (struct publisher){&w, i, NUMBER + 100, &start, 0};
+            assert_int_equal(pthread_create(&threads[i], NULL, publish_many, &publishers[i]), 0);
+        }
+        for (unsigned i = 0; i < ROUTERS; i++) {
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            delivered += publishers[i].delivered;
+        }
+        assert_int_equal(delivered, NUMBER);
+        assert_int_equal(atomic_load(&w.clients[0].taken), NUMBER);
+        assert_int_equal(pp_sub_delivered(sub), NUMBER);
+        assert_int_equal(atomic_load(&sub->remaining), 0);
+        assert_int_equal(atomic_load(&w.clients[0].exhausted), 1);
+        (void)pthread_barrier_destroy(&start);
+        unsubscribe(&w, sub);
+        world_fini(&w);
+    }
+}
+
+/* --- the cache's size --------------------------------------------------------------------- */
+
+static void find_range(struct world *w, unsigned from, unsigned to)
+{
+    char subject[24];
+
+    for (unsigned i = from; i < to; i++) {
+        (void)snprintf(subject, sizeof(subject), "s.%u", i);
+        assert_true(pp_str_eq((pp_str){find(w, subject)->subject, strlen(subject)},
+                              pp_str_of(subject)));
+    }
+}
+
+static void test_route_cache_grows(void **state)
+{
+    enum { SUBJECTS = 3000 };
+    struct world w;
+    size_t sets;
+    uint64_t before;
+
+    (void)state;
+    world_init(&w);
+    sets = w.caches[0]->set_mask;
+    find_range(&w, 0, SUBJECTS);
+    assert_true(w.caches[0]->set_mask > sets);
+    assert_int_equal(w.caches[0]->route_count, SUBJECTS);
+    before = misses(&w);
+    find_range(&w, 0, SUBJECTS);
+    assert_int_equal(misses(&w), before); /* nothing was lost on the way */
+    world_fini(&w);
+}
+
+static void test_route_cache_stays_without_memory_to_grow(void **state)
+{
+    struct world w;
+    size_t sets;
+    unsigned nulls = 0;
+
+    (void)state;
+    world_init(&w);
+    sets = w.caches[0]->set_mask;
+    for (unsigned i = 0; i < 2000; i++) {
+        char subject[24];
+
+        (void)snprintf(subject, sizeof(subject), "s.%u", i);
+        /* The first allocation of a miss without subscriptions is the route; growing is next. */
+        pp_fault_arm_from("alloc", 2);
+        nulls += pp_route_find(w.caches[0], pp_str_of(subject)) == NULL;
+        (void)pp_fault_disarm();
+    }
+    assert_int_equal(nulls, 0);
+    assert_int_equal(w.caches[0]->set_mask, sets);
+    find_range(&w, 0, 2000);
+    assert_true(w.caches[0]->set_mask > sets);
+    world_fini(&w);
+}
+
+static void test_route_cache_keeps_to_its_maximum(void **state)
+{
+    enum { MAX = 256 };
+    struct world w;
+    pp_sub *sub;
+
+    (void)state;
+    world_init(&w);
+    w.routers[0].routes_max = MAX;
+    sub = subscribe(&w, 0, "s.*", "", "1");
+    for (unsigned i = 0; i < 20; i++) {
+        find_range(&w, i * 500, i * 500 + 500);
+        assert_true(w.caches[0]->route_count <= MAX);
+        assert_int_equal(w.caches[0]->target_count, w.caches[0]->route_count);
+    }
+    assert_int_equal(publish(&w, "s.17"), 1); /* what was put out is asked for again */
+    unsubscribe(&w, sub);
+    world_fini(&w);
+}
+
+static void test_route_cache_keeps_to_its_targets(void **state)
+{
+    enum { MAX = 100, SUBS = 30 };
+    struct world w;
+    pp_sub *subs[SUBS];
+
+    (void)state;
+    world_init(&w);
+    w.routers[0].targets_max = MAX;
+    for (unsigned i = 0; i < SUBS; i++)
+        subs[i] = subscribe(&w, i % CLIENTS, "s.*", "", "1");
+    for (unsigned i = 0; i < 300; i++) {
+        char subject[24];
+
+        (void)snprintf(subject, sizeof(subject), "s.%u", i % 50);
+        assert_int_equal(publish(&w, subject), SUBS);
+        assert_true(w.caches[0]->target_count <= MAX);
+        assert_int_equal(w.caches[0]->target_count, w.caches[0]->route_count * SUBS);
+    }
+    for (unsigned i = 0; i < SUBS; i++)
+        unsubscribe(&w, subs[i]);
+    world_fini(&w);
+}
+
+/* --- when something is refused ------------------------------------------------------------ */
+
+static void test_route_incomplete_is_asked_again(void **state)
+{
+    struct world w;
+    pp_sub *subs[4];
+    uint64_t before;
+
+    (void)state;
+    world_init(&w);
+    for (unsigned i = 0; i < 4; i++)
+        subs[i] = subscribe(&w, i, "a", i < 2 ? "" : "q", "1");
+    w.clients[0].closing = w.clients[2].closing = true;
+    for (unsigned round = 0; round < 20; round++) {
+        before = misses(&w);
+        assert_int_equal(publish(&w, "a"), 2);
+        assert_int_equal(times_taken(subs[1]), 1);
+        assert_int_equal(times_taken(subs[3]), 1);
+        assert_int_equal(misses(&w), before + 1);
+    }
+    w.clients[3].closing = true; /* the whole group */
+    assert_int_equal(publish(&w, "a"), 1);
+    w.clients[0].closing = w.clients[2].closing = w.clients[3].closing = false;
+    assert_int_equal(publish(&w, "a"), 3);
+    before = misses(&w);
+    assert_int_equal(publish(&w, "a"), 3);
+    assert_int_equal(misses(&w), before);
+    for (unsigned i = 0; i < 4; i++)
+        unsubscribe(&w, subs[i]);
+    world_fini(&w);
+}
+
+/* One failure at every place: the message reaches whom it can, the next one reaches all. */
+static void test_route_fault_sweep(void **state)
+{
+    enum { SUBS = 6 };
+    int64_t live_before = pp_alloc_live();
+    unsigned nth;
+
+    (void)state;
+    for (nth = 1;; nth++) {
+        struct world w;
+        pp_sub *subs[SUBS];
+        pp_account *far;
+        pp_route_cache *cache;
+        pp_route *route;
+        size_t reached = 0;
+        pp_msg msg = message("a.b");
+        bool fired;
+
+        world_init(&w);
+        assert_int_equal(pp_account_new(&far, "far", 40), PIPIT_OK);
+        for (unsigned i = 0; i < SUBS; i++) {
+            subs[i] = pp_sub_new(&w.clients[i].client, PP_STR("1"), pp_str_of(i < 4 ? "" : "q"));
+            assert_int_equal(pp_sublist_insert(far->subs, subs[i], PP_STR("a.*")), PIPIT_OK);
+        }
+        pp_fault_arm("*", nth);
+        cache = pp_router_cache(&w.routers[0], far);
+        route = cache ? pp_route_find(cache, msg.subject) : NULL;
+        if (route)
+            reached = pp_route_deliver(cache, route, &msg);
+        fired = pp_fault_disarm();
+        assert_true(reached == taken.count && reached <= 5);
+        for (unsigned i = 0; i < SUBS; i++)
+            assert_true(times_taken(subs[i]) <= 1);
+        if (!fired)
+            assert_int_equal(reached, 5);
+
+        cache = pp_router_cache(&w.routers[0], far);
+        assert_non_null(cache);
+        assert_ptr_equal(pp_router_cache(&w.routers[0], w.account), w.caches[0]);
+        route = pp_route_find(cache, msg.subject);
+        assert_non_null(route);
+        assert_true(route->complete);
+        assert_int_equal(pp_route_deliver(cache, route, &msg), 5);
+        for (unsigned i = 0; i < SUBS; i++) {
+            pp_sublist_remove(far->subs, subs[i]);
+            pp_sub_free(subs[i]);
+        }
+        world_fini(&w);
+        pp_account_free(far);
+        assert_int_equal(pp_alloc_live(), live_before);
+        if (!fired)
+            break;
+    }
+    assert_true(nth > 10);
+}
+
+/* --- against a list ----------------------------------------------------------------------- */
+
+enum { LIVE_MAX = 60 };
+
+struct live {
+    pp_sub *sub;
+    char pattern[24];
+    char queue[4];
+};
+
+static void random_subject(uint64_t *random, bool wildcards, char out[24])
+{
+    static const char *const tokens[] = {"a", "b", "c", "*"};
+    unsigned count = 1 + pp_random_below(random, 3);
+    size_t n = 0;
+
+    for (unsigned i = 0; i < count; i++)
+        n += (size_t)snprintf(out + n, 24 - n, "%s%s", i ? "." : "",
+                              tokens[pp_random_below(random, wildcards ? 4 : 3)]);
+    if (wildcards && pp_random_below(random, 6) == 0)
+        (void)snprintf(out + n, 24 - n, ".>");
+}
+
+static void check_against_list(const struct live *live, size_t count, const char *subject)
+{
+    for (size_t i = 0; i < count; i++) {
+        bool matches = pp_subject_matches(pp_str_of(subject), pp_str_of(live[i].pattern));
+        unsigned of_group = 0;
+
+        if (!matches || !live[i].queue[0]) {
+            assert_int_equal(times_taken(live[i].sub), matches);
+            continue;
+        }
+        for (size_t j = 0; j < count; j++) {
+            if (strcmp(live[j].queue, live[i].queue) == 0)
+                of_group += times_taken(live[j].sub);
+        }
+        assert_int_equal(of_group, 1);
+    }
+}
+
+static void test_route_reaches_whom_a_list_says(void **state)
+{
+    static struct live live[LIVE_MAX];
+    uint64_t random = test_seed("route");
+    struct world w;
+    size_t count = 0;
+
+    (void)state;
+    world_init(&w);
+    w.routers[0].random = random;
+    w.routers[0].routes_max = 16;
+    w.routers[0].targets_max = 200;
+    for (unsigned step = 0; step < 20000; step++) {
+        unsigned dice = pp_random_below(&random, 10);
+        char subject[24];
+
+        if (dice == 0 && count < LIVE_MAX) {
+            struct live *l = &live[count++];
+
+            random_subject(&random, true, l->pattern);
+            (void)snprintf(l->queue, sizeof(l->queue), "%s",
+                           pp_random_below(&random, 2) ? "" : pp_random_below(&random, 2) ? "q" : "p");
+            l->sub = subscribe(&w, pp_random_below(&random, CLIENTS), l->pattern, l->queue, "12");
+        } else if (dice == 1 && count) {
+            size_t i = pp_random_below(&random, (uint32_t)count);
+
+            unsubscribe(&w, live[i].sub);
+            live[i] = live[--count];
+        } else {
+            random_subject(&random, false, subject);
+            (void)publish(&w, subject);
+            check_against_list(live, count, subject);
+        }
+    }
+    while (count)
+        unsubscribe(&w, live[--count].sub);
+    world_fini(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_route_is_remembered),
+        cmocka_unit_test(test_route_ends_with_its_generation),
+        cmocka_unit_test(test_route_changes_tell_of_every_end),
+        cmocka_unit_test(test_route_of_each_account_is_its_own),
+        cmocka_unit_test(test_route_every_plain_one_gets_a_copy),
+        cmocka_unit_test(test_route_not_taken_is_not_counted),
+        cmocka_unit_test(test_route_no_echo_leaves_out_the_publisher),
+        cmocka_unit_test(test_route_one_of_each_group),
+        cmocka_unit_test(test_route_members_are_chosen_alike),
+        cmocka_unit_test(test_route_group_asks_the_next_member),
+        cmocka_unit_test(test_route_counted_ends_after_its_number),
+        cmocka_unit_test(test_route_counted_member_leaves_its_group),
+        cmocka_unit_test(test_route_counted_is_exact_under_two_routers),
+        cmocka_unit_test(test_route_cache_grows),
+        cmocka_unit_test(test_route_cache_stays_without_memory_to_grow),
+        cmocka_unit_test(test_route_cache_keeps_to_its_maximum),
+        cmocka_unit_test(test_route_cache_keeps_to_its_targets),
+        cmocka_unit_test(test_route_incomplete_is_asked_again),
+        cmocka_unit_test(test_route_fault_sweep),
+        cmocka_unit_test(test_route_reaches_whom_a_list_says),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
