@@ -609,9 +609,9 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *p
     conn->local = conn->addr_family == AF_UNIX;
     table_add(loop, conn);
     pp_count(&loop->counters->connections_opened, 1);
-    err = pp_loop_watch(loop, &conn->source);
+    err = proto->open(conn->session, conn);
     if (!err)
-        err = proto->open(conn->session, conn);
+        err = pp_loop_watch(loop, &conn->source);
     if (err) {
         pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false); /* frees it, and fd, after the turn */
         return err;
@@ -620,5 +620,7 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *p
     return PIPIT_OK;
 out:
     (void)close(fd);
+    pp_count(&loop->counters->connections_opened, 1); /* whoever gave it away has counted it */
+    pp_count(&loop->counters->connections_closed, 1);
     return err;
 }

@@ -252,9 +252,9 @@ static void on_listener_event(pp_source *source, uint32_t events)
     accept_some(PP_CONTAINER(source, pp_listener, source));
 }
 
-pipit_err pp_listener_start(pp_listener *listener, int fd)
+pipit_err pp_listener_start(pp_listener *listener)
 {
-    listener->source = (pp_source){.fd = fd, .on_event = on_listener_event};
+    listener->source.on_event = on_listener_event;
     listener->retry_ns = retry_min_ns;
     return pp_loop_watch(listener->loop, &listener->source);
 }

@@ -32,8 +32,8 @@ pipit_err pp_listen_tcp(const char *host, uint16_t port, int *out_fd, uint16_t *
  * PIPIT_EINVAL path too long; PIPIT_EDENIED; PIPIT_ENOTFOUND no such folder; PIPIT_EIO. */
 pipit_err pp_listen_unix(const char *path, unsigned mode, int *out_fd);
 
-/* Begin to accept on fd. Owner: fd goes to the listener. Thread: loop's, or before it runs. */
-pipit_err pp_listener_start(pp_listener *listener, int fd);
+/* Begin to accept on source.fd, which is the listener's from then on. Thread: any. */
+pipit_err pp_listener_start(pp_listener *listener);
 
 /* Thread: loop's, or after it has ended. May be called again. */
 void pp_listener_stop(pp_listener *listener);

@@ -236,40 +236,33 @@ static void listener_init(pipit_server *server, pp_listener *listener)
     };
 }
 
+/* Bind both; nobody is accepted yet. */
 static pipit_err listen_all(pipit_server *server)
 {
     const pp_options *o = &server->options;
-    int fd;
     pipit_err err;
 
-    err = pp_listen_tcp(o->host, o->port < 0 ? 0 : (uint16_t)o->port, &fd, &server->port);
+    err = pp_listen_tcp(o->host, o->port < 0 ? 0 : (uint16_t)o->port, &server->tcp.source.fd,
+                        &server->port);
     if (err) {
         pp_log_write(&server->log, PP_LOG_FATAL, "cannot listen host=%s port=%d: %s", o->host,
                      (int)o->port, pipit_strerror(err));
         return err;
     }
-    fill_settings(server);
-    listener_init(server, &server->tcp);
-    err = pp_listener_start(&server->tcp, fd);
-    if (err)
-        return err;
     pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s:%u", o->host,
                  server->port);
     if (!o->unix_path)
         return PIPIT_OK;
-    err = pp_listen_unix(o->unix_path, o->unix_mode, &fd);
+    err = pp_listen_unix(o->unix_path, o->unix_mode, &server->local.source.fd);
     if (err) {
         pp_log_write(&server->log, PP_LOG_FATAL, "cannot listen unix=%s: %s", o->unix_path,
                      pipit_strerror(err));
         return err;
     }
-    listener_init(server, &server->local);
     server->local.unlink_path = o->unix_path;
-    err = pp_listener_start(&server->local, fd);
-    if (!err)
-        pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on unix:%s",
-                     o->unix_path);
-    return err;
+    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on unix:%s",
+                 o->unix_path);
+    return PIPIT_OK;
 }
 
 static pipit_err start_threads(pipit_server *server)
@@ -296,9 +289,17 @@ pipit_err pipit_server_start(pipit_server *server)
                  PIPIT_VERSION, PP_NATS_VERSION);
     pp_log_write(&server->log, PP_LOG_INFO, "  ID:       %s", server->server_id);
     pp_log_write(&server->log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
+    listener_init(server, &server->tcp);
+    listener_init(server, &server->local);
     err = listen_all(server);
+    fill_settings(server);
+    /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);
+    if (!err)
+        err = pp_listener_start(&server->tcp);
+    if (!err && server->local.source.fd >= 0)
+        err = pp_listener_start(&server->local);
     if (err) {
         pipit_server_stop(server);
         return err;

@@ -255,7 +255,10 @@ static void check_message(struct listener *l, const peer_event *event, struct st
                 stamp->seq < w->plan.messages && stamp->payload_bytes == event->payload_len,
             "a payload from the beginning: %s", event->line);
     (void)snprintf(subject, sizeof(subject), "order.%u.%u", stamp->publisher, stamp->subject);
-    REQUIRE(strcmp(subject, event->subject) == 0, "on %s, not %s", subject, event->subject);
+    REQUIRE(strcmp(subject, event->subject) == 0,
+            "listener %u: message %u of %zu bytes on %s, not %s (sid %u, %s, header %zu)",
+            l->index, stamp->seq, event->payload_len, subject, event->subject, event->sid,
+            event->reply ? event->reply : "no reply", event->header_len);
     REQUIRE(memcmp(event->payload + sizeof(*stamp), w->pattern + stamp->filler_at,
                    event->payload_len - sizeof(*stamp)) == 0,
             "message %u of publisher %u is whole", stamp->seq, stamp->publisher);

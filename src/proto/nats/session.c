@@ -280,6 +280,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
     pp_nats_session *s = session;
     pp_nats_context *context = conn->loop->context;
     const pp_nats_settings *settings = context->settings;
+    bool over;
 
     s->client.ops = &pp_nats_client_ops;
     s->conn = conn;
@@ -293,12 +294,13 @@ static pipit_err open_session(void *session, pp_conn *conn)
     };
     s->authenticated = !pp_credentials_required(settings->credentials);
     s->expects_proxy = settings->proxy_protocol;
-    s->counted = true;
     s->routes = pp_router_cache(context->router, context->door->account);
     if (!s->routes)
         return PIPIT_ENOMEM;
+    s->counted = true;
+    over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
     pp_nats_send_info(s, false);
-    if (atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections) {
+    if (over) {
         pp_nats_refuse(s, PP_CLOSE_CONNECTIONS, "maximum connections exceeded");
         return PIPIT_OK;
     }

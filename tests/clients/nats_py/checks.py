@@ -24,8 +24,8 @@ async def ignore_error(_error):
 @contextlib.asynccontextmanager
 async def connected(url=None, client=None, **options):
     nc = client or Client()
-    options.setdefault("error_cb", ignore_error)
-    await nc.connect(url or os.environ["NATS_URL"], connect_timeout=DEADLINE_S, **options)
+    settings = {"error_cb": ignore_error, "connect_timeout": DEADLINE_S, "allow_reconnect": False}
+    await nc.connect(url or os.environ["NATS_URL"], **{**settings, **options})
     try:
         yield nc
     finally:
@@ -267,7 +267,7 @@ async def check_wrong_credentials():
     )
     for what, url, options in attempts:
         try:
-            async with connected(url, allow_reconnect=False, **options):
+            async with connected(url, **options):
                 raise AssertionError(f"{what} was let in")
         except nats.errors.Error as error:
             same("authorization violation" in str(error).lower(), True, f"{what}: {error}")
@@ -326,7 +326,7 @@ class Watch:
         async def on_back():
             self.back.set()
 
-        return {"disconnected_cb": on_lost, "reconnected_cb": on_back,
+        return {"disconnected_cb": on_lost, "reconnected_cb": on_back, "allow_reconnect": True,
                 "max_reconnect_attempts": -1, "reconnect_time_wait": 0.05}
 
     async def seen(self):
