@@ -12,9 +12,9 @@
 enum { PP_PATTERN_LEN_MAX = INT32_MAX };
 
 typedef struct pp_pattern {
-    struct pp_sub *subs;    /* one of its ring; NULL only while none has been put in yet */
+    struct pp_sub *subs; /* one of its ring; NULL only while none has been put in yet */
     uint32_t len : 31;
-    uint32_t wildcard : 1;  /* some token is one */
+    uint32_t wildcard : 1; /* some token is one */
     char text[];
 } pp_pattern;
 

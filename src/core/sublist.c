@@ -97,8 +97,8 @@ static atomic_uint *gen_of(pp_sublist *list, const pp_pattern *pattern)
 {
     if (pattern->wildcard)
         return &list->gens.wild;
-    return &list->gens.slot[pp_hash(pattern->text, pattern->len, list->trie.seed) %
-                            PP_SUBLIST_SLOTS];
+    return &list->gens
+                .slot[pp_hash(pattern->text, pattern->len, list->trie.seed) % PP_SUBLIST_SLOTS];
 }
 
 /* Note a change made under the lock: one more or one less under the pattern. Who reads the new
@@ -161,11 +161,11 @@ pipit_err pp_sublist_insert(pp_sublist *list, pp_sub *sub, pp_str subject)
 
 void pp_sublist_remove(pp_sublist *list, pp_sub *sub)
 {
-    pp_pattern *pattern;
+    pp_pattern *pattern = sub->pattern; /* changed only by who inserts and removes sub */
 
-    lock_for_writing(list);
-    pattern = sub->pattern;
     PP_ASSERT(pattern);
+    __builtin_prefetch(pattern); /* far away, and the lock takes its time, too */
+    lock_for_writing(list);
     leave_ring(pattern, sub);
     note_change_locked(list, pattern, (size_t)-1);
     if (!pattern->subs)

@@ -159,8 +159,7 @@ static pipit_err split(pp_trie *trie, pp_edge *edge, uint32_t parting, pp_patter
     trie->node_count++;
     node->sample = pattern;
     node->below = parting + 1;
-    find_fork(trie, node, (pp_str){pp_edge_sample(*edge)->text, pp_edge_text_end(*edge)},
-              &old_way);
+    find_fork(trie, node, (pp_str){pp_edge_sample(*edge)->text, pp_edge_text_end(*edge)}, &old_way);
     find_fork(trie, node, pp_pattern_text(pattern), &new_way);
     err = add_edge(node, &old_way, *edge);
     if (!err)
@@ -192,8 +191,8 @@ pipit_err pp_trie_insert(pp_trie *trie, pp_str subject, bool wildcard, pp_patter
             *out_pattern = pp_edge_pattern(*edge);
             return PIPIT_OK;
         }
-        parting = shared_end(subject, node->below, pp_edge_sample(*edge)->text,
-                             pp_edge_text_end(*edge));
+        parting =
+            shared_end(subject, node->below, pp_edge_sample(*edge)->text, pp_edge_text_end(*edge));
         if (parting < pp_edge_text_end(*edge))
             break;
         if (pp_edge_is_node(*edge)) {
@@ -266,11 +265,13 @@ void pp_trie_remove(pp_trie *trie, pp_pattern *pattern)
     free_pattern(trie, pattern);
 }
 
+struct stop {
+    const pp_node *node;
+    size_t depth;
+};
+
 struct survey {
-    struct stop {
-        const pp_node *node;
-        size_t depth;
-    } *stops;
+    struct stop *stops;
     size_t count, cap;
     size_t depth; /* of the stops that are being added */
     pipit_err err;

@@ -31,8 +31,7 @@ pipit_err pp_trie_walk_init(pp_trie_walk *walk, pp_str subject)
     walk->token_count = count;
     if (count <= PP_TRIE_WALK_TOKENS)
         return PIPIT_OK;
-    walk->memory =
-        pp_alloc(count * sizeof(*walk->tokens) + (2 * count + 1) * sizeof(*walk->ways));
+    walk->memory = pp_alloc(count * sizeof(*walk->tokens) + (2 * count + 1) * sizeof(*walk->ways));
     if (!walk->memory)
         return PIPIT_ENOMEM;
     walk->tokens = walk->memory;
@@ -50,8 +49,7 @@ void pp_trie_walk_fini(pp_trie_walk *walk)
 static void leave_way(pp_trie_walk *walk, pp_edge edge, uint32_t text_at, size_t token_at)
 {
     PP_DASSERT(walk->way_count < 2 * walk->token_count + 1);
-    walk->ways[walk->way_count++] =
-        (struct pp_walk_way){edge, text_at, (uint32_t)token_at};
+    walk->ways[walk->way_count++] = (struct pp_walk_way){edge, text_at, (uint32_t)token_at};
 }
 
 /* The literal token at index, as it would stand below node. */

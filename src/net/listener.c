@@ -252,10 +252,14 @@ static void on_listener_event(pp_source *source, uint32_t events)
     accept_some(PP_CONTAINER(source, pp_listener, source));
 }
 
+void pp_listener_init(pp_listener *listener)
+{
+    listener->source = (pp_source){.fd = -1, .on_event = on_listener_event};
+    listener->retry_ns = retry_min_ns;
+}
+
 pipit_err pp_listener_start(pp_listener *listener)
 {
-    listener->source.on_event = on_listener_event;
-    listener->retry_ns = retry_min_ns;
     return pp_loop_watch(listener->loop, &listener->source);
 }
 

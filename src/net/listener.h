@@ -32,6 +32,9 @@ pipit_err pp_listen_tcp(const char *host, uint16_t port, int *out_fd, uint16_t *
  * PIPIT_EINVAL path too long; PIPIT_EDENIED; PIPIT_ENOTFOUND no such folder; PIPIT_EIO. */
 pipit_err pp_listen_unix(const char *path, unsigned mode, int *out_fd);
 
+/* Complete a listener whose other fields are set; before its loop runs. */
+void pp_listener_init(pp_listener *listener);
+
 /* Begin to accept on source.fd, which is the listener's from then on. Thread: any. */
 pipit_err pp_listener_start(pp_listener *listener);
 

@@ -56,7 +56,8 @@ typedef struct pp_loop {
     pp_link paused;  /* connections not read from until a recipient has caught up; oldest first */
     pp_link closing; /* connections to look at after the flush */
     struct pp_outlet *dirty, *dirty_last; /* staged to in this turn */
-    size_t staged_bytes; /* in all outlets since the last flush, about */
+    size_t staged_bytes;  /* in all outlets since the last flush, about */
+    size_t staged_chunks; /* taken for them */
     bool borrowed; /* an outlet refers into read_buf: flush before the next read */
     struct pp_outlet *gate; /* a recipient that lags was just staged to */
     char *read_buf;

@@ -11,7 +11,10 @@
 #include <sys/uio.h>
 
 enum {
-    IOV_MAX_STAGED = 1024,
+    REFS_AT_START = 16,
+    CHUNKS_MAX_OUTLET = 64, /* staged in one outlet; more are sent on the way */
+    CHUNKS_MAX_LOOP = 1024, /* staged in all outlets of a loop */
+    IOV_MAX_STAGED = 2 * PP_OUTLET_REFS_MAX + CHUNKS_MAX_OUTLET + 1, /* all there can be */
     IOV_MAX_QUEUED = 64,
     DRAIN_ROUNDS = 8, /* sends by one loop while others keep adding */
 };
@@ -45,14 +48,24 @@ static void close_last_chunk(pp_outlet *outlet)
 
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
 {
-    pp_chunk *chunk = pp_chunk_take(&outlet->loop->chunks, len);
+    pp_loop *loop = outlet->loop;
+    pp_chunk *chunk;
 
+    /* A fan-out to very many recipients, or a flood to one, must not fill memory before the turn
+     * ends. A frame that is cut by this goes on where it was. */
+    if (loop->staged_chunks >= CHUNKS_MAX_LOOP)
+        pp_loop_flush(loop);
+    else if (outlet->chunk_count >= CHUNKS_MAX_OUTLET)
+        pp_outlet_flush(outlet);
+    chunk = pp_chunk_take(&loop->chunks, len);
     if (!chunk)
         return NULL;
+    loop->staged_chunks++;
+    outlet->chunk_count++;
     if (outlet->last) {
         close_last_chunk(outlet);
         outlet->last->next = chunk;
-        outlet->loop->staged_bytes += outlet->last->len;
+        loop->staged_bytes += outlet->last->len;
     } else {
         outlet->first = chunk;
         list_as_dirty(outlet);
@@ -76,9 +89,17 @@ bool pp_outlet_write(pp_outlet *outlet, pp_str bytes)
 
 bool pp_outlet_reserve_ref(pp_outlet *outlet)
 {
-    if (!outlet->refs)
-        outlet->refs = pp_alloc(PP_OUTLET_REFS_MAX * sizeof(*outlet->refs));
-    return outlet->refs != NULL;
+    uint32_t cap = outlet->ref_cap ? 4 * outlet->ref_cap : REFS_AT_START;
+    pp_outlet_ref *grown;
+
+    if (outlet->ref_count < outlet->ref_cap)
+        return true;
+    grown = pp_realloc(outlet->refs, cap * sizeof(*grown));
+    if (!grown)
+        return false;
+    outlet->refs = grown;
+    outlet->ref_cap = cap;
+    return true;
 }
 
 bool pp_outlet_refer(pp_outlet *outlet, pp_str bytes, pp_body *body)
@@ -112,12 +133,10 @@ static size_t gather(pp_outlet *outlet, struct iovec *iov, size_t *out_bytes)
     size_t count = 0, bytes = 0;
     uint32_t ref = 0;
 
-    for (pp_chunk *chunk = outlet->first; chunk && count < IOV_MAX_STAGED - 1;
-         chunk = chunk->next) {
+    for (pp_chunk *chunk = outlet->first; chunk; chunk = chunk->next) {
         size_t at = 0;
 
-        while (ref < outlet->ref_count && outlet->refs[ref].after == chunk &&
-               count < IOV_MAX_STAGED - 2) {
+        while (ref < outlet->ref_count && outlet->refs[ref].after == chunk) {
             const pp_outlet_ref *r = &outlet->refs[ref++];
 
             if (r->at > at)
@@ -130,6 +149,7 @@ static size_t gather(pp_outlet *outlet, struct iovec *iov, size_t *out_bytes)
             iov[count++] = (struct iovec){chunk->bytes + at, chunk->len - at};
         bytes += chunk->len - at;
     }
+    PP_ASSERT(ref == outlet->ref_count && count <= IOV_MAX_STAGED);
     *out_bytes = bytes;
     return count;
 }
@@ -166,7 +186,8 @@ static void clear_staged(pp_outlet *outlet)
         pp_free(outlet->refs);
         outlet->refs = NULL;
     }
-    outlet->ref_count = 0;
+    outlet->ref_count = outlet->ref_cap = 0;
+    outlet->chunk_count = 0;
     outlet->last = NULL;
     outlet->at = outlet->end = NULL;
 }
@@ -622,5 +643,6 @@ void pp_loop_flush(pp_loop *loop)
         }
     }
     loop->staged_bytes = 0;
+    loop->staged_chunks = 0;
     loop->borrowed = false;
 }

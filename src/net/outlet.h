@@ -41,7 +41,8 @@ typedef struct pp_outlet {
     pp_loop *loop;
     pp_chunk *first, *last;
     pp_outlet_ref *refs; /* allocated on first use, freed with the outlet's last flush */
-    uint32_t ref_count;
+    uint32_t ref_count, ref_cap;
+    uint32_t chunk_count;
     bool dirty; /* in the loop's list */
     bool has_answer;
     bool gated; /* the connection lags behind its mark */

@@ -225,7 +225,6 @@ static void *run_worker(void *arg)
 static void listener_init(pipit_server *server, pp_listener *listener)
 {
     *listener = (pp_listener){
-        .source.fd = -1,
         .loop = server->loops[0],
         .loops = server->loops,
         .loop_count = server->worker_count,
@@ -234,6 +233,7 @@ static void listener_init(pipit_server *server, pp_listener *listener)
         .proto = &pp_nats_proto,
         .limits = &server->conn_limits,
     };
+    pp_listener_init(listener);
 }
 
 /* Bind both; nobody is accepted yet. */

@@ -35,7 +35,7 @@ static void world_fini(struct world *world)
 struct object {
     pp_retired retired;
     int *freed;
-    pp_reclaimer *then;        /* retire the next one from here when freed */
+    pp_reclaimer *then; /* retire the next one from here when freed */
     struct object *next_object;
 };
 

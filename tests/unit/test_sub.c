@@ -19,7 +19,7 @@ static void test_sub_keeps_copies_of_its_texts(void **state)
     static const struct {
         pp_str sid, queue;
     } cases[] = {
-        {{"1", 1}, {NULL, 0}},     {{"1", 1}, {"", 0}},           {{"9999999", 7}, {"workers", 7}},
+        {{"1", 1}, {NULL, 0}},     {{"1", 1}, {"", 0}},          {{"9999999", 7}, {"workers", 7}},
         {{"s\0d", 3}, {"q\0", 2}}, {{"a.*.>", 5}, {"q.*.>", 5}},
     };
     int64_t live = pp_alloc_live();

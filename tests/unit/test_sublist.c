@@ -86,9 +86,9 @@ static bool same_gen(pp_sublist_gen a, pp_sublist_gen b)
 static void test_sublist_match_finds_what_covers(void **state)
 {
     static const pp_str patterns[] = {
-        {"foo", 3},     {"foo.bar", 7}, {"foo.*", 5},    {"foo.>", 5},   {"*", 1},
-        {"*.*", 3},     {">", 1},       {"*.bar", 5},    {"foo.*.z", 7}, {"foo*", 4},
-        {"foo.b>", 6},  {"*.>", 3},     {"foo.bar.z", 9}, {"*.*.*", 5},  {"f\0o.\0", 5},
+        {"foo", 3},     {"foo.bar", 7}, {"foo.*", 5},     {"foo.>", 5},   {"*", 1},
+        {"*.*", 3},     {">", 1},       {"*.bar", 5},     {"foo.*.z", 7}, {"foo*", 4},
+        {"foo.b>", 6},  {"*.>", 3},     {"foo.bar.z", 9}, {"*.*.*", 5},   {"f\0o.\0", 5},
         {"foo.bar", 7}, {"foo*.*", 6},  {"x.*y.>z.>", 9},
     };
     static const struct {
@@ -328,7 +328,8 @@ struct model {
 
 static size_t random_subject(uint64_t *random, char *out, bool wildcards)
 {
-    static const char *const words[] = {"a", "b", "aa", "ab", "*b", "a\tlong-ish-token", "a*", ">b"};
+    static const char *const words[] = {"a",  "b", "aa", "ab", "*b", "a\tlong-ish-token",
+                                        "a*", ">b"};
     unsigned tokens = 1 + pp_random_below(random, MODEL_TOKENS_MAX);
     size_t len = 0;
 
@@ -485,8 +486,7 @@ static void test_sublist_wildcard_changes_all(void **state)
 
 static unsigned slot_of(const pp_sublist *list, pp_str subject)
 {
-    return (unsigned)(pp_hash(subject.ptr, subject.len, pp_sublist_seed(list)) %
-                      PP_SUBLIST_SLOTS);
+    return (unsigned)(pp_hash(subject.ptr, subject.len, pp_sublist_seed(list)) % PP_SUBLIST_SLOTS);
 }
 
 static void test_sublist_churn_of_literals_leaves_other_slots(void **state)
@@ -657,8 +657,8 @@ static void test_sublist_remove_needs_no_memory(void **state)
 
     (void)state;
     for (int i = 0; i < MANY; i++)
-        subs[i] = subscribe(
-            list, (pp_str){text, (size_t)snprintf(text, sizeof(text), "a.%d.b", i)}, "");
+        subs[i] =
+            subscribe(list, (pp_str){text, (size_t)snprintf(text, sizeof(text), "a.%d.b", i)}, "");
     pp_fault_arm_from("*", 1);
     for (int i = 0; i < MANY; i++)
         unsubscribe(list, subs[i]);
@@ -732,8 +732,10 @@ static void test_sublist_dump_counts(void **state)
 {
     pp_sublist *list = new_list();
     pp_sub *subs[] = {
-        subscribe(list, PP_STR("orders.*.new"), ""), subscribe(list, PP_STR("orders.7.new"), "q"),
-        subscribe(list, PP_STR("orders.7.new"), ""), subscribe(list, PP_STR("orders.7.paid"), ""),
+        subscribe(list, PP_STR("orders.*.new"), ""),
+        subscribe(list, PP_STR("orders.7.new"), "q"),
+        subscribe(list, PP_STR("orders.7.new"), ""),
+        subscribe(list, PP_STR("orders.7.paid"), ""),
         subscribe(list, PP_STR(">"), ""),
     };
     int64_t live = pp_alloc_live();

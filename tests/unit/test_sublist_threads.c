@@ -180,8 +180,8 @@ static void test_sublist_readers_see_what_lasts(void **state)
 
 struct relay {
     pp_sublist *list;
-    atomic_uint_fast64_t seen;   /* rounds that the reader has finished */
-    atomic_uint_fast64_t round;  /* rounds that the writer has begun: odd, subscribed */
+    atomic_uint_fast64_t seen;  /* rounds that the reader has finished */
+    atomic_uint_fast64_t round; /* rounds that the writer has begun: odd, subscribed */
     atomic_bool failed;
 };
 

@@ -31,9 +31,9 @@ static pp_pattern *new_pattern(unsigned number)
 struct world {
     pp_token_map map;
     unsigned count;
-    unsigned *numbers;     /* the tokens are their decimals */
+    unsigned *numbers; /* the tokens are their decimals */
     pp_pattern **patterns;
-    pp_node *nodes;        /* for every third token the edge is to a node */
+    pp_node *nodes; /* for every third token the edge is to a node */
     bool *in_map;
     uint64_t same_hash; /* for all tokens, when not 0 */
 };

@@ -58,8 +58,8 @@ static void check_edge(struct count *count, const pp_node *above, pp_edge edge)
         count->patterns++;
     } else {
         const pp_node *node = pp_edge_node(edge);
-        size_t ways = (size_t)(node->end != 0) + (node->rest != 0) + (node->star != 0) +
-                      node->tokens.count;
+        size_t ways =
+            (size_t)(node->end != 0) + (node->rest != 0) + (node->star != 0) + node->tokens.count;
 
         assert_true(ways >= 2);
         assert_true(node->below > above->below + 1);
@@ -83,8 +83,8 @@ static pp_pattern *insert(pp_trie *trie, const char *text)
     pp_str subject = pp_str_of(text);
     pp_pattern *pattern = NULL;
 
-    assert_int_equal(
-        pp_trie_insert(trie, subject, pp_subject_has_wildcard(subject), &pattern), PIPIT_OK);
+    assert_int_equal(pp_trie_insert(trie, subject, pp_subject_has_wildcard(subject), &pattern),
+                     PIPIT_OK);
     assert_non_null(pattern);
     assert_true(pp_str_eq(pp_pattern_text(pattern), subject));
     return pattern;
@@ -146,8 +146,9 @@ static void test_trie_has_the_shape_it_documents(void **state)
 static void test_trie_parts_and_joins_in_any_order(void **state)
 {
     static const char *texts[] = {
-        "a", "a.b", "a.b.c", "a.b.c.d", "a.b.c.e", "a.b.*", "a.b.>", "a.>", "a.*", "a.*.c",
-        "a.*.c.d", "*", "*.b", ">", "ab", "ab.b", "a.bc", "a.b.cd", "b*.c", "b*.>",
+        "a",   "a.b",  "a.b.c", "a.b.c.d", "a.b.c.e", "a.b.*", "a.b.>",
+        "a.>", "a.*",  "a.*.c", "a.*.c.d", "*",       "*.b",   ">",
+        "ab",  "ab.b", "a.bc",  "a.b.cd",  "b*.c",    "b*.>",
     };
     uint64_t random = test_seed("trie order");
     int64_t live = pp_alloc_live();
@@ -260,8 +261,8 @@ static void test_trie_walk_meets_each_pattern_once(void **state)
 static void test_trie_insert_without_memory_changes_nothing(void **state)
 {
     static const char *texts[] = {
-        "a.b.c", ">", "*", "a.>", "x", "a.b.d", "a.b.e", "a.b", "a.b.*", "a.b.>", "*.*.c", "*.*.d",
-        "y.y", "y",
+        "a.b.c", ">",     "*",     "a.>",   "x",     "a.b.d", "a.b.e",
+        "a.b",   "a.b.*", "a.b.>", "*.*.c", "*.*.d", "y.y",   "y",
     };
     pp_pattern *patterns[COUNT_OF(texts)];
     int64_t start = pp_alloc_live();

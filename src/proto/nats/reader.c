@@ -281,8 +281,8 @@ static pp_str usual_form(pp_str first, pp_str last, size_t tokens_bytes, size_t 
 }
 
 /* PUB subject [reply] size, HPUB subject [reply] header-size size. */
-static pipit_err read_publish(const pp_nats_reader *r, pp_str line, pp_str window,
-                              pp_nats_op *op, size_t *inout_used)
+static pipit_err read_publish(pp_nats_reader *r, pp_str line, pp_str window, pp_nats_op *op,
+                              size_t *inout_used)
 {
     bool has_header = op->verb == PP_NATS_HPUB;
     size_t sizes = has_header ? 2 : 1;
@@ -311,6 +311,8 @@ static pipit_err read_publish(const pp_nats_reader *r, pp_str line, pp_str windo
     if (memcmp(window.ptr + line_used + size, "\r\n", 2) != 0)
         return PIPIT_EPROTO;
     op->repeats = false;
+    if (r->memo)
+        r->memo->len = 0; /* what repeats is the line of the publish right before */
     op->msg.reply = count == sizes + 2 ? args[1] : (pp_str){NULL, 0};
     op->msg.header_len = header_len;
     op->msg.data = (pp_str){window.ptr + line_used, size};

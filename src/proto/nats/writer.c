@@ -53,10 +53,8 @@ static bool write_referring(pp_outlet *outlet, pp_str head, pp_str line, pp_str 
 {
     char *room;
 
-    if (!pp_outlet_reserve_ref(outlet))
-        return false;
-    room = pp_outlet_room(outlet, head.len + line.len);
-    if (!room)
+    room = pp_outlet_room(outlet, head.len + line.len); /* first: it may send what is there */
+    if (!room || !pp_outlet_reserve_ref(outlet))
         return false;
     memcpy(room, head.ptr, head.len);
     memcpy(room + head.len, line.ptr, line.len);
@@ -82,10 +80,8 @@ static bool write_made(pp_outlet *outlet, pp_str head, const pp_msg *msg, pp_str
     line = head.len + (msg->reply.len ? msg->reply.len + 1 : 0) + n;
     /* Data that goes with the call is copied whole; it may be too long for one chunk only when it
      * lies in a body or in the loop's own buffer, with CR LF behind it. */
-    if (data.len >= REFER_MIN && !pp_outlet_reserve_ref(outlet))
-        return false;
     room = pp_outlet_room(outlet, line + (data.len >= REFER_MIN ? 0 : data.len + 2));
-    if (!room)
+    if (!room || (data.len >= REFER_MIN && !pp_outlet_reserve_ref(outlet)))
         return false;
     memcpy(room, head.ptr, head.len);
     room += head.len;
