@@ -71,7 +71,7 @@ PIPIT_API uint16_t pipit_server_port(const pipit_server *server);
  * Begin to leave: no new connections, clients are told and then closed one by one.
  *
  * pipit_server_fd becomes readable when the last one has gone; call pipit_server_stop then.
- * Thread: any.
+ * Thread: as start.
  */
 PIPIT_API void pipit_server_lame_duck(pipit_server *server);
 
@@ -83,6 +83,85 @@ PIPIT_API void pipit_server_stop(pipit_server *server);
 
 /** Stop if need be, and free. NULL is fine. */
 PIPIT_API void pipit_server_free(pipit_server *server);
+
+/* A message. Lengths count; texts need no closing NUL. */
+typedef struct pipit_msg {
+    const char *subject;
+    size_t subject_bytes;
+    const char *reply; /* NULL and 0: none */
+    size_t reply_bytes;
+    const void *header; /* the block from "NATS/1.0" to the empty line; NULL and 0: none */
+    size_t header_bytes;
+    const void *payload;
+    size_t payload_bytes;
+} pipit_msg;
+
+typedef struct pipit_subscription pipit_subscription;
+
+/* Called with each message of a subscription, one at a time, on a thread of the server's, which
+ * serves connections too: it should be brief. msg is valid for the call. It may publish, subscribe,
+ * and end subscriptions, its own too; it must not stop the server. */
+typedef void (*pipit_msg_fn)(void *context, pipit_subscription *subscription,
+                             const pipit_msg *msg);
+
+/**
+ * Publish one message on the server's behalf.
+ *
+ * Returns when the message is queued for routing; subscribers may not have seen it yet. What one
+ * thread publishes reaches each subscriber in the order published. Wildcards in subject are
+ * refused. reply may be NULL.
+ *
+ * Units:  payload_bytes, at most the server's max_payload.
+ * Owner:  everything is copied before return.
+ * Thread: any, also from callbacks.
+ * Errors: PIPIT_EINVAL bad subject or reply; PIPIT_ETOOBIG the payload is over max_payload or the
+ *         texts are over max_control_line; PIPIT_EAGAIN messages published before still wait, as
+ *         many as max_pending allows; PIPIT_ENOMEM; PIPIT_ECLOSED before start or after stop.
+ * Source: NATS client protocol, "PUB" and "Protocol conventions / Subject names".
+ */
+PIPIT_API pipit_err pipit_server_publish(pipit_server *server, const char *subject,
+                                         const char *reply, const void *payload,
+                                         size_t payload_bytes);
+
+/**
+ * Publish one message that may have a header block.
+ *
+ * The block goes as it is to who understands headers and is cut off for others; with the payload
+ * it is at most max_payload. Otherwise as pipit_server_publish.
+ *
+ * Errors: also PIPIT_EINVAL the block does not begin with NATS/1.0 or end with an empty line.
+ * Source: NATS client protocol, "HPUB".
+ */
+PIPIT_API pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg);
+
+/**
+ * Have callback called with every message on subject, which may hold wildcards.
+ *
+ * With queue, each message goes to one subscription of that queue group, NATS clients included;
+ * NULL: none. Every message whose publishing starts after this has returned is heard. A callback
+ * that lags behind makes publishers wait, and beyond max_pending it misses messages.
+ *
+ * Owner:  texts are copied; the subscription is the server's, until pipit_subscription_end or
+ *         pipit_server_free. context must live until one of the two has returned.
+ * Thread: any, also from callbacks.
+ * Errors: PIPIT_EINVAL bad subject or queue; PIPIT_ETOOBIG a text is too long; PIPIT_ENOMEM;
+ *         PIPIT_ECLOSED before start or after stop.
+ */
+PIPIT_API pipit_err pipit_server_subscribe(pipit_server *server, const char *subject,
+                                           const char *queue, pipit_msg_fn callback, void *context,
+                                           pipit_subscription **out_subscription);
+
+/**
+ * End a subscription, once. When this returns its callback does not run and will not be called.
+ *
+ * From its own callback it returns at once, and that call is the last. From elsewhere it waits
+ * for a call that is under way; so two callbacks must not end each other's subscription, and the
+ * caller must not hold a lock that the callback takes. Messages under way to it are dropped. NULL
+ * is fine.
+ *
+ * Thread: any, also from callbacks; also after stop, until pipit_server_free.
+ */
+PIPIT_API void pipit_subscription_end(pipit_subscription *subscription);
 
 /** Sum what the loops have counted. Thread: any. */
 PIPIT_API void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out_stats);

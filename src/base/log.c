@@ -15,5 +15,10 @@ void pp_log_write(const pp_log *log, pp_log_level level, const char *format, ...
     va_start(args, format);
     (void)vsnprintf(line, sizeof(line), format, args);
     va_end(args);
+    /* What peers sent stands in some lines; it must not drive the operator's terminal. */
+    for (char *c = line; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
     log->sink(log->context, level, line);
 }

@@ -57,8 +57,8 @@ void pp_reclaim_enter(pp_reclaimer *r)
 {
     pp_reclaim *shared = r->shared;
 
-    /* The store must be seen before anything shared is read: sequentially consistent. */
     atomic_store(&shared->lines[r->index].seen, atomic_load(&shared->era));
+    atomic_thread_fence(memory_order_seq_cst); /* seen before anything shared is read */
 }
 
 void pp_reclaim_pass(pp_reclaimer *r)
@@ -66,8 +66,10 @@ void pp_reclaim_pass(pp_reclaimer *r)
     struct pp_reclaim_line *line = &r->shared->lines[r->index];
     uint64_t era = atomic_load_explicit(&r->shared->era, memory_order_acquire);
 
-    if (atomic_load_explicit(&line->seen, memory_order_relaxed) != era)
+    if (atomic_load_explicit(&line->seen, memory_order_relaxed) != era) {
         atomic_store(&line->seen, era);
+        atomic_thread_fence(memory_order_seq_cst);
+    }
 }
 
 void pp_reclaim_leave(pp_reclaimer *r)
@@ -84,6 +86,7 @@ void pp_reclaim_retire(pp_reclaimer *r, pp_retired *object, void (*free_fn)(pp_r
 
 static bool everyone_reached(const pp_reclaimer *r, uint64_t era)
 {
+    atomic_thread_fence(memory_order_seq_cst); /* what was made unreachable is, for who enters */
     for (unsigned i = 0; i < r->shared->reader_count; i++) {
         uint64_t seen = atomic_load(&r->shared->lines[i].seen);
 

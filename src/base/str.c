@@ -106,7 +106,10 @@ bool pp_str_parse_size(pp_str text, uint64_t max, uint64_t *out_bytes)
     uint64_t value;
 
     if (text.len && lower(text.ptr[text.len - 1]) == 'b')
-        text.len -= text.len > 1 && text.ptr[text.len - 2] == 'i' ? 2 : 1;
+        text.len -= text.len > 2 && text.ptr[text.len - 2] == 'i' &&
+                            strchr("KMGTkmgt", text.ptr[text.len - 3])
+                        ? 2
+                        : 1;
     for (unsigned i = 0; text.len && letters[i]; i++) {
         if (lower(text.ptr[text.len - 1]) == lower(letters[i])) {
             shift = 10 * (i + 1);

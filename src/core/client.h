@@ -1,7 +1,8 @@
 /* core/client.h -- whoever subscribes and publishes, as the core sees it: a table of operations.
  *
  * A client belongs to one loop. Other loops reach it only through outlets: an outlet is one loop's
- * way to one client, which only that loop uses. */
+ * way to one client, which only that loop uses. What it is only the client's door knows: the core
+ * passes it from outlet() to deliver(). */
 #ifndef PP_CORE_CLIENT_H
 #define PP_CORE_CLIENT_H
 
@@ -13,14 +14,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct pp_outlet; /* the transport's; the core only passes it on */
-
 typedef struct pp_client pp_client;
 
 struct pp_client_ops {
     /* The outlet of the router's loop to client, made on first use. NULL: the client is closing,
      * or no memory. Thread: the router's loop. */
-    struct pp_outlet *(*outlet)(pp_client *client, uint32_t router_index);
+    void *(*outlet)(pp_client *client, uint32_t router_index);
+
+    /* Asked when outlet gave NULL: is the client closing, so that its subscriptions are about to
+     * go? Then it is not asked again. May be NULL: it never is. Thread: the router's loop. */
+    bool (*closing)(pp_client *client, uint32_t router_index);
 
     /* Bytes with which each message on subject to sub begins at this door; kept with the route so
      * that they are made once. Returns their length; writes them if out is not NULL. Thread: the
@@ -29,11 +32,11 @@ struct pp_client_ops {
 
     /* Stage msg. head is what head() wrote; 32 bytes beyond it may be read. False: not taken (a
      * queue group asks its next member). Thread: the outlet's loop. */
-    bool (*deliver)(struct pp_outlet *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
+    bool (*deliver)(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
 
     /* The last delivery that sub's limit allows has been made: take it out. Thread: the loop that
      * delivered, which need not be the client's. */
-    void (*exhausted)(pp_sub *sub);
+    void (*exhausted)(pp_sub *sub, uint32_t router_index);
 };
 
 struct pp_client {

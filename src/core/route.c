@@ -9,7 +9,8 @@
 enum {
     SETS_AT_START = 16,
     ROUTES_MAX = 1 << 16,
-    TARGETS_MAX = 1 << 20,
+    BYTES_MAX = 64 << 20,
+    HEADS_MAX = 16 << 20, /* of one route; more are not kept */
 };
 
 void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters)
@@ -19,7 +20,7 @@ void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters)
         .random = pp_random_seed(),
         .counters = counters,
         .routes_max = ROUTES_MAX,
-        .targets_max = TARGETS_MAX,
+        .bytes_max = BYTES_MAX,
     };
 }
 
@@ -35,6 +36,8 @@ void pp_router_fini(pp_router *router)
         pp_free(cache);
     }
     pp_free(router->caches);
+    pp_free(router->single);
+    pp_free(router->head);
     pp_sub_set_fini(&router->matched);
     *router = (pp_router){0};
 }
@@ -77,16 +80,24 @@ pp_route_cache *pp_router_cache(pp_router *router, pp_account *account)
     return router->caches[account->id];
 }
 
+static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)
+{
+    pp_route *route = set->routes[way];
+
+    if (!route)
+        return;
+    cache->route_count--;
+    cache->router->bytes -= route->bytes;
+    pp_free(route);
+    set->routes[way] = NULL;
+}
+
 void pp_route_cache_clear(pp_route_cache *cache)
 {
     for (size_t i = 0; i <= cache->set_mask; i++) {
-        for (unsigned way = 0; way < PP_ROUTE_WAYS; way++) {
-            pp_free(cache->sets[i].routes[way]);
-            cache->sets[i].routes[way] = NULL;
-        }
+        for (unsigned way = 0; way < PP_ROUTE_WAYS; way++)
+            drop(cache, &cache->sets[i], way);
     }
-    cache->route_count = 0;
-    cache->target_count = 0;
     cache->changes++;
 }
 
@@ -120,18 +131,6 @@ static void grow(pp_route_cache *cache)
     pp_free(old);
     cache->sets = sets;
     cache->set_mask = count - 1;
-}
-
-static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)
-{
-    pp_route *route = set->routes[way];
-
-    if (!route)
-        return;
-    cache->route_count--;
-    cache->target_count -= route->target_count;
-    pp_free(route);
-    set->routes[way] = NULL;
 }
 
 /* Choose the place for a hash: the same subject's old answer, else a free way, else a victim. */
@@ -176,8 +175,9 @@ static int by_queue(const void *a, const void *b)
     return x.len < y.len ? -1 : x.len > y.len;
 }
 
-/* Everything about one recipient that delivering will need. False: it cannot take messages now. */
-static bool resolve_target(const pp_router *router, pp_sub *sub, pp_target *target)
+/* Everything about one recipient that delivering will need.
+ * Errors: PIPIT_ECLOSED it will not take messages any more; PIPIT_ENOMEM. */
+static pipit_err resolve_target(const pp_router *router, pp_sub *sub, pp_target *target)
 {
     target->sub = sub;
     target->deliver = sub->client->ops->deliver;
@@ -186,9 +186,11 @@ static bool resolve_target(const pp_router *router, pp_sub *sub, pp_target *targ
                         : PP_TARGET_COUNTED;
     target->outlet = sub->client->ops->outlet(sub->client, router->index);
     if (!target->outlet)
-        return false;
+        return sub->client->ops->closing && sub->client->ops->closing(sub->client, router->index)
+                   ? PIPIT_ECLOSED
+                   : PIPIT_ENOMEM;
     target->tap = pp_sub_tap(sub, router->index);
-    return target->tap != NULL;
+    return target->tap ? PIPIT_OK : PIPIT_ENOMEM;
 }
 
 static size_t count_groups(pp_sub **subs, size_t count)
@@ -218,51 +220,96 @@ static size_t partition(pp_sub_set *set)
     return plain;
 }
 
-static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
+/* Sum and greatest of the heads of a set. */
+static size_t measure_heads(const pp_sub_set *set, pp_str subject, size_t *out_longest)
 {
-    size_t plain = partition(set);
-    size_t groups = count_groups(set->subs + plain, set->count - plain);
-    size_t heads_bytes = 0, head_at = 0;
-    pp_target_group *group = NULL;
-    pp_route *route;
-    char *subject_copy, *heads;
+    size_t sum = 0, longest = 0;
 
-    for (size_t i = 0; i < set->count; i++)
-        heads_bytes += set->subs[i]->client->ops->head(set->subs[i], subject, NULL);
-    if (heads_bytes > PP_ROUTE_HEAD_MAX)
-        return NULL;
-    route = pp_alloc(sizeof(*route) + set->count * sizeof(pp_target) +
-                     groups * sizeof(pp_target_group) + subject.len + heads_bytes +
-                     PP_ROUTE_HEAD_SLACK);
+    for (size_t i = 0; i < set->count; i++) {
+        size_t len = set->subs[i]->client->ops->head(set->subs[i], subject, NULL);
+
+        sum += len;
+        longest = len > longest ? len : longest;
+    }
+    *out_longest = longest;
+    return sum;
+}
+
+/* Room to make a head of len bytes when it is needed. */
+static bool reserve_head(pp_router *router, size_t len)
+{
+    char *grown;
+
+    if (len + PP_ROUTE_HEAD_SLACK <= router->head_cap)
+        return true;
+    grown = pp_realloc(router->head, len + PP_ROUTE_HEAD_SLACK);
+    if (!grown)
+        return false;
+    memset(grown, 0, len + PP_ROUTE_HEAD_SLACK);
+    router->head = grown;
+    router->head_cap = len + PP_ROUTE_HEAD_SLACK;
+    return true;
+}
+
+/* One allocation for a route with what lies behind it. */
+static pp_route *route_new(pp_str subject, size_t targets, size_t groups, size_t heads_bytes)
+{
+    size_t bytes = sizeof(pp_route) + targets * sizeof(pp_target) +
+                   groups * sizeof(pp_target_group) + subject.len + heads_bytes +
+                   PP_ROUTE_HEAD_SLACK;
+    pp_route *route = pp_alloc(bytes);
+    char *subject_copy;
+
     if (!route)
         return NULL;
+    *route = (pp_route){.bytes = bytes, .complete = true, .subject_len = (uint32_t)subject.len};
     route->targets = (pp_target *)(route + 1);
-    route->groups = (pp_target_group *)(route->targets + set->count);
+    route->groups = (pp_target_group *)(route->targets + targets);
     subject_copy = (char *)(route->groups + groups);
-    heads = subject_copy + subject.len;
-    route->subject = subject_copy;
-    route->heads = heads;
     memcpy(subject_copy, subject.ptr, subject.len);
-    memset(heads + heads_bytes, 0, PP_ROUTE_HEAD_SLACK);
-    route->subject_len = (uint32_t)subject.len;
-    route->plain_count = route->target_count = route->group_count = 0;
-    route->complete = true;
+    route->subject = subject_copy;
+    route->heads = heads_bytes ? subject_copy + subject.len : NULL;
+    memset(subject_copy + subject.len + heads_bytes, 0, PP_ROUTE_HEAD_SLACK);
+    return route;
+}
+
+static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
+{
+    size_t plain = partition(set), head_at = 0, longest;
+    size_t groups = count_groups(set->subs + plain, set->count - plain);
+    size_t heads_bytes = measure_heads(set, subject, &longest);
+    pp_target_group *group = NULL;
+    pp_route *route;
+
+    if (heads_bytes > HEADS_MAX) {
+        heads_bytes = 0;
+        if (!reserve_head(router, longest))
+            return NULL;
+    }
+    route = route_new(subject, set->count, groups, heads_bytes);
+    if (!route)
+        return NULL;
     for (size_t i = 0; i < set->count; i++) {
         pp_sub *sub = set->subs[i];
         pp_target *target = &route->targets[route->target_count];
+        pipit_err err;
 
         if (i >= plain && (i == plain || by_queue(&set->subs[i - 1], &set->subs[i]) != 0)) {
             group = &route->groups[route->group_count++];
             *group = (pp_target_group){route->target_count, 0};
         }
-        if (!resolve_target(router, sub, target)) {
-            route->complete = false;
+        err = resolve_target(router, sub, target);
+        if (err) {
+            route->complete &= err == PIPIT_ECLOSED; /* its end will make the route stale */
             continue;
         }
-        target->head_at = (uint32_t)head_at;
-        target->head_len =
-            PP_ROUTE_HEAD_MAX & sub->client->ops->head(sub, subject, heads + head_at);
-        head_at += target->head_len;
+        if (route->heads) {
+            target->head_at = (uint32_t)head_at;
+            target->head_len = PP_ROUTE_HEAD_MAX &
+                               sub->client->ops->head(sub, subject,
+                                                      (char *)route->heads + head_at);
+            head_at += target->head_len;
+        }
         route->target_count++;
         if (group)
             group->count++;
@@ -272,6 +319,29 @@ static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
     return route;
 }
 
+/* Make room for a route: when there are too many, or they are too large, all go. */
+static void make_room(pp_route_cache *cache, size_t bytes)
+{
+    pp_router *router = cache->router;
+
+    if (cache->route_count >= router->routes_max)
+        pp_route_cache_clear(cache);
+    if (router->bytes + bytes <= router->bytes_max)
+        return;
+    for (uint32_t i = 0; i < router->cache_count; i++) {
+        if (router->caches[i])
+            pp_route_cache_clear(router->caches[i]);
+    }
+}
+
+static bool is_route_of(const pp_route *route, const pp_route_cache *cache, pp_str subject,
+                        uint64_t hash)
+{
+    return route && route->gens == cache->gens && route->hash == hash &&
+           route->subject_len == subject.len &&
+           memcmp(route->subject, subject.ptr, subject.len) == 0 && pp_route_valid(route);
+}
+
 pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
 {
     pp_router *router = cache->router;
@@ -279,6 +349,8 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     pp_sublist_gen gen = pp_sublist_gen_read(cache->gens, hash);
     pp_route *route;
 
+    if (is_route_of(router->single, cache, subject, hash))
+        return router->single;
     pp_count(&router->counters->route_misses, 1);
     cache->changes++;
     if (pp_sublist_match(cache->account->subs, subject, &router->matched))
@@ -287,14 +359,19 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     if (!route)
         return NULL;
     route->hash = hash;
+    route->gens = cache->gens;
     route->gen = gen;
     if (!route->complete)
         route->gen.wild--; /* good for this message; the next one asks again */
-    if (cache->target_count + route->target_count > router->targets_max)
-        pp_route_cache_clear(cache);
+    if (route->bytes > router->bytes_max / 2) {
+        pp_free(router->single);
+        router->single = route;
+        return route;
+    }
+    make_room(cache, route->bytes);
     *place(cache, subject, hash) = route;
     cache->route_count++;
-    cache->target_count += route->target_count;
+    router->bytes += route->bytes;
     return route;
 }
 
@@ -315,7 +392,8 @@ static bool take_remaining(pp_sub *sub, bool *out_last)
 }
 
 /* The subscriptions with a limit: rare, so not in the way of the others. */
-static bool deliver_counted(const pp_target *target, pp_str head, const pp_msg *msg)
+static bool deliver_counted(const pp_router *router, const pp_target *target, pp_str head,
+                            const pp_msg *msg)
 {
     pp_sub *sub = target->sub;
     bool last;
@@ -327,18 +405,31 @@ static bool deliver_counted(const pp_target *target, pp_str head, const pp_msg *
         return false;
     }
     if (last)
-        sub->client->ops->exhausted(sub);
+        sub->client->ops->exhausted(sub, router->index);
     return true;
 }
 
-static inline bool deliver_one(const pp_route *route, const pp_target *target, const pp_msg *msg)
+/* For routes that keep no heads. */
+static pp_str make_head(const pp_router *router, const pp_route *route, const pp_sub *sub)
 {
-    pp_str head = {route->heads + target->head_at, target->head_len};
+    pp_str subject = {route->subject, route->subject_len};
+
+    return (pp_str){router->head, sub->client->ops->head(sub, subject, router->head)};
+}
+
+static inline bool deliver_one(const pp_router *router, const pp_route *route,
+                               const pp_target *target, const pp_msg *msg)
+{
+    pp_str head;
 
     if (PP_UNLIKELY(msg->no_echo) && target->sub->client == msg->from)
         return false;
+    if (PP_LIKELY(route->heads))
+        head = (pp_str){route->heads + target->head_at, target->head_len};
+    else
+        head = make_head(router, route, target->sub);
     if (PP_UNLIKELY(target->flags)) {
-        if (!deliver_counted(target, head, msg))
+        if (!deliver_counted(router, target, head, msg))
             return false;
     } else if (!target->deliver(target->outlet, target->sub, head, msg)) {
         return false;
@@ -349,19 +440,21 @@ static inline bool deliver_one(const pp_route *route, const pp_target *target, c
 
 size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg)
 {
+    pp_router *router = cache->router;
     size_t taken = 0;
 
+    cache->router->messages++;
     for (uint32_t i = 0; i < route->plain_count; i++)
-        taken += deliver_one(route, &route->targets[i], msg);
+        taken += deliver_one(router, route, &route->targets[i], msg);
     for (uint32_t g = 0; g < route->group_count; g++) {
         const pp_target_group group = route->groups[g];
         uint32_t at;
 
         if (group.count == 0)
             continue;
-        at = pp_random_below(&cache->router->random, group.count);
+        at = pp_random_below(&router->random, group.count);
         for (uint32_t tries = 0; tries < group.count; tries++) {
-            if (deliver_one(route, &route->targets[group.first + at], msg)) {
+            if (deliver_one(router, route, &route->targets[group.first + at], msg)) {
                 taken++;
                 break;
             }

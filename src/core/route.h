@@ -23,8 +23,8 @@ enum {
 };
 
 typedef struct pp_target {
-    bool (*deliver)(struct pp_outlet *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
-    struct pp_outlet *outlet;
+    bool (*deliver)(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
+    void *outlet;
     pp_sub *sub;
     pp_tap *tap;
     uint32_t head_at; /* from the route's heads */
@@ -41,7 +41,9 @@ typedef struct pp_target_group {
 /* One allocation: targets, groups, subject and heads lie behind it. */
 typedef struct pp_route {
     uint64_t hash;
+    const pp_sublist_gens *gens; /* the account's */
     pp_sublist_gen gen;
+    size_t bytes;         /* of this allocation */
     uint32_t plain_count; /* targets [0, plain_count) each get a copy */
     uint32_t group_count;
     uint32_t target_count;
@@ -49,7 +51,7 @@ typedef struct pp_route {
     bool complete; /* false: a recipient could not be resolved this time */
     pp_target *targets;
     pp_target_group *groups;
-    const char *heads;
+    const char *heads; /* NULL: too many bytes to keep, made for each delivery */
     const char *subject;
 } pp_route;
 
@@ -66,7 +68,6 @@ typedef struct pp_route_cache {
     struct pp_route_set *sets;
     size_t set_mask;
     size_t route_count;
-    size_t target_count;
     unsigned next_victim;
     uint64_t changes; /* counts what may end the life of a route */
 } pp_route_cache;
@@ -76,10 +77,15 @@ typedef struct pp_router {
     uint32_t cache_count;
     pp_route_cache **caches; /* by account id; NULL until used */
     uint64_t random;
+    uint64_t messages; /* delivered so far: tells a message from the next */
     pp_counters *counters;
     pp_sub_set matched; /* scratch */
-    size_t routes_max;  /* per cache; a power of two */
-    size_t targets_max; /* per cache */
+    char *head;         /* scratch for heads that are not kept */
+    size_t head_cap;
+    pp_route *single; /* the last route that was too large to keep among the others */
+    size_t bytes;     /* of the routes in all caches */
+    size_t bytes_max;
+    size_t routes_max; /* per cache */
 } pp_router;
 
 void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters);
@@ -94,9 +100,9 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
 /* Stage msg for every target; returns how many took it. Thread: the router's loop, inside a turn. */
 size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg);
 
-static inline bool pp_route_valid(const pp_route_cache *cache, const pp_route *route)
+static inline bool pp_route_valid(const pp_route *route)
 {
-    pp_sublist_gen gen = pp_sublist_gen_read(cache->gens, route->hash);
+    pp_sublist_gen gen = pp_sublist_gen_read(route->gens, route->hash);
 
     return gen.wild == route->gen.wild && gen.slot == route->gen.slot;
 }
@@ -113,7 +119,7 @@ static inline pp_route *pp_route_find(pp_route_cache *cache, pp_str subject)
         if (set->tags[way] == (uint32_t)(hash >> 32) && route && route->hash == hash &&
             route->subject_len == subject.len &&
             memcmp(route->subject, subject.ptr, subject.len) == 0) {
-            if (PP_LIKELY(pp_route_valid(cache, route)))
+            if (PP_LIKELY(pp_route_valid(route)))
                 return route;
             break;
         }

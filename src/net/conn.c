@@ -16,7 +16,6 @@
 enum {
     BODY_MIN = 32 * 1024,    /* an operation of more is read into memory of its own */
     LARGE_PEEK = 2048,       /* how much to read when another large operation is likely */
-    STAGED_MAX = 1024 * 1024, /* more staged on a loop makes it flush before it reads on */
     STALL_NS = 10000000,     /* the longest a publisher waits for a recipient per read */
 };
 
@@ -84,6 +83,18 @@ pp_conn *pp_conn_find(pp_loop *loop, uint64_t id)
     return conn && !conn->closing ? conn : NULL;
 }
 
+pp_conn *pp_conn_any(pp_loop *loop, size_t *at)
+{
+    for (size_t i = 0; i <= loop->conn_mask; i++, (*at)++) {
+        for (pp_conn *conn = loop->conn_table[*at & loop->conn_mask]; conn;
+             conn = conn->next_in_table) {
+            if (!conn->closing)
+                return conn;
+        }
+    }
+    return NULL;
+}
+
 void pp_conn_each(pp_loop *loop, void (*visit)(pp_conn *conn, void *arg), void *arg)
 {
     for (size_t i = 0; i <= loop->conn_mask; i++) {
@@ -106,7 +117,10 @@ static void conn_free(pp_retired *retired)
     (void)pthread_mutex_lock(&box->lock);
     posted = box->posted;
     (void)pthread_mutex_unlock(&box->lock);
-    if (posted) {
+    /* A task that held it may have let go of subscriptions up to now, through which other loops
+     * may look at it: once nothing holds it, it waits one era more. */
+    if (posted || !conn->settled) {
+        conn->settled = posted == 0;
         pp_reclaim_retire(&conn->loop->reclaimer, retired, conn_free);
         return;
     }
@@ -214,15 +228,14 @@ static void look_at_closing(pp_conn *conn)
     pp_list_append(&conn->loop->closing, &conn->link);
 }
 
-void pp_conn_post(pp_conn *conn, pp_task *task)
+void pp_conn_hold(pp_conn *conn)
 {
     (void)pthread_mutex_lock(&conn->box.lock);
     conn->box.posted++;
     (void)pthread_mutex_unlock(&conn->box.lock);
-    pp_loop_post(conn->loop, task);
 }
 
-void pp_conn_posted_ran(pp_conn *conn)
+void pp_conn_unhold(pp_conn *conn)
 {
     (void)pthread_mutex_lock(&conn->box.lock);
     conn->box.posted--;
@@ -233,6 +246,8 @@ void pp_conn_posted_ran(pp_conn *conn)
 
 static void close_slow(pp_conn *conn, pp_close_reason reason)
 {
+    if (conn->closing)
+        return;
     pp_count(&conn->loop->counters->slow_consumers, 1);
     pp_conn_close(conn, reason, false);
 }
@@ -300,16 +315,28 @@ static void resume(pp_conn *conn)
         mark_ready(conn);
 }
 
-void pp_conn_pause(pp_conn *conn, const pp_outlet *outlet, int64_t ns)
+void pp_conn_pause(pp_conn *conn, const void *gate, int64_t ns)
 {
     if (conn->paused || conn->closing)
         return;
     conn->paused = true;
-    conn->waits_for = outlet;
+    conn->waits_for = gate;
     conn->resume_ns = conn->loop->now_ns + ns;
     pp_list_remove(&conn->link);
     pp_list_append(&conn->loop->paused, &conn->link);
     pp_count(&conn->loop->counters->stalls, 1);
+}
+
+void pp_conn_stop_reading(pp_conn *conn)
+{
+    conn->paused = true;
+    pp_list_remove(&conn->link);
+}
+
+void pp_conn_start_reading(pp_conn *conn)
+{
+    if (!conn->closing)
+        resume(conn);
 }
 
 void pp_conn_resume_due(pp_loop *loop)
@@ -323,14 +350,23 @@ void pp_conn_resume_due(pp_loop *loop)
     }
 }
 
-void pp_conn_resume_for(pp_loop *loop, const pp_outlet *outlet)
+void pp_conn_resume_for(pp_loop *loop, const void *gate)
 {
     for (pp_link *link = loop->paused.next, *next; link != &loop->paused; link = next) {
         pp_conn *conn = PP_CONTAINER(link, pp_conn, link);
 
         next = link->next;
-        if (conn->waits_for == outlet)
+        if (conn->waits_for == gate)
             resume(conn);
+    }
+    for (pp_link *link = loop->waiters.next, *next; link != &loop->waiters; link = next) {
+        pp_waiter *waiter = PP_CONTAINER(link, pp_waiter, link);
+
+        next = link->next;
+        if (waiter->waits_for == gate) {
+            pp_list_remove(link);
+            waiter->resume(waiter);
+        }
     }
 }
 
@@ -338,9 +374,13 @@ static void on_ungate(pp_task *task)
 {
     pp_outlet *outlet = PP_CONTAINER(task, pp_outlet, ungate);
 
-    outlet->gated = false;
-    pp_conn_resume_for(outlet->loop, outlet);
-    pp_conn_posted_ran(outlet->conn);
+    (void)pthread_mutex_lock(&outlet->conn->box.lock);
+    outlet->ungate_posted = false;
+    outlet->gated = outlet->gate_listed; /* it may lag again already */
+    (void)pthread_mutex_unlock(&outlet->conn->box.lock);
+    if (!outlet->gated)
+        pp_conn_resume_for(outlet->loop, outlet);
+    pp_conn_unhold(outlet->conn);
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -350,7 +390,7 @@ static void keep(pp_conn *conn, pp_str left, size_t want)
 {
     bool large = want > BODY_MIN && want > left.len;
 
-    conn->body = pp_body_new(large ? want + PP_WINDOW_SLACK : left.len);
+    conn->body = pp_body_new((large ? want : left.len) + PP_WINDOW_SLACK);
     if (!conn->body) {
         pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
         return;
@@ -366,13 +406,39 @@ static void dispatch(pp_conn *conn, pp_str window)
     size_t used = 0, want = 0;
 
     conn->proto->on_bytes(conn->session, window, &used, &want);
-    PP_ASSERT(used <= window.len);
+    PP_ASSERT(used <= window.len && (used == window.len || !conn->in_body || conn->closing));
+    PP_ASSERT(!conn->yielding || want == 0);
+    conn->yielding &= used < window.len;
     if (!conn->closing && used < window.len)
         keep(conn, (pp_str){window.ptr + used, window.len - used}, want);
     if (loop->gate) {
         pp_conn_pause(conn, loop->gate, STALL_NS);
         loop->gate = NULL;
     }
+}
+
+static void after_read(pp_conn *conn, bool filled)
+{
+    if (conn->closing)
+        return;
+    conn->readable = filled || conn->hung_up || conn->yielding;
+    if (conn->readable && !conn->paused)
+        mark_ready(conn);
+}
+
+/* Go on with what the door left when it had had its share. */
+static void read_kept(pp_conn *conn)
+{
+    pp_body *body = conn->body;
+    size_t got = conn->got;
+
+    conn->yielding = false;
+    conn->body = NULL;
+    conn->got = 0;
+    dispatch(conn, (pp_str){body->bytes, got});
+    pp_loop_flush(conn->loop); /* staged output may refer into it */
+    pp_body_unref(body);
+    after_read(conn, true);
 }
 
 static ssize_t receive(pp_conn *conn, char *to, size_t len)
@@ -398,15 +464,6 @@ static void on_no_input(pp_conn *conn, ssize_t n)
         return;
     }
     pp_conn_close(conn, n == 0 ? PP_CLOSE_CLIENT : PP_CLOSE_READ_ERROR, false);
-}
-
-static void after_read(pp_conn *conn, bool filled)
-{
-    if (conn->closing)
-        return;
-    conn->readable = filled || conn->hung_up;
-    if (conn->readable && !conn->paused)
-        mark_ready(conn);
 }
 
 static void read_body(pp_conn *conn)
@@ -480,9 +537,11 @@ void pp_conn_read(pp_conn *conn)
         conn->readable = true;
         return;
     }
-    if (loop->borrowed || loop->staged_bytes > STAGED_MAX)
+    if (loop->borrowed || loop->staged_bytes > PP_STAGED_MAX)
         pp_loop_flush(loop);
-    if (conn->want)
+    if (conn->yielding)
+        read_kept(conn);
+    else if (conn->want)
         read_body(conn);
     else
         read_window(conn);
@@ -537,6 +596,18 @@ pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop)
     }
     (void)pthread_mutex_unlock(&box->lock);
     return outlet;
+}
+
+bool pp_conn_is_closing(pp_conn *conn, const pp_loop *loop)
+{
+    bool closed;
+
+    if (conn->loop == loop)
+        return conn->closing;
+    (void)pthread_mutex_lock(&conn->box.lock);
+    closed = conn->box.closed;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+    return closed;
 }
 
 void pp_conn_set_timer(pp_conn *conn, int64_t due_ns)

@@ -92,9 +92,11 @@ typedef struct pp_conn {
     bool in_body; /* on_bytes is looking at body, a large operation */
     bool large;   /* the last operation was read as a body; the next may be one too */
     bool flush_on_close;
+    bool settled;  /* nothing held it when it was to be freed for the last time */
+    bool yielding; /* the door has had its share of this turn: what is left comes to it again */
     pp_outlet own;
     pp_outbox box;
-    const pp_outlet *waits_for; /* paused until this one has caught up */
+    const void *waits_for; /* outlet or post: paused until it has caught up */
     int64_t resume_ns;
     pp_timer timer; /* the door's */
     pp_timer write_timer;
@@ -116,18 +118,32 @@ void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush);
 /* NULL: not open on this loop. */
 pp_conn *pp_conn_find(pp_loop *loop, uint64_t id);
 
+/* Any connection that is open; NULL: none. at: where to look first, 0 to begin with. */
+pp_conn *pp_conn_any(pp_loop *loop, size_t *at);
+
+/* The door has had its share of the turn: called from on_bytes, which then returns; it is called
+ * again in the next turn with what it has left over. */
+static inline void pp_conn_yield(pp_conn *conn)
+{
+    conn->yielding = true;
+}
+
 /* Call visit for each open connection; it may close the one it is given. */
 void pp_conn_each(pp_loop *loop, void (*visit)(pp_conn *conn, void *arg), void *arg);
 
 /* The outlet from loop to conn, made on first use. NULL: closing, or no memory. Thread: loop's. */
 pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop);
 
-/* Do not read from conn until outlet's connection has caught up, or for ns at most. */
-void pp_conn_pause(pp_conn *conn, const pp_outlet *outlet, int64_t ns);
+/* Is that for ever, as loop sees it? Thread: loop's. */
+bool pp_conn_is_closing(pp_conn *conn, const pp_loop *loop);
 
-/* Read paused connections again: whose time is over; those that wait for outlet. */
+/* Do not read from conn until who gate leads to (an outlet, a post) has caught up, or for ns at
+ * most. */
+void pp_conn_pause(pp_conn *conn, const void *gate, int64_t ns);
+
+/* Read paused connections again: whose time is over; those that wait for gate, and waiters. */
 void pp_conn_resume_due(pp_loop *loop);
-void pp_conn_resume_for(pp_loop *loop, const pp_outlet *outlet);
+void pp_conn_resume_for(pp_loop *loop, const void *gate);
 
 /* Read what is there and hand it to the door. */
 void pp_conn_read(pp_conn *conn);
@@ -141,9 +157,13 @@ void pp_conn_abandon_closing(pp_loop *loop);
 /* Set the door's timer. */
 void pp_conn_set_timer(pp_conn *conn, int64_t due_ns);
 
-/* Post a task that holds conn until it has called pp_conn_posted_ran, its last act. */
-void pp_conn_post(pp_conn *conn, pp_task *task);
-void pp_conn_posted_ran(pp_conn *conn);
+/* Keep the memory of conn, closed or not, while a task or the like is under way to it. */
+void pp_conn_hold(pp_conn *conn);
+void pp_conn_unhold(pp_conn *conn);
+
+/* Read nothing, and dispatch nothing that is kept, until told to go on. */
+void pp_conn_stop_reading(pp_conn *conn);
+void pp_conn_start_reading(pp_conn *conn);
 
 /* The peer's address, in place of the socket's (PROXY protocol). */
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "net/conn.h"
+#include "net/post.h"
 
 #include <errno.h>
 #include <sys/epoll.h>
@@ -15,9 +16,11 @@
 enum {
     EVENTS_PER_WAIT = 256,
     READ_BYTES = 64 * 1024,
-    RECLAIM_RETRY_NS = 1000000,
+    RECLAIM_RETRY_NS = 200000,
     CONN_TABLE_AT_START = 64,
 };
+
+static _Thread_local pp_loop *current;
 
 static void on_wake(pp_source *source, uint32_t events)
 {
@@ -29,15 +32,19 @@ static void on_wake(pp_source *source, uint32_t events)
 
 pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_counters *counters)
 {
+    const struct timespec no_time = {0};
+    struct epoll_event event;
     pipit_err err = PIPIT_ENOMEM;
 
     *loop = (pp_loop){.index = index, .epoll_fd = -1, .wake_fd = -1, .counters = counters};
     pp_list_init(&loop->ready);
     pp_list_init(&loop->paused);
     pp_list_init(&loop->closing);
+    pp_list_init(&loop->waiters);
     pp_reclaimer_init(&loop->reclaimer, reclaim, index);
     (void)pthread_mutex_init(&loop->mailbox.lock, NULL);
     loop->read_cap = READ_BYTES;
+    loop->post_bytes_max = PP_POST_BYTES_MAX;
     loop->read_buf = pp_alloc(READ_BYTES + PP_WINDOW_SLACK);
     loop->conn_mask = CONN_TABLE_AT_START - 1;
     loop->conn_table = pp_calloc(CONN_TABLE_AT_START, sizeof(pp_conn *));
@@ -47,6 +54,10 @@ pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_co
     loop->wake_fd = pp_fault("eventfd") ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (loop->epoll_fd < 0 || loop->wake_fd < 0) {
         err = PIPIT_ELIMIT;
+        goto out;
+    }
+    if (epoll_pwait2(loop->epoll_fd, &event, 1, &no_time, NULL) < 0 && errno != EINTR) {
+        err = PIPIT_EIO; /* Linux before 5.11, or a filter of system calls */
         goto out;
     }
     loop->wake = (pp_source){.fd = loop->wake_fd, .on_event = on_wake};
@@ -65,6 +76,7 @@ void pp_loop_fini(pp_loop *loop)
         (void)close(loop->epoll_fd);
     if (loop->wake_fd >= 0)
         (void)close(loop->wake_fd);
+    pp_post_free_all(loop);
     pp_timers_fini(&loop->timers);
     pp_chunk_pool_fini(&loop->chunks);
     pp_free(loop->read_buf);
@@ -219,6 +231,7 @@ void pp_loop_run(pp_loop *loop)
     struct epoll_event events[EVENTS_PER_WAIT];
     bool garbage = false;
 
+    current = loop;
     pp_reclaim_enter(&loop->reclaimer);
     while (!atomic_load_explicit(&loop->stop, memory_order_acquire)) {
         int count = wait_for_events(loop, events, garbage);
@@ -238,8 +251,15 @@ void pp_loop_run(pp_loop *loop)
         pp_conn_finish_closing(loop);
         pp_reclaim_pass(&loop->reclaimer);
         garbage = pp_reclaim_collect(&loop->reclaimer);
+        pp_loop_flush(loop); /* what waited for other loops may have staged an answer */
     }
     pp_reclaim_leave(&loop->reclaimer);
+    current = NULL;
+}
+
+pp_loop *pp_loop_current(void)
+{
+    return current;
 }
 
 void pp_loop_stop(pp_loop *loop)

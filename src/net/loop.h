@@ -21,6 +21,7 @@
 
 struct pp_conn;
 struct pp_outlet;
+struct pp_post;
 
 /* Something with a file descriptor that the loop watches, edge-triggered. */
 typedef struct pp_source {
@@ -42,6 +43,14 @@ typedef struct pp_mailbox {
     atomic_bool sleeping; /* the loop must be woken */
 } pp_mailbox;
 
+/* Who waits for a recipient to catch up and is no connection: in its loop's waiters. Whoever puts
+ * it there also sets a timer, for it must not wait for ever. */
+typedef struct pp_waiter {
+    pp_link link;
+    const void *waits_for;
+    void (*resume)(struct pp_waiter *waiter);
+} pp_waiter;
+
 typedef struct pp_loop {
     unsigned index;
     int epoll_fd;
@@ -59,7 +68,13 @@ typedef struct pp_loop {
     size_t staged_bytes;  /* in all outlets since the last flush, about */
     size_t staged_chunks; /* taken for them */
     bool borrowed; /* an outlet refers into read_buf: flush before the next read */
-    struct pp_outlet *gate; /* a recipient that lags was just staged to */
+    const void *gate; /* the outlet or post of a recipient that lags, just staged to */
+    pp_link waiters; /* wait for such a one, and are no connections */
+    struct pp_post *posts;       /* to other loops, and to itself */
+    struct pp_post *posts_dirty; /* packed into in this turn */
+    struct pp_body *packed_body; /* of the message packed last; NULL: it needed none */
+    uint64_t packed_serial;
+    size_t post_bytes_max; /* under way to one loop */
     char *read_buf;
     size_t read_cap;
     size_t conn_count;
@@ -92,7 +107,11 @@ bool pp_loop_run_leftovers(pp_loop *loop);
 pipit_err pp_loop_watch(pp_loop *loop, pp_source *source);
 pipit_err pp_loop_unwatch(pp_loop *loop, pp_source *source);
 
-/* Flush every staged outlet now. Thread: the loop's. */
+/* Hand over what is packed for other loops and flush every staged outlet, now. Thread: the
+ * loop's. */
 void pp_loop_flush(pp_loop *loop);
+
+/* The loop whose thread this is; NULL: none. Thread: any. */
+pp_loop *pp_loop_current(void);
 
 #endif

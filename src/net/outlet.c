@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/fault.h"
 #include "net/conn.h"
+#include "net/post.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 
 enum {
     REFS_AT_START = 16,
+    JOIN_MAX = 4096, /* bytes that are copied to the end of the last waiting chunk */
     CHUNKS_MAX_OUTLET = 64, /* staged in one outlet; more are sent on the way */
     CHUNKS_MAX_LOOP = 1024, /* staged in all outlets of a loop */
     IOV_MAX_STAGED = 2 * PP_OUTLET_REFS_MAX + CHUNKS_MAX_OUTLET + 1, /* all there can be */
@@ -46,6 +48,15 @@ static void close_last_chunk(pp_outlet *outlet)
         outlet->last->len = (size_t)(outlet->at - outlet->last->bytes);
 }
 
+/* In the middle of a turn. An answer must not overtake what others are to get before it. */
+static void flush_early(pp_outlet *outlet)
+{
+    if (outlet->has_answer)
+        pp_loop_flush(outlet->loop);
+    else
+        pp_outlet_flush(outlet);
+}
+
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
 {
     pp_loop *loop = outlet->loop;
@@ -56,7 +67,7 @@ char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
     if (loop->staged_chunks >= CHUNKS_MAX_LOOP)
         pp_loop_flush(loop);
     else if (outlet->chunk_count >= CHUNKS_MAX_OUTLET)
-        pp_outlet_flush(outlet);
+        flush_early(outlet);
     chunk = pp_chunk_take(&loop->chunks, len);
     if (!chunk)
         return NULL;
@@ -118,7 +129,7 @@ bool pp_outlet_refer(pp_outlet *outlet, pp_str bytes, pp_body *body)
         outlet->loop->borrowed = true;
     outlet->loop->staged_bytes += bytes.len;
     if (outlet->ref_count == PP_OUTLET_REFS_MAX)
-        pp_outlet_flush(outlet);
+        flush_early(outlet);
     return true;
 }
 
@@ -319,19 +330,23 @@ static void stop_sending_locked(pp_conn *conn)
         notice_owner_locked(conn);
 }
 
+static void ungate_locked(pp_conn *conn, pp_outlet *outlet)
+{
+    if (!outlet->gate_listed)
+        return;
+    outlet->gate_listed = false;
+    if (outlet->ungate_posted)
+        return; /* one that is under way looks at gate_listed when it arrives */
+    outlet->ungate_posted = true;
+    post_from_box_locked(conn, outlet->loop, &outlet->ungate);
+}
+
 /* The recipient has caught up: publishers that wait on other loops may go on. */
 static void open_gate_locked(pp_conn *conn)
 {
-    for (pp_outlet *outlet = conn->box.outlets; outlet; outlet = outlet->next_of_conn) {
-        if (outlet->gate_listed) {
-            outlet->gate_listed = false;
-            post_from_box_locked(conn, outlet->loop, &outlet->ungate);
-        }
-    }
-    if (conn->own.gate_listed) {
-        conn->own.gate_listed = false;
-        post_from_box_locked(conn, conn->loop, &conn->own.ungate);
-    }
+    for (pp_outlet *outlet = conn->box.outlets; outlet; outlet = outlet->next_of_conn)
+        ungate_locked(conn, outlet);
+    ungate_locked(conn, &conn->own);
 }
 
 /* n bytes of the queue have been sent. */
@@ -425,8 +440,28 @@ static void prepend_locked(pp_outbox *box, struct chunk_list *list)
         box->last = list->last;
 }
 
-static void append_locked(pp_outbox *box, struct chunk_list *list)
+/* Few bytes must not hold a whole chunk each while they wait: they join the last one. Its sender,
+ * if one is at work, has noted how much of it to send and is not disturbed. */
+static bool join_locked(pp_loop *loop, pp_outbox *box, struct chunk_list *list)
 {
+    pp_chunk *last = box->last, *only = list->first;
+    char *end;
+
+    if (!last || last->body || only->next || only->body || only->len > JOIN_MAX)
+        return false;
+    end = last->bytes + (last->ptr - last->bytes) + last->len;
+    if ((size_t)(last->bytes + last->cap - end) < only->len)
+        return false;
+    memcpy(end, only->ptr, only->len);
+    last->len += only->len;
+    pp_chunk_give(&loop->chunks, only);
+    return true;
+}
+
+static void append_locked(pp_loop *loop, pp_outbox *box, struct chunk_list *list)
+{
+    if (join_locked(loop, box, list))
+        return;
     if (box->last)
         box->last->next = list->first;
     else
@@ -463,7 +498,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
         if (mine)
             prepend_locked(box, list);
         else
-            append_locked(box, list);
+            append_locked(outlet->loop, box, list);
     }
     if (mine) {
         stop_sending_locked(conn);
@@ -617,6 +652,7 @@ void pp_outbox_shut(pp_conn *conn)
  * before has been passed on. */
 void pp_loop_flush(pp_loop *loop)
 {
+    pp_post_hand_over(loop);
     while (loop->dirty) {
         pp_outlet *outlet = loop->dirty, *answers = NULL, **answers_end = &answers;
 

@@ -24,7 +24,10 @@
 
 struct pp_conn;
 
-enum { PP_OUTLET_REFS_MAX = 256 };
+enum {
+    PP_OUTLET_REFS_MAX = 256,
+    PP_STAGED_MAX = 1 << 20, /* bytes staged on a loop after which it flushes before it goes on */
+};
 
 /* Bytes that are not copied: they stand after `at` bytes of the chunk that was last then. */
 typedef struct pp_outlet_ref {
@@ -49,7 +52,8 @@ typedef struct pp_outlet {
     uint64_t msgs, bytes; /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
-    bool gate_listed;               /* guarded by the outbox's lock: tell when it has caught up */
+    bool gate_listed; /* guarded by the outbox's lock: tell when it has caught up */
+    bool ungate_posted; /* the same: that it has is on its way */
     pp_task ungate;
 } pp_outlet;
 

@@ -33,26 +33,17 @@ static void schedule_next(pp_worker *worker)
                  close_next);
 }
 
-static void close_one(pp_conn *conn, void *arg)
-{
-    bool *done = arg;
-
-    if (*done)
-        return;
-    *done = true;
-    pp_conn_close(conn, PP_CLOSE_SHUTDOWN, true);
-}
-
 static void close_next(pp_timer *timer)
 {
     pp_worker *worker = PP_CONTAINER(timer, pp_worker, lame_timer);
-    bool found = false;
+    pp_conn *conn = pp_conn_any(&worker->loop, &worker->lame_at);
 
-    pp_conn_each(&worker->loop, close_one, &found);
-    if (found)
-        schedule_next(worker);
-    else
+    if (!conn) {
         report_done(worker);
+        return;
+    }
+    pp_conn_close(conn, PP_CLOSE_SHUTDOWN, true);
+    schedule_next(worker);
 }
 
 static void begin_closing(pp_timer *timer)
@@ -75,20 +66,12 @@ void pp_lame_duck_begin(pp_worker *worker)
                      begin_closing);
 }
 
-static void stop_accepting(pp_worker *worker)
-{
-    if (worker->loop.index != 0)
-        return;
-    pp_listener_stop(&worker->server->tcp);
-    pp_listener_stop(&worker->server->local);
-}
-
 void pipit_server_lame_duck(pipit_server *server)
 {
     if (!server->started || atomic_exchange(&server->nats_door.lame_duck, true))
         return;
     pp_log_write(&server->log, PP_LOG_INFO, "Entering lame duck mode, stop accepting new clients");
     atomic_store(&server->lame_workers, server->worker_count);
-    pp_server_on_all(server, stop_accepting);
+    pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, pp_lame_duck_begin);
 }

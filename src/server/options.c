@@ -180,6 +180,13 @@ pipit_err pp_options_init(struct pp_options *options)
     return PIPIT_OK;
 }
 
+void pp_options_forget_secrets(struct pp_options *options)
+{
+    free_secret(options->pass);
+    free_secret(options->auth_token);
+    options->pass = options->auth_token = NULL;
+}
+
 void pp_options_fini(struct pp_options *options)
 {
     pp_free(options->host);
@@ -491,9 +498,9 @@ static pipit_err parse_command(struct parser *parser, const char *word)
     else if (pp_str_eq_nocase(pp_str_of(word), PP_STR("version")))
         parser->options->action = PP_OPTIONS_VERSION;
     else
-        return refuse(parser, "there is no command \"%.100s\": flags begin with a dash, see "
-                              "pipit-server --help",
-                      word);
+        /* It is not repeated: it may be a secret that lost its flag. */
+        return refuse(parser, "there is a word that belongs to no flag: flags begin with a dash, "
+                              "see pipit-server --help");
     return PIPIT_OK;
 }
 

@@ -55,6 +55,9 @@ typedef struct pp_options {
 
 /* The defaults. Errors: PIPIT_ENOMEM. */
 pipit_err pp_options_init(struct pp_options *options);
+/* Wipe and drop the credentials; the rest stays. */
+void pp_options_forget_secrets(struct pp_options *options);
+
 /* Free the texts; credentials are wiped first. */
 void pp_options_fini(struct pp_options *options);
 

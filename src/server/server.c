@@ -73,7 +73,9 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
     err = pp_loop_init(&worker->loop, index, &server->reclaim, &worker->counters);
     if (err)
         return err;
+    worker->loop.post_bytes_max = (size_t)server->options.max_pending_bytes;
     pp_router_init(&worker->router, index, &worker->counters);
+    pp_local_init(&worker->local, worker);
     worker->loop.context = &worker->nats;
     worker->nats = (pp_nats_context){
         .door = &server->nats_door,
@@ -98,6 +100,7 @@ static pipit_err build(pipit_server *server)
         return err;
     err = pp_credentials_init(&server->credentials, pp_str_of(o->user), pp_str_of(o->pass),
                               pp_str_of(o->auth_token));
+    pp_options_forget_secrets(&server->options);
     if (err)
         return err;
     server->nats_door.log = &server->log;
@@ -145,8 +148,11 @@ static pipit_err parse_options(pipit_server *server, const char *const *options,
     if (err == PIPIT_EINVAL && error_bytes)
         (void)snprintf(error, error_bytes, "%.*s", (int)message.len, message.ptr);
 out:
-    for (size_t i = 0; argv && i <= count; i++)
+    for (size_t i = 0; argv && i <= count; i++) {
+        if (argv[i])
+            explicit_bzero(argv[i], strlen(argv[i]));
         pp_free(argv[i]);
+    }
     pp_free(argv);
     pp_buf_fini(&message);
     return err;
@@ -166,6 +172,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
         return PIPIT_ENOMEM;
     server->done_fd = -1;
     server->tcp.source.fd = server->local.source.fd = -1;
+    (void)pthread_mutex_init(&server->errands, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
     err = parse_options(server, options, option_count, error, error_bytes);
@@ -197,6 +204,8 @@ void pipit_server_free(pipit_server *server)
     for (unsigned i = 0; i < server->worker_count; i++)
         pp_router_fini(&server->workers[i].router);
     for (unsigned i = 0; i < server->worker_count; i++)
+        pp_local_fini(&server->workers[i].local);
+    for (unsigned i = 0; i < server->worker_count; i++)
         pp_loop_fini(&server->workers[i].loop);
     pp_free(server->workers);
     pp_free(server->loops);
@@ -209,6 +218,7 @@ void pipit_server_free(pipit_server *server)
         (void)close(server->done_fd);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->lock);
+    (void)pthread_mutex_destroy(&server->errands);
     pp_free(server);
 }
 
@@ -272,7 +282,9 @@ static pipit_err start_threads(pipit_server *server)
 
         if (pp_fault("thread") || pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
             return PIPIT_ELIMIT;
+        (void)pthread_mutex_lock(&server->errands);
         worker->running = true;
+        (void)pthread_mutex_unlock(&server->errands);
     }
     return PIPIT_OK;
 }
@@ -304,6 +316,7 @@ pipit_err pipit_server_start(pipit_server *server)
         pipit_server_stop(server);
         return err;
     }
+    atomic_store(&server->open, true);
     pp_log_write(&server->log, PP_LOG_INFO, "Server is ready");
     return PIPIT_OK;
 }
@@ -334,12 +347,13 @@ static void run_errand(pp_task *task)
     errand->run(errand->worker);
     (void)pthread_mutex_lock(&server->lock);
     server->busy--;
-    (void)pthread_cond_signal(&server->changed);
+    (void)pthread_cond_broadcast(&server->changed);
     (void)pthread_mutex_unlock(&server->lock); /* from here on the errand is gone */
 }
 
 void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker))
 {
+    (void)pthread_mutex_lock(&server->errands);
     for (unsigned i = 0; i < server->worker_count; i++) {
         struct errand errand = {.task.run = run_errand, .worker = &server->workers[i], .run = run};
 
@@ -352,9 +366,10 @@ void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker))
             (void)pthread_cond_wait(&server->changed, &server->lock);
         (void)pthread_mutex_unlock(&server->lock);
     }
+    (void)pthread_mutex_unlock(&server->errands);
 }
 
-static void stop_listening(pp_worker *worker)
+void pp_server_stop_listening(pp_worker *worker)
 {
     if (worker->loop.index != 0)
         return;
@@ -383,8 +398,9 @@ void pipit_server_stop(pipit_server *server)
 {
     bool was_running = false, more = true;
 
+    atomic_store(&server->open, false);
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
-    pp_server_on_all(server, stop_listening);
+    pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, close_connections);
     pp_server_on_all(server, abandon_closing);
     for (unsigned i = 0; i < server->worker_count; i++) {
@@ -392,9 +408,11 @@ void pipit_server_stop(pipit_server *server)
 
         if (!worker->running)
             continue;
+        (void)pthread_mutex_lock(&server->errands);
+        worker->running = false;
+        (void)pthread_mutex_unlock(&server->errands);
         pp_loop_stop(&worker->loop);
         (void)pthread_join(worker->thread, NULL);
-        worker->running = false;
         was_running = true;
     }
     pp_listener_stop(&server->tcp); /* threads that never started leave them */

@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "pipit/server.h"
 #include "proto/nats/door.h"
+#include "server/local.h"
 #include "server/options.h"
 
 #include <pthread.h>
@@ -19,12 +20,14 @@ typedef struct pp_worker {
     pp_counters counters;
     pp_router router;
     pp_nats_context nats;
+    pp_local local;
     pthread_t thread;
     bool running;
     struct pipit_server *server;
     pp_task task;        /* what the server wants of it now */
     pp_timer lame_timer; /* when the next client goes */
     uint64_t lame_clients;
+    size_t lame_at;
     uint64_t random;
 } pp_worker;
 
@@ -47,8 +50,12 @@ struct pipit_server {
     pp_listener tcp, local;
     uint16_t port;
     bool started;
+    atomic_bool open;          /* messages come in and go out in-process */
+    atomic_uint next_home;     /* of a subscription made in-process */
+    atomic_int_fast64_t local_subs;
     int done_fd;
-    pthread_mutex_t lock; /* for wait: workers that still have a task to finish */
+    pthread_mutex_t errands; /* held by who sends workers on one; guards running, started */
+    pthread_mutex_t lock;    /* guards busy: workers that have not come back */
     pthread_cond_t changed;
     unsigned busy;
     atomic_uint lame_workers;
@@ -56,6 +63,9 @@ struct pipit_server {
 
 /* Have every worker run a task and wait until all have. */
 void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));
+
+/* Accept nobody any more. Thread: the worker's loop. */
+void pp_server_stop_listening(pp_worker *worker);
 
 /* lame_duck.c: begin on one worker. Thread: its loop's. */
 void pp_lame_duck_begin(pp_worker *worker);

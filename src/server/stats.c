@@ -8,6 +8,15 @@ static uint64_t get(const atomic_uint_fast64_t *counter)
     return atomic_load_explicit((atomic_uint_fast64_t *)counter, memory_order_relaxed);
 }
 
+/* What has begun and not ended; the end is read first, so that it never seems to come too soon. */
+static uint64_t standing(const atomic_uint_fast64_t *begun, const atomic_uint_fast64_t *ended)
+{
+    uint64_t gone = atomic_load_explicit((atomic_uint_fast64_t *)ended, memory_order_acquire);
+    uint64_t come = get(begun);
+
+    return come > gone ? come - gone : 0;
+}
+
 void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out)
 {
     *out = (pipit_server_stats){0};
@@ -19,8 +28,8 @@ void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out)
         out->out_msgs += get(&c->out_msgs);
         out->out_bytes += get(&c->out_bytes);
         out->total_connections += get(&c->connections_opened);
-        out->connections += get(&c->connections_opened) - get(&c->connections_closed);
-        out->subscriptions += get(&c->subs_inserted) - get(&c->subs_removed);
+        out->connections += standing(&c->connections_opened, &c->connections_closed);
+        out->subscriptions += standing(&c->subs_inserted, &c->subs_removed);
         out->slow_consumers += get(&c->slow_consumers);
         out->stalls += get(&c->stalls);
         out->route_misses += get(&c->route_misses);
@@ -29,6 +38,8 @@ void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out)
         out->sends += get(&c->sends);
         out->receives += get(&c->receives);
     }
+    out->subscriptions += (uint64_t)atomic_load_explicit(
+        (atomic_int_fast64_t *)&server->local_subs, memory_order_relaxed);
     out->route_hits = out->in_msgs > out->route_misses ? out->in_msgs - out->route_misses : 0;
 }
 

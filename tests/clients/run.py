@@ -168,7 +168,7 @@ class Servers:
     """The three servers of one client: open, with user and password, with a token."""
 
     def __init__(self, path, folder):
-        self.unix_path = None
+        self.folder, self.unix_path = folder, None
         usage = subprocess.run([path, "-h"], capture_output=True, text=True, check=False)
         flags = []
         if "--unix" in usage.stdout + usage.stderr:
@@ -195,6 +195,7 @@ class Servers:
             "NATS_URL": self.open.url,
             "NATS_USER_URL": self.user.url, "NATS_TEST_USER": USER, "NATS_TEST_PASS": PASSWORD,
             "NATS_TOKEN_URL": self.token.url, "NATS_TEST_TOKEN": TOKEN,
+            "TMPDIR": str(self.folder),  # removed in the end, even if the client was killed
         }
         if self.unix_path:
             names["NATS_UNIX_PATH"] = self.unix_path

@@ -503,9 +503,10 @@ static void four_loops(void)
  * standstill. */
 static void stalls(void)
 {
-    const char *const options[] = {"--threads=3", "--max_pending=8388608", NULL};
-    const struct plan plan = {.messages = check_sanitized() ? 1500 : 4000,
-                              .ahead_bytes = 7400000 / PUBLISHERS,
+    /* The mark is at 24 MiB; the kernel holds some MB besides. */
+    const char *const options[] = {"--threads=3", "--max_pending=33554432", NULL};
+    const struct plan plan = {.messages = check_sanitized() ? 4000 : 8000,
+                              .ahead_bytes = 30000000 / PUBLISHERS,
                               .payload_max = 100000,
                               .hold = true,
                               .receive_bytes = 16 * 1024};

@@ -46,11 +46,16 @@ void host_require_nothing_left(const host *h)
             h->fds_before, check_open_fds());
 }
 
-void host_stop(host *h)
+void host_end(host *h)
 {
     pipit_server_stop(h->server);
     pipit_server_free(h->server);
     h->server = NULL;
+}
+
+void host_stop(host *h)
+{
+    host_end(h);
     host_require_nothing_left(h);
 }
 

@@ -15,7 +15,8 @@ typedef struct host {
 void host_start(host *h, const char *const *options);
 /* Stop and free; allocations and descriptors must be as they were before host_start. */
 void host_stop(host *h);
-/* The second half of that: what a failed start must leave, too. */
+/* The two halves of that, for who keeps descriptors of his own open in between. */
+void host_end(host *h);
 void host_require_nothing_left(const host *h);
 
 pipit_server_stats host_stats(const host *h);

@@ -23,19 +23,21 @@ enum { ROUTERS = 2, TAKEN_MAX = 4096 };
 
 struct fake;
 
-struct pp_outlet {
+struct fake_outlet {
     struct fake *fake;
     uint32_t router_index;
 };
 
 struct fake {
     pp_client client;
-    struct pp_outlet outlets[ROUTERS];
-    bool closing;          /* has no outlet */
+    struct fake_outlet outlets[ROUTERS];
+    bool closing;          /* has no outlet, and says why */
+    bool no_memory;        /* has no outlet this time */
     atomic_bool refuses;   /* takes nothing */
     atomic_uint refusals;  /* so many more, then it takes */
     atomic_uint taken;     /* deliveries */
     atomic_uint exhausted; /* calls */
+    atomic_uint exhausted_on; /* the router's index at the last one */
     unsigned outlets_asked;
 };
 
@@ -51,15 +53,21 @@ static struct fake *fake_of(const pp_client *client)
     return (struct fake *)(void *)client;
 }
 
-static struct pp_outlet *fake_outlet(pp_client *client, uint32_t router_index)
+static void *fake_outlet(pp_client *client, uint32_t router_index)
 {
     struct fake *fake = fake_of(client);
 
     fake->outlets_asked++;
-    if (fake->closing || pp_fault("outlet"))
+    if (fake->closing || fake->no_memory || pp_fault("outlet"))
         return NULL;
-    fake->outlets[router_index] = (struct pp_outlet){fake, router_index};
+    fake->outlets[router_index] = (struct fake_outlet){fake, router_index};
     return &fake->outlets[router_index];
+}
+
+static bool fake_closing(pp_client *client, uint32_t router_index)
+{
+    (void)router_index;
+    return fake_of(client)->closing;
 }
 
 static size_t fake_head(const pp_sub *sub, pp_str subject, char *out)
@@ -76,7 +84,7 @@ static size_t fake_head(const pp_sub *sub, pp_str subject, char *out)
 
 static void check_head(const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
-    char expected[256];
+    static _Thread_local char expected[UINT16_MAX + 256];
     volatile char sum = 0;
     size_t len = fake_head(sub, msg->subject, expected);
 
@@ -86,9 +94,9 @@ static void check_head(const pp_sub *sub, pp_str head, const pp_msg *msg)
         sum += head.ptr[head.len + i];
 }
 
-static bool fake_deliver(struct pp_outlet *outlet, const pp_sub *sub, pp_str head,
-                         const pp_msg *msg)
+static bool fake_deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
+    struct fake_outlet *outlet = way;
     struct fake *fake = outlet->fake;
     unsigned left = atomic_load(&fake->refusals);
 
@@ -107,13 +115,15 @@ static bool fake_deliver(struct pp_outlet *outlet, const pp_sub *sub, pp_str hea
     return true;
 }
 
-static void fake_exhausted(pp_sub *sub)
+static void fake_exhausted(pp_sub *sub, uint32_t router_index)
 {
+    atomic_store(&fake_of(sub->client)->exhausted_on, router_index);
     (void)atomic_fetch_add(&fake_of(sub->client)->exhausted, 1);
 }
 
 static const struct pp_client_ops fake_ops = {
     .outlet = fake_outlet,
+    .closing = fake_closing,
     .head = fake_head,
     .deliver = fake_deliver,
     .exhausted = fake_exhausted,
@@ -522,6 +532,7 @@ static void test_route_counted_ends_after_its_number(void **state)
     atomic_store(&w.clients[0].refuses, false);
     assert_int_equal(publish(&w, "a"), 1);
     assert_int_equal(atomic_load(&w.clients[0].exhausted), 1);
+    assert_int_equal(atomic_load(&w.clients[0].exhausted_on), 0);
     assert_int_equal(publish(&w, "a"), 0);
     assert_int_equal(atomic_load(&w.clients[0].exhausted), 1);
     assert_int_equal(pp_sub_delivered(sub), 4);
@@ -677,38 +688,113 @@ static void test_route_cache_keeps_to_its_maximum(void **state)
     world_init(&w);
     w.routers[0].routes_max = MAX;
     sub = subscribe(&w, 0, "s.*", "", "1");
-    for (unsigned i = 0; i < 20; i++) {
-        find_range(&w, i * 500, i * 500 + 500);
+    for (unsigned i = 0; i < 4000; i++) {
+        find_range(&w, i, i + 1);
         assert_true(w.caches[0]->route_count <= MAX);
-        assert_int_equal(w.caches[0]->target_count, w.caches[0]->route_count);
     }
     assert_int_equal(publish(&w, "s.17"), 1); /* what was put out is asked for again */
     unsubscribe(&w, sub);
     world_fini(&w);
 }
 
-static void test_route_cache_keeps_to_its_targets(void **state)
+enum { MANY = 30 };
+
+static void subscribe_many(struct world *w, const char *subject, pp_sub *subs[MANY])
 {
-    enum { MAX = 100, SUBS = 30 };
+    for (unsigned i = 0; i < MANY; i++)
+        subs[i] = subscribe(w, i % CLIENTS, subject, "", "1");
+}
+
+static void unsubscribe_many(struct world *w, pp_sub *subs[MANY])
+{
+    for (unsigned i = 0; i < MANY; i++)
+        unsubscribe(w, subs[i]);
+}
+
+/* All accounts' routes together: bytes, since routes differ much in size. */
+static void test_router_keeps_to_its_bytes(void **state)
+{
+    enum { MAX = 20000 };
     struct world w;
-    pp_sub *subs[SUBS];
+    pp_account *other;
+    pp_route_cache *cache;
+    pp_sub *subs[MANY];
+    size_t most = 0;
 
     (void)state;
     world_init(&w);
-    w.routers[0].targets_max = MAX;
-    for (unsigned i = 0; i < SUBS; i++)
-        subs[i] = subscribe(&w, i % CLIENTS, "s.*", "", "1");
-    for (unsigned i = 0; i < 300; i++) {
+    w.routers[0].bytes_max = MAX;
+    assert_int_equal(pp_account_new(&other, "B", 1), PIPIT_OK);
+    cache = pp_router_cache(&w.routers[0], other);
+    assert_non_null(cache);
+    subscribe_many(&w, "s.*", subs);
+    for (unsigned i = 0; i < 500; i++) {
         char subject[24];
 
         (void)snprintf(subject, sizeof(subject), "s.%u", i % 50);
-        assert_int_equal(publish(&w, subject), SUBS);
-        assert_true(w.caches[0]->target_count <= MAX);
-        assert_int_equal(w.caches[0]->target_count, w.caches[0]->route_count * SUBS);
+        assert_int_equal(publish(&w, subject), MANY);
+        assert_non_null(pp_route_find(cache, pp_str_of(subject)));
+        assert_true(w.routers[0].bytes <= MAX);
+        most = w.routers[0].bytes > most ? w.routers[0].bytes : most;
     }
+    assert_true(most > MAX / 2);
+    pp_route_cache_clear(cache);
+    pp_route_cache_clear(w.caches[0]);
+    assert_int_equal(w.routers[0].bytes, 0);
+    unsubscribe_many(&w, subs);
+    world_fini(&w);
+    pp_account_free(other);
+}
+
+/* A route too large to keep among the others is remembered alone, and is no less valid. */
+static void test_router_remembers_one_that_is_too_large(void **state)
+{
+    struct world w;
+    pp_sub *subs[MANY], *more;
+    uint64_t before;
+
+    (void)state;
+    world_init(&w);
+    w.routers[0].bytes_max = 1000;
+    subscribe_many(&w, "s.*", subs);
+    for (unsigned round = 0; round < 3; round++) {
+        before = misses(&w);
+        assert_int_equal(publish(&w, "s.1"), MANY);
+        assert_int_equal(publish(&w, "s.1"), MANY);
+        assert_int_equal(misses(&w), before + 1);
+        assert_int_equal(publish(&w, "s.2"), MANY); /* takes its place */
+        assert_int_equal(misses(&w), before + 2);
+        assert_int_equal(w.routers[0].bytes, 0);
+    }
+    more = subscribe(&w, 0, "s.2", "", "2");
+    assert_int_equal(publish(&w, "s.2"), MANY + 1);
+    unsubscribe(&w, more);
+    assert_int_equal(publish(&w, "s.2"), MANY);
+    unsubscribe_many(&w, subs);
+    assert_int_equal(publish(&w, "s.2"), 0);
+    world_fini(&w);
+}
+
+/* Heads that are too many bytes to keep are made for each delivery. */
+static void test_route_with_very_long_heads(void **state)
+{
+    enum { LONG = 60000, SUBS = 300 };
+    static char sid[LONG + 1];
+    static pp_sub *subs[SUBS];
+    struct world w;
+    int64_t live_before = pp_alloc_live();
+
+    (void)state;
+    world_init(&w);
+    memset(sid, 'x', LONG);
+    for (unsigned i = 0; i < SUBS; i++)
+        subs[i] = subscribe(&w, i % CLIENTS, "a", "", sid + (i ? 0 : 20));
+    for (unsigned round = 0; round < 3; round++)
+        assert_int_equal(publish(&w, "a"), SUBS); /* each head is looked at */
     for (unsigned i = 0; i < SUBS; i++)
         unsubscribe(&w, subs[i]);
     world_fini(&w);
+    assert_int_equal(pp_alloc_live(), live_before);
 }
 
 /* --- when something is refused ------------------------------------------------------------ */
@@ -723,7 +809,7 @@ static void test_route_incomplete_is_asked_again(void **state)
     world_init(&w);
     for (unsigned i = 0; i < 4; i++)
         subs[i] = subscribe(&w, i, "a", i < 2 ? "" : "q", "1");
-    w.clients[0].closing = w.clients[2].closing = true;
+    w.clients[0].no_memory = w.clients[2].no_memory = true;
     for (unsigned round = 0; round < 20; round++) {
         before = misses(&w);
         assert_int_equal(publish(&w, "a"), 2);
@@ -731,14 +817,42 @@ static void test_route_incomplete_is_asked_again(void **state)
         assert_int_equal(times_taken(subs[3]), 1);
         assert_int_equal(misses(&w), before + 1);
     }
-    w.clients[3].closing = true; /* the whole group */
+    w.clients[3].no_memory = true; /* the whole group */
     assert_int_equal(publish(&w, "a"), 1);
-    w.clients[0].closing = w.clients[2].closing = w.clients[3].closing = false;
+    w.clients[0].no_memory = w.clients[2].no_memory = w.clients[3].no_memory = false;
     assert_int_equal(publish(&w, "a"), 3);
     before = misses(&w);
     assert_int_equal(publish(&w, "a"), 3);
     assert_int_equal(misses(&w), before);
     for (unsigned i = 0; i < 4; i++)
+        unsubscribe(&w, subs[i]);
+    world_fini(&w);
+}
+
+/* Who is closing is left out, and not asked with every message: its end makes the route stale. */
+static void test_route_leaves_out_who_is_closing(void **state)
+{
+    struct world w;
+    pp_sub *subs[4];
+    uint64_t before;
+
+    (void)state;
+    world_init(&w);
+    for (unsigned i = 0; i < 4; i++)
+        subs[i] = subscribe(&w, i, "a", i < 2 ? "" : "q", "1");
+    w.clients[0].closing = w.clients[2].closing = true;
+    assert_int_equal(publish(&w, "a"), 2);
+    before = misses(&w);
+    for (unsigned round = 0; round < 20; round++) {
+        assert_int_equal(publish(&w, "a"), 2);
+        assert_int_equal(times_taken(subs[1]), 1);
+        assert_int_equal(times_taken(subs[3]), 1);
+    }
+    assert_int_equal(misses(&w), before);
+    unsubscribe(&w, subs[0]);
+    assert_int_equal(publish(&w, "a"), 2);
+    assert_int_equal(misses(&w), before + 1);
+    for (unsigned i = 1; i < 4; i++)
         unsubscribe(&w, subs[i]);
     world_fini(&w);
 }
@@ -851,7 +965,7 @@ static void test_route_reaches_whom_a_list_says(void **state)
     world_init(&w);
     w.routers[0].random = random;
     w.routers[0].routes_max = 16;
-    w.routers[0].targets_max = 200;
+    w.routers[0].bytes_max = 4000;
     for (unsigned step = 0; step < 20000; step++) {
         unsigned dice = pp_random_below(&random, 10);
         char subject[24];
@@ -898,8 +1012,11 @@ int main(void)
         cmocka_unit_test(test_route_cache_grows),
         cmocka_unit_test(test_route_cache_stays_without_memory_to_grow),
         cmocka_unit_test(test_route_cache_keeps_to_its_maximum),
-        cmocka_unit_test(test_route_cache_keeps_to_its_targets),
+        cmocka_unit_test(test_router_keeps_to_its_bytes),
+        cmocka_unit_test(test_router_remembers_one_that_is_too_large),
+        cmocka_unit_test(test_route_with_very_long_heads),
         cmocka_unit_test(test_route_incomplete_is_asked_again),
+        cmocka_unit_test(test_route_leaves_out_who_is_closing),
         cmocka_unit_test(test_route_fault_sweep),
         cmocka_unit_test(test_route_reaches_whom_a_list_says),
     };

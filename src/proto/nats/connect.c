@@ -290,6 +290,23 @@ static pipit_err pack_texts(const struct draft *draft, char **out_block)
     return PIPIT_OK;
 }
 
+pipit_err pp_nats_connect_check_info(pp_str json)
+{
+    json_error_t error;
+    json_t *root = NULL;
+    pipit_err err = json.len > JSON_BYTES_MAX ? PIPIT_ETOOBIG : load_leniently(json, &root);
+
+    if (!err && !json_is_null(root) &&
+        (!json_is_object(root) ||
+         json_unpack_ex(root, &error, JSON_VALIDATE_ONLY,
+                        "{s?s, s?s, s?s, s?i, s?s, s?i, s?I, s?b, s?b, s?b, s?o}", "server_id",
+                        "server_name", "version", "proto", "host", "port", "max_payload",
+                        "headers", "auth_required", "tls_required", "connect_urls") != 0))
+        err = PIPIT_EPROTO;
+    json_decref(root);
+    return err;
+}
+
 pipit_err pp_nats_connect_parse(pp_str json, struct pp_nats_connect *inout)
 {
     struct draft draft = {.connect = *inout};

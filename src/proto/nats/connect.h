@@ -58,6 +58,10 @@ void pp_nats_connect_fini(struct pp_nats_connect *connect);
  */
 pipit_err pp_nats_connect_parse(pp_str json, struct pp_nats_connect *inout);
 
+/* Is this the JSON of an INFO, or null? Nothing in it matters to a server.
+ * Errors: PIPIT_EPROTO; PIPIT_ENOMEM. */
+pipit_err pp_nats_connect_check_info(pp_str json);
+
 /* One text, empty when it was not sent. Borrowed until the next parse, forget_secrets or fini. */
 pp_str pp_nats_connect_text(const struct pp_nats_connect *connect, enum pp_nats_connect_text which);
 

@@ -2,8 +2,6 @@
 #include "proto/nats/info.h"
 #include "proto/nats/session.h"
 
-#include <jansson.h>
-
 enum { INFO_MAX = 64 * 1024 };
 
 void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
@@ -58,11 +56,8 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
     const pp_nats_settings *settings = s->context->settings;
     pipit_err err;
 
-    /* A second one starts over. */
-    while (!pp_nats_end_subs(s, UINT32_MAX))
-        ;
+    PP_ASSERT(s->sids.count == 0); /* a second one starts over */
     s->connected = false;
-    s->rtt_ns = s->rtt_measured_ns == 0 ? s->conn->loop->now_ns - s->conn->start_ns : s->rtt_ns;
     err = pp_nats_connect_parse(json, &s->connect);
     if (err) {
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
@@ -102,17 +97,10 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
 /* A client has nothing to say in INFO, but what it says must be an INFO, or null. */
 void pp_nats_on_info(pp_nats_session *s, pp_str json)
 {
-    json_error_t error;
-    json_t *value = json_loadb(json.ptr, json.len, JSON_DECODE_ANY, &error);
+    pipit_err err = pp_nats_connect_check_info(json);
 
-    if (!json_is_null(value) &&
-        (!json_is_object(value) ||
-         json_unpack_ex(value, &error, JSON_VALIDATE_ONLY,
-                        "{s?s, s?s, s?s, s?i, s?s, s?i, s?I, s?b, s?b, s?b, s?o}", "server_id",
-                        "server_name", "version", "proto", "host", "port", "max_payload",
-                        "headers", "auth_required", "tls_required", "connect_urls") != 0))
-        pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
-    json_decref(value);
+    if (err)
+        pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
 }
 
 static void announce(pp_conn *conn, void *arg)

@@ -5,6 +5,7 @@
 #include "proto/nats/writer.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* What only the server may publish to, or be answered at.
  * Source: NATS client protocol, section 5, "Reserved subjects", "Reserved replies". */
@@ -33,21 +34,26 @@ void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op)
     s->line_checked = true;
 }
 
-/* Checks that the plain case does not need. False: the message is dropped. */
-static bool check(pp_nats_session *s, const pp_nats_op *op)
+static __attribute__((cold, noinline)) void refuse_publish(pp_nats_session *s, const char *what,
+                                                           pp_str text)
 {
     char quoted[PP_NATS_QUOTE_MAX];
 
+    pp_nats_quote(text, quoted, sizeof(quoted));
+    pp_nats_error(s, "Permissions Violation for Publish %s %s", what, quoted);
+}
+
+/* Checks that the plain case does not need. False: the message is dropped. */
+static bool check(pp_nats_session *s, const pp_nats_op *op)
+{
     pp_nats_on_publish_line(s, op);
     s->line_checked = false;
     if (subject_reserved(op->msg.subject)) {
-        pp_nats_quote(op->msg.subject, quoted, sizeof(quoted));
-        pp_nats_error(s, "Permissions Violation for Publish to %s", quoted);
+        refuse_publish(s, "to", op->msg.subject);
         return false;
     }
     if (reply_reserved(op->msg.reply)) {
-        pp_nats_quote(op->msg.reply, quoted, sizeof(quoted));
-        pp_nats_error(s, "Permissions Violation for Publish with Reply of %s", quoted);
+        refuse_publish(s, "with Reply of", op->msg.reply);
         return false;
     }
     pp_nats_ok(s);
@@ -71,60 +77,74 @@ static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
     return NULL;
 }
 
+static char *put(char *at, pp_str text)
+{
+    memcpy(at, text.ptr, text.len);
+    return at + text.len;
+}
+
 /* Source: NATS client protocol, section 9. */
 static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
 {
-    static const char before[] = "NATS/1.0 503\r\nNats-Subject: ";
+    static const pp_str before = {"NATS/1.0 503\r\nNats-Subject: ", 28};
     pp_sub *listener = find_listener(s, op->msg.reply);
-    size_t len = sizeof(before) - 1 + op->msg.subject.len + 4;
+    size_t len = before.len + op->msg.subject.len + 4;
+    char sizes[48], *room, *at;
     pp_str sid;
-    char *room, *at;
+    int sizes_len;
 
     if (!listener)
         return;
     sid = pp_sub_sid(listener);
-    room = pp_outlet_room(&s->conn->own, 5 + op->msg.reply.len + 1 + sid.len + 46 + len + 2);
+    sizes_len = snprintf(sizes, sizeof(sizes), " %zu %zu\r\n", len, len);
+    room = pp_outlet_room(&s->conn->own,
+                          5 + op->msg.reply.len + 1 + sid.len + (size_t)sizes_len + len + 2);
     if (!room) {
         pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
         return;
     }
-    at = room;
-    at += sprintf(at, "HMSG %.*s %.*s %zu %zu\r\n%s%.*s\r\n\r\n\r\n", PP_STR_ARGS(op->msg.reply),
-                  PP_STR_ARGS(sid), len, len, before, PP_STR_ARGS(op->msg.subject));
+    at = put(room, PP_STR("HMSG "));
+    at = put(at, op->msg.reply);
+    *at++ = ' ';
+    at = put(at, sid);
+    at = put(at, (pp_str){sizes, (size_t)sizes_len});
+    at = put(at, before);
+    at = put(at, op->msg.subject);
+    at = put(at, PP_STR("\r\n\r\n\r\n"));
     pp_outlet_wrote(&s->conn->own, (size_t)(at - room));
     pp_count(&s->conn->loop->counters->no_responders, 1);
 }
 
-/* The route of op's subject. While the same line repeats within one window it is that of the last
- * message, unasked: all of the window was sent before it was read, so a SUB that was answered
- * before has been seen by the first; and what the route points at lives until the turn ends. */
+/* The route of op's subject; that of the last message, if it repeats and nothing has changed. */
 static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
 {
     pp_nats_context *context = s->context;
     pp_route_cache *routes = s->routes;
 
-    if (op->repeats && context->route && context->route_changes == routes->changes)
+    if (op->repeats && context->route && context->route_changes == routes->changes &&
+        PP_LIKELY(pp_route_valid(context->route)))
         return context->route;
     context->route = pp_route_find(routes, op->msg.subject);
     context->route_changes = routes->changes;
     return context->route;
 }
 
-void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
+size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
 {
     const pp_msg *msg = &op->msg;
     pp_route *route;
+    size_t taken;
 
     if (PP_UNLIKELY(s->careful || looks_reserved(msg->subject) || looks_reserved(msg->reply)) &&
         !check(s, op))
-        return;
+        return 0;
     route = find_route(s, op);
     if (PP_UNLIKELY(!route)) {
         pp_count(&s->conn->loop->counters->route_failures, 1);
-        return;
+        return 0;
     }
-    if (route->target_count && PP_LIKELY(pp_route_deliver(s->routes, route, msg)))
-        return;
-    if (msg->reply.len && s->connect.no_responders)
+    taken = route->target_count ? pp_route_deliver(s->routes, route, msg) : 0;
+    if (PP_UNLIKELY(taken == 0) && msg->reply.len && s->connect.no_responders)
         say_no_responders(s, op);
+    return taken;
 }

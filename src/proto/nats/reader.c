@@ -162,7 +162,7 @@ struct verb {
     const char *name;
     uint8_t len;
     uint8_t verb; /* pp_nats_verb */
-    enum { BLANK_NEEDED, BLANK_OR_BRACE, NOTHING_NEEDED } after;
+    enum { BLANK_NEEDED, TEXT, NOTHING_NEEDED } after;
 };
 
 /* No two share their first two letters, but for PUB, PING and PONG, which are told apart in the
@@ -171,8 +171,8 @@ static const struct verb verbs[] = {
     {"SUB", 3, PP_NATS_SUB, BLANK_NEEDED},       {"UNSUB", 5, PP_NATS_UNSUB, BLANK_NEEDED},
     {"HPUB", 4, PP_NATS_HPUB, BLANK_NEEDED},     {"PUB", 3, PP_NATS_PUB, BLANK_NEEDED},
     {"PING", 4, PP_NATS_PING, NOTHING_NEEDED},   {"PONG", 4, PP_NATS_PONG, NOTHING_NEEDED},
-    {"+OK", 3, PP_NATS_OK, NOTHING_NEEDED},      {"CONNECT", 7, PP_NATS_CONNECT, BLANK_OR_BRACE},
-    {"-ERR", 4, PP_NATS_ERR, BLANK_OR_BRACE},    {"INFO", 4, PP_NATS_INFO, BLANK_OR_BRACE},
+    {"+OK", 3, PP_NATS_OK, NOTHING_NEEDED},      {"CONNECT", 7, PP_NATS_CONNECT, TEXT},
+    {"-ERR", 4, PP_NATS_ERR, BLANK_NEEDED},    {"INFO", 4, PP_NATS_INFO, TEXT},
 };
 
 static size_t same_letters(pp_str window, const struct verb *verb)

@@ -7,9 +7,9 @@
 #include <stdio.h>
 
 enum {
-    STAGED_MAX = 1 << 20,       /* bytes staged on a loop before it flushes in mid-window */
-    ERROR_MAX = 16 * 1024 + 128, /* a quoted subject fits */
-    LET_GO_AT_ONCE = 4096,      /* subscriptions ended per turn when a connection closes */
+    DELIVERIES_PER_TURN = 200000, /* for one connection's input; then others have theirs */
+    ERROR_MAX = 16 * 1024 + 128,  /* a quoted subject fits */
+    LET_GO_AT_ONCE = 4096,        /* subscriptions ended per turn when a connection closes */
 };
 
 static const int64_t proxy_timeout_ns = 5000000000;
@@ -172,7 +172,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
 {
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
-    uint64_t msgs = 0, bytes = 0;
+    uint64_t msgs = 0, bytes = 0, deliveries = 0;
     bool trace = s->context->door->log->trace;
     size_t used = 0;
     pp_nats_op op;
@@ -211,6 +211,10 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             on_read_error(s, err);
             break;
         }
+        if (PP_UNLIKELY(op.verb == PP_NATS_CONNECT) && !pp_nats_end_subs(s, LET_GO_AT_ONCE)) {
+            pp_conn_yield(s->conn); /* it starts over, when all it had has ended */
+            break;
+        }
         used += n;
         if (PP_UNLIKELY(trace))
             trace_op(s, &op);
@@ -218,13 +222,16 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             msgs++;
             bytes += op.msg.data.len;
             op.msg.no_echo = !s->connect.echo;
-            pp_nats_on_publish(s, &op);
+            deliveries += pp_nats_on_publish(s, &op);
         } else {
             operate(s, &op);
-            s->context->route = NULL; /* it may have changed what it led to */
         }
-        if (PP_UNLIKELY(loop->staged_bytes > STAGED_MAX))
+        if (PP_UNLIKELY(loop->staged_bytes > PP_STAGED_MAX))
             pp_loop_flush(loop);
+        if (PP_UNLIKELY(deliveries > DELIVERIES_PER_TURN || s->conn->paused)) {
+            pp_conn_yield(s->conn);
+            break;
+        }
     }
     if (msgs) {
         s->op_ns = loop->now_ns;
@@ -271,8 +278,9 @@ static void let_go(pp_task *task)
     pp_nats_session *s = PP_CONTAINER(task, pp_nats_session, let_go);
 
     if (!pp_nats_end_subs(s, LET_GO_AT_ONCE))
-        pp_conn_post(s->conn, &s->let_go);
-    pp_conn_posted_ran(s->conn);
+        pp_loop_post(s->conn->loop, task);
+    else
+        pp_conn_unhold(s->conn);
 }
 
 static pipit_err open_session(void *session, pp_conn *conn)
@@ -317,8 +325,10 @@ static void on_close(void *session)
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
-    if (!pp_nats_end_subs(s, LET_GO_AT_ONCE))
-        pp_conn_post(s->conn, &s->let_go);
+    if (!pp_nats_end_subs(s, LET_GO_AT_ONCE)) {
+        pp_conn_hold(s->conn);
+        pp_loop_post(s->conn->loop, &s->let_go);
+    }
     PP_DEBUG(s->context->door->log, "cid:%llu - Client connection closed: %s",
              (unsigned long long)s->conn->id,
              pp_close_reason_text((pp_close_reason)s->conn->reason));

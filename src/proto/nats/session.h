@@ -39,11 +39,12 @@ typedef struct pp_nats_session {
     bool counted;        /* among the door's clients */
     bool careful;        /* verbose or pedantic */
     bool line_checked;   /* of the publish whose payload is awaited */
-    uint8_t pings_out;
-    int64_t op_ns;   /* last message, SUB, UNSUB or PING from the client */
-    int64_t ping_ns; /* last PING to it */
-    int64_t rtt_ns;  /* 0: not measured */
-    int64_t rtt_measured_ns;
+    bool unsubscribed;   /* since the last PONG */
+    uint32_t pings_out;
+    int64_t op_ns;           /* last message, SUB, UNSUB or PING from the client */
+    int64_t rtt_measured_ns; /* last PONG to a PING of ours; 0: none */
+    atomic_int exhausted; /* of the sids: have had their last message, and are about to go */
+    pp_retired barrier;   /* a PONG that waits until no loop can deliver to an ended sub */
     pp_task let_go; /* ending very many subscriptions in slices */
     uint32_t let_go_at;
 } pp_nats_session;
@@ -69,7 +70,8 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json);
 void pp_nats_on_info(pp_nats_session *s, pp_str json);
 
 /* publish.c */
-void pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op);
+/* Returns how many took the message. */
+size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op);
 /* The control line of a publish is there, its payload not yet. */
 void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op);
 

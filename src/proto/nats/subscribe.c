@@ -17,11 +17,19 @@ static void free_sub(pp_retired *retired)
     pp_sub_free(PP_CONTAINER(retired, pp_sub, retired));
 }
 
+/* It has had the last message that its limit allows. */
+static bool exhausted(const pp_sub *sub)
+{
+    return atomic_load(&sub->remaining) == 0;
+}
+
 /* Other loops may be delivering to it; they are waited for. */
 static void end_sub(pp_nats_session *s, pp_sub *sub)
 {
     pp_loop *loop = s->conn->loop;
 
+    if (exhausted(sub))
+        (void)atomic_fetch_sub(&s->exhausted, 1);
     pp_nats_sids_remove(&s->sids, sub);
     pp_sublist_remove(index_of(s), sub);
     pp_reclaim_retire(&loop->reclaimer, &sub->retired, free_sub);
@@ -49,22 +57,33 @@ static void refuse_sub(pp_nats_session *s, const pp_nats_op *op, const char *why
     }
 }
 
-static bool exhausted(const pp_sub *sub)
+/* The subscription of a sid. One that is exhausted ends here: its end is on the way, but the
+ * client has counted too. */
+static pp_sub *find_live(pp_nats_session *s, pp_str sid)
 {
-    return atomic_load(&sub->remaining) == 0;
+    pp_sub *sub = pp_nats_sids_find(&s->sids, sid);
+
+    if (sub && exhausted(sub)) {
+        end_sub(s, sub);
+        sub = NULL;
+    }
+    return sub;
+}
+
+static bool at_limit(pp_nats_session *s)
+{
+    uint32_t max = s->context->settings->max_subscriptions;
+
+    return max && (int64_t)s->sids.count - atomic_load(&s->exhausted) >= (int64_t)max;
 }
 
 /* Source: NATS client protocol, section 6: the order of checks. */
 void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
 {
     const pp_nats_settings *settings = s->context->settings;
-    pp_sub *sub = pp_nats_sids_find(&s->sids, op->sid);
+    pp_sub *sub = find_live(s, op->sid);
     pipit_err err = PIPIT_ENOMEM;
 
-    if (sub && exhausted(sub)) {
-        end_sub(s, sub); /* its end is on the way, but the client has counted too */
-        sub = NULL;
-    }
     if (pp_str_eq(op->queue, PP_STR("_sys_"))) {
         refuse_sub(s, op, "");
         return;
@@ -74,7 +93,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
         refuse_sub(s, op, ", too many tokens");
         return;
     }
-    if (settings->max_subscriptions && s->sids.count >= settings->max_subscriptions) {
+    if (at_limit(s)) {
         pp_nats_error(s, "maximum subscriptions exceeded");
         return;
     }
@@ -104,7 +123,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
 
 void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
 {
-    pp_sub *sub = pp_nats_sids_find(&s->sids, op->sid);
+    pp_sub *sub = find_live(s, op->sid);
 
     if (sub) {
         uint64_t delivered = pp_sub_delivered(sub);
@@ -117,6 +136,7 @@ void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
         } else {
             end_sub(s, sub);
         }
+        s->unsubscribed = true;
     }
     pp_nats_ok(s);
 }
@@ -128,11 +148,18 @@ static pp_nats_session *session_of(const pp_client *client)
     return PP_CONTAINER(client, pp_nats_session, client);
 }
 
-static struct pp_outlet *client_outlet(pp_client *client, uint32_t router_index)
+static void *client_outlet(pp_client *client, uint32_t router_index)
 {
     pp_nats_session *s = session_of(client);
 
     return pp_conn_outlet(s->conn, s->context->loops[router_index]);
+}
+
+static bool client_closing(pp_client *client, uint32_t router_index)
+{
+    pp_nats_session *s = session_of(client);
+
+    return pp_conn_is_closing(s->conn, s->context->loops[router_index]);
 }
 
 /* A recipient that lags: make the publisher wait after what it has sent, or drop this copy. */
@@ -148,9 +175,9 @@ static bool pass_gate(struct pp_outlet *outlet)
     return true;
 }
 
-static bool client_deliver(struct pp_outlet *outlet, const pp_sub *sub, pp_str head,
-                           const pp_msg *msg)
+static bool client_deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
+    pp_outlet *outlet = way;
     bool headers = true;
 
     if (PP_UNLIKELY(outlet->gated) && !pass_gate(outlet))
@@ -184,11 +211,17 @@ static void run_end(pp_task *task)
     pp_free(end);
 }
 
-static void client_exhausted(pp_sub *sub)
+static void client_exhausted(pp_sub *sub, uint32_t router_index)
 {
     pp_nats_session *s = session_of(sub->client);
-    struct end_task *end = pp_alloc(sizeof(*end) + sub->sid_len);
+    struct end_task *end;
 
+    (void)atomic_fetch_add(&s->exhausted, 1);
+    if (s->conn->loop->index == router_index) {
+        end_sub(s, sub);
+        return;
+    }
+    end = pp_alloc(sizeof(*end) + sub->sid_len);
     if (!end)
         return; /* it delivers nothing any more, and ends with its sid or its connection */
     end->task.run = run_end;
@@ -201,6 +234,7 @@ static void client_exhausted(pp_sub *sub)
 
 const struct pp_client_ops pp_nats_client_ops = {
     .outlet = client_outlet,
+    .closing = client_closing,
     .head = pp_nats_head,
     .deliver = client_deliver,
     .exhausted = client_exhausted,

@@ -1,0 +1,258 @@
+#include "server/inlet.h"
+
+#include "core/subject.h"
+#include "server/server.h"
+
+enum {
+    CHUNKS_PER_RUN = 16,      /* about 256 KiB; then connections have their turn */
+    STAGED_MAX = 1024 * 1024, /* staged on a loop before it flushes in between */
+    STALL_NS = 10000000,
+    SIZE_MAX_NATS = 999999999, /* what a frame can say */
+};
+
+/* --- the loop's side ---------------------------------------------------------------------- */
+
+/* One message, as if a connection had sent it. */
+static void route(void *context, const pp_parcel *parcel, const pp_address *to, uint32_t count)
+{
+    pp_worker *worker = context;
+    pp_route_cache *cache = pp_router_cache(&worker->router, worker->server->nats_door.account);
+    pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
+    const pp_msg msg = {
+        .subject = parcel->subject,
+        .reply = parcel->reply,
+        .data = parcel->data,
+        .header_len = parcel->header_len,
+        .body = parcel->body,
+    };
+
+    (void)to;
+    (void)count;
+    pp_count(&worker->counters.in_msgs, 1);
+    pp_count(&worker->counters.in_bytes, parcel->data.len);
+    if (!found)
+        pp_count(&worker->counters.route_failures, 1);
+    else if (found->target_count)
+        (void)pp_route_deliver(cache, found, &msg);
+    if (worker->loop.staged_bytes > STAGED_MAX)
+        pp_loop_flush(&worker->loop);
+}
+
+static void go_on(pp_inlet *inlet)
+{
+    inlet->waits = false;
+    pp_loop_post(&inlet->worker->loop, &inlet->task);
+}
+
+static void on_gate_open(pp_waiter *waiter)
+{
+    pp_inlet *inlet = PP_CONTAINER(waiter, pp_inlet, waiter);
+
+    pp_timer_cancel(&inlet->worker->loop.timers, &inlet->timer);
+    go_on(inlet);
+}
+
+static void on_waited_enough(pp_timer *timer)
+{
+    pp_inlet *inlet = PP_CONTAINER(timer, pp_inlet, timer);
+
+    pp_list_remove(&inlet->waiter.link);
+    go_on(inlet);
+}
+
+static void wait_for(pp_inlet *inlet, const void *gate)
+{
+    pp_loop *loop = &inlet->worker->loop;
+
+    inlet->waits = true;
+    inlet->waiter.waits_for = gate;
+    pp_list_append(&loop->waiters, &inlet->waiter.link);
+    pp_timer_set(&loop->timers, &inlet->timer, loop->now_ns + STALL_NS, on_waited_enough);
+    pp_count(&loop->counters->stalls, 1);
+}
+
+/* Route one chunk and give it back; returns the bytes that no longer wait. */
+static size_t take_chunk(pp_inlet *inlet, pp_chunk *chunk)
+{
+    bool open = atomic_load_explicit(&inlet->worker->server->open, memory_order_relaxed);
+    size_t bytes = pp_parcels_unpack(chunk, open ? route : NULL, inlet->worker);
+
+    (void)pthread_mutex_lock(&inlet->lock);
+    pp_chunk_give(&inlet->pool, chunk);
+    inlet->bytes -= bytes;
+    (void)pthread_mutex_unlock(&inlet->lock);
+    return bytes;
+}
+
+static void on_task(pp_task *task)
+{
+    pp_inlet *inlet = PP_CONTAINER(task, pp_inlet, task);
+    pp_loop *loop = &inlet->worker->loop;
+    pp_chunk *chunk;
+    bool again;
+
+    (void)pthread_mutex_lock(&inlet->lock);
+    pp_bag_append(&inlet->taking, &inlet->bag);
+    (void)pthread_mutex_unlock(&inlet->lock);
+    for (unsigned i = 0; i < CHUNKS_PER_RUN && !inlet->waits; i++) {
+        chunk = pp_bag_take(&inlet->taking);
+        if (!chunk)
+            break;
+        (void)take_chunk(inlet, chunk);
+        if (loop->gate) {
+            wait_for(inlet, loop->gate);
+            loop->gate = NULL;
+        }
+    }
+    (void)pthread_mutex_lock(&inlet->lock);
+    again = inlet->taking.first || inlet->bag.first;
+    inlet->posted = again || inlet->waits;
+    (void)pthread_mutex_unlock(&inlet->lock);
+    if (again && !inlet->waits)
+        pp_loop_post(loop, task);
+}
+
+void pp_inlet_init(pp_inlet *inlet, pp_worker *worker)
+{
+    inlet->worker = worker;
+    inlet->task.run = on_task;
+    inlet->waiter.resume = on_gate_open;
+    pp_list_init(&inlet->waiter.link);
+    (void)pthread_mutex_init(&inlet->lock, NULL);
+}
+
+void pp_inlet_fini(pp_inlet *inlet)
+{
+    pp_bag_drop(&inlet->bag, NULL);
+    pp_bag_drop(&inlet->taking, NULL);
+    pp_chunk_pool_fini(&inlet->pool);
+    (void)pthread_mutex_destroy(&inlet->lock);
+}
+
+/* --- the callers' side -------------------------------------------------------------------- */
+
+/* A calling thread always gets the same: its own, if it is one of the server's. */
+static pp_inlet *choose(pipit_server *server)
+{
+    const pp_loop *current = pp_loop_current();
+    uint64_t self = (uint64_t)(uintptr_t)pthread_self();
+
+    if (current && current->index < server->worker_count &&
+        current == &server->workers[current->index].loop)
+        return &server->workers[current->index].local.inlet;
+    self = (self >> 12) * 0x9e3779b97f4a7c15u; /* the low bits are those of a stack's address */
+    return &server->workers[((self >> 32) * server->worker_count) >> 32].local.inlet;
+}
+
+static bool header_valid(pp_str header)
+{
+    return header.len >= 12 && pp_str_starts(header, PP_STR("NATS/1.0")) &&
+           memcmp(header.ptr + header.len - 4, "\r\n\r\n", 4) == 0;
+}
+
+static pipit_err check(const pipit_server *server, const pipit_msg *msg)
+{
+    const pp_nats_settings *settings = &server->nats_settings;
+    pp_str subject = {msg->subject, msg->subject_bytes};
+    pp_str reply = {msg->reply, msg->reply_bytes};
+    size_t size_max = settings->max_payload < 0 || settings->max_payload > SIZE_MAX_NATS
+                          ? (size_t)SIZE_MAX_NATS
+                          : (size_t)settings->max_payload;
+
+    if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
+        return PIPIT_EINVAL;
+    if (reply.len && (!pp_local_text_valid(reply) || !pp_subject_literal(reply)))
+        return PIPIT_EINVAL;
+    if (subject.len > settings->max_control_line ||
+        reply.len > settings->max_control_line - subject.len)
+        return PIPIT_ETOOBIG;
+    if (msg->header_bytes > size_max || msg->payload_bytes > size_max - msg->header_bytes)
+        return PIPIT_ETOOBIG;
+    if (msg->header_bytes && !header_valid((pp_str){msg->header, msg->header_bytes}))
+        return PIPIT_EINVAL;
+    return PIPIT_OK;
+}
+
+/* Header and payload in one piece: in small, or, when they are large, in *out_body. */
+static bool join(const pipit_msg *msg, char *small, pp_body **out_body)
+{
+    size_t len = msg->header_bytes + msg->payload_bytes;
+    char *to = small;
+
+    if (len >= PP_PARCEL_REFER_MIN) {
+        *out_body = pp_body_new(len + 2);
+        if (!*out_body)
+            return false;
+        to = (*out_body)->bytes;
+        memcpy(to + len, "\r\n", 2); /* large data ends so wherever it is packed */
+    }
+    if (msg->header_bytes)
+        memcpy(to, msg->header, msg->header_bytes);
+    if (msg->payload_bytes)
+        memcpy(to + msg->header_bytes, msg->payload, msg->payload_bytes);
+    return true;
+}
+
+static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, size_t bytes_max)
+{
+    pipit_err err = PIPIT_OK;
+    bool post_it = false;
+    size_t bytes;
+
+    (void)pthread_mutex_lock(&inlet->lock);
+    if (inlet->bytes && inlet->bytes + parcel->data.len > bytes_max) {
+        err = PIPIT_EAGAIN;
+    } else {
+        bytes = pp_bag_pack(&inlet->bag, &inlet->pool, parcel);
+        if (!bytes)
+            err = PIPIT_ENOMEM;
+        inlet->bytes += bytes;
+        post_it = !err && !inlet->posted;
+        inlet->posted |= post_it;
+    }
+    (void)pthread_mutex_unlock(&inlet->lock);
+    if (post_it)
+        pp_loop_post(&inlet->worker->loop, &inlet->task);
+    return err;
+}
+
+pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
+{
+    char small[PP_PARCEL_REFER_MIN];
+    pp_body *body = NULL;
+    pipit_err err;
+
+    if (!atomic_load_explicit(&server->open, memory_order_acquire))
+        return PIPIT_ECLOSED;
+    err = check(server, msg);
+    if (err)
+        return err;
+    if (!join(msg, small, &body))
+        return PIPIT_ENOMEM;
+    err = put(choose(server),
+              &(pp_parcel){
+                  .subject = {msg->subject, msg->subject_bytes},
+                  .reply = {msg->reply, msg->reply_bytes},
+                  .data = {body ? body->bytes : small, msg->header_bytes + msg->payload_bytes},
+                  .header_len = (uint32_t)msg->header_bytes,
+                  .body = body,
+              },
+              server->conn_limits.pending_max);
+    pp_body_unref(body);
+    return err;
+}
+
+pipit_err pipit_server_publish(pipit_server *server, const char *subject, const char *reply,
+                               const void *payload, size_t payload_bytes)
+{
+    pipit_msg msg = {
+        .subject = subject,
+        .subject_bytes = subject ? strlen(subject) : 0,
+        .reply = reply,
+        .reply_bytes = reply ? strlen(reply) : 0,
+        .payload = payload,
+        .payload_bytes = payload_bytes,
+    };
+
+    return pipit_server_publish_msg(server, &msg);
+}

@@ -1,0 +1,38 @@
+/* server/inlet.h -- where messages come in that the program itself publishes.
+ *
+ * Each loop has an inlet. Any thread packs its message into the inlet of its choice; the loop
+ * takes them out and routes them as if a connection had sent them. A thread always chooses the
+ * same inlet, and an inlet keeps order, so what one thread publishes arrives in that order.
+ *
+ *   [pipit_server_publish]  bag --[post]--> taking --[route]--> recipients
+ *                           under the lock  the loop's
+ *
+ * What waits in an inlet is limited by max_pending: beyond it publishing answers PIPIT_EAGAIN. The
+ * loop stops taking, for 10 ms at most, while a recipient of what it took lags behind. */
+#ifndef PP_SERVER_INLET_H
+#define PP_SERVER_INLET_H
+
+#include "net/loop.h"
+#include "net/parcel.h"
+
+struct pp_worker;
+
+typedef struct pp_inlet {
+    struct pp_worker *worker;
+    pp_task task;     /* the loop's turn to take */
+    pp_waiter waiter; /* while a recipient lags */
+    pp_timer timer;   /* the longest it waits */
+    bool waits;
+    pp_bag taking;
+    pthread_mutex_t lock;
+    pp_bag bag;         /* under the lock */
+    pp_chunk_pool pool; /* under the lock */
+    size_t bytes;       /* in bag and taking; under the lock */
+    bool posted;        /* the loop knows of what is in bag; under the lock */
+} pp_inlet;
+
+void pp_inlet_init(pp_inlet *inlet, struct pp_worker *worker);
+/* Drop what has not been routed. Only when the loop has ended. */
+void pp_inlet_fini(pp_inlet *inlet);
+
+#endif
