@@ -114,6 +114,8 @@ static void conn_free(pp_retired *retired)
     pp_outbox *box = &conn->box;
     uint32_t posted;
 
+    pp_loop_note_litter(conn->loop, sizeof(*conn) + conn->proto->session_bytes);
+
     (void)pthread_mutex_lock(&box->lock);
     posted = box->posted;
     (void)pthread_mutex_unlock(&box->lock);

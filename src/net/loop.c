@@ -8,6 +8,7 @@
 #include "net/post.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -18,6 +19,7 @@ enum {
     READ_BYTES = 64 * 1024,
     RECLAIM_RETRY_NS = 200000,
     CONN_TABLE_AT_START = 64,
+    LITTER_MAX = 8 * 1024 * 1024,
 };
 
 static _Thread_local pp_loop *current;
@@ -155,6 +157,21 @@ bool pp_loop_run_leftovers(pp_loop *loop)
     pp_loop_flush(loop);
     pp_conn_finish_closing(loop);
     return true;
+}
+
+static void on_tidy(pp_timer *timer)
+{
+    pp_loop *loop = PP_CONTAINER(timer, pp_loop, tidy);
+
+    loop->litter_bytes = 0;
+    (void)malloc_trim(0);
+}
+
+void pp_loop_note_litter(pp_loop *loop, size_t bytes)
+{
+    loop->litter_bytes += bytes;
+    if (loop->litter_bytes > LITTER_MAX && loop->tidy.place == PP_TIMER_IDLE)
+        pp_timer_set(&loop->timers, &loop->tidy, loop->now_ns + PP_NS_PER_S, on_tidy);
 }
 
 /* How long the loop may sleep: until a timer, a paused connection or garbage wants it. */

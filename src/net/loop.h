@@ -81,6 +81,8 @@ typedef struct pp_loop {
     struct pp_conn **conn_table; /* by id; chained */
     size_t conn_mask;
     void *context; /* the doors' state on this loop */
+    size_t litter_bytes; /* given back to the allocator and perhaps not by it to the system */
+    pp_timer tidy;
     atomic_bool stop;
     pp_mailbox mailbox;
 } pp_loop;
@@ -106,6 +108,10 @@ bool pp_loop_run_leftovers(pp_loop *loop);
 /* Watch a source for input (and hang-up), edge-triggered. */
 pipit_err pp_loop_watch(pp_loop *loop, pp_source *source);
 pipit_err pp_loop_unwatch(pp_loop *loop, pp_source *source);
+
+/* Say that about that many bytes of small objects have been freed. When they are many the
+ * allocator is asked, a second later, to give memory back to the system. Thread: the loop's. */
+void pp_loop_note_litter(pp_loop *loop, size_t bytes);
 
 /* Hand over what is packed for other loops and flush every staged outlet, now. Thread: the
  * loop's. */

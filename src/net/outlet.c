@@ -645,6 +645,7 @@ void pp_outbox_shut(pp_conn *conn)
     else
         box->first = box->last = NULL;
     (void)pthread_mutex_unlock(&box->lock);
+    pp_loop_note_litter(conn->loop, box->pending_bytes);
     list_free(conn->loop, &list);
 }
 

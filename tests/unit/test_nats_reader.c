@@ -93,8 +93,10 @@ static void log_publish(pp_buf *log, const pp_nats_op *op, pp_str window, size_t
 
 static void log_op(pp_buf *log, const pp_nats_op *op, pp_str window, size_t used)
 {
-    static const char *const names[] = {"CONNECT", "PUB",  "HPUB", "SUB",  "UNSUB",
-                                        "PING",    "PONG", "+OK",  "-ERR", "INFO"};
+    static const char *const names[] = {
+        [PP_NATS_CONNECT] = "CONNECT", [PP_NATS_INFO] = "INFO", [PP_NATS_ERR] = "-ERR",
+        [PP_NATS_PING] = "PING",       [PP_NATS_PONG] = "PONG", [PP_NATS_OK] = "+OK",
+    };
     char max[24];
     pp_str sub[] = {op->msg.subject, op->queue, op->sid};
     pp_str unsub[] = {op->sid, {max, 0}};

@@ -7,7 +7,11 @@
 #include <stdio.h>
 
 enum {
-    DELIVERIES_PER_TURN = 200000, /* for one connection's input; then others have theirs */
+    /* What one connection's input may cost in a turn, then others have theirs; in deliveries, of
+     * which a millisecond holds some 20 000. */
+    TURN_COST_MAX = 32768,
+    OPERATION_COST = 64, /* SUB, UNSUB and the like */
+    CONNECT_COST = 2048,
     ERROR_MAX = 16 * 1024 + 128,  /* a quoted subject fits */
     LET_GO_AT_ONCE = 4096,        /* subscriptions ended per turn when a connection closes */
 };
@@ -172,7 +176,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
 {
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
-    uint64_t msgs = 0, bytes = 0, deliveries = 0;
+    uint64_t msgs = 0, bytes = 0, cost = 0;
     bool trace = s->context->door->log->trace;
     size_t used = 0;
     pp_nats_op op;
@@ -222,13 +226,14 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             msgs++;
             bytes += op.msg.data.len;
             op.msg.no_echo = !s->connect.echo;
-            deliveries += pp_nats_on_publish(s, &op);
+            cost += pp_nats_on_publish(s, &op);
         } else {
             operate(s, &op);
+            cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
         }
         if (PP_UNLIKELY(loop->staged_bytes > PP_STAGED_MAX))
             pp_loop_flush(loop);
-        if (PP_UNLIKELY(deliveries > DELIVERIES_PER_TURN || s->conn->paused)) {
+        if (PP_UNLIKELY(cost > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
         }

@@ -7,6 +7,8 @@
 
 #include <string.h>
 
+enum { SUB_BYTES = 128 }; /* about, with what the index holds for it */
+
 static pp_sublist *index_of(const pp_nats_session *s)
 {
     return s->context->door->account->subs;
@@ -34,6 +36,7 @@ static void end_sub(pp_nats_session *s, pp_sub *sub)
     pp_sublist_remove(index_of(s), sub);
     pp_reclaim_retire(&loop->reclaimer, &sub->retired, free_sub);
     pp_count(&loop->counters->subs_removed, 1);
+    pp_loop_note_litter(loop, SUB_BYTES);
 }
 
 bool pp_nats_end_subs(pp_nats_session *s, uint32_t count)
