@@ -15,6 +15,8 @@ bool pp_fault_reached(const char *point)
 {
     uint64_t arrival;
 
+    if (!atomic_load_explicit(&pp_fault_armed, memory_order_acquire))
+        return false; /* and from here on what arm wrote is seen */
     if (fault_exempt || (strcmp(fault_point, "*") != 0 && strcmp(fault_point, point) != 0))
         return false;
     arrival = atomic_fetch_add(&fault_arrivals, 1) + 1;

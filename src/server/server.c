@@ -422,6 +422,9 @@ void pipit_server_stop(pipit_server *server)
         for (unsigned i = 0; i < server->worker_count; i++)
             more |= pp_loop_run_leftovers(&server->workers[i].loop);
     }
+    /* Sockets are closed with their connections: not before nobody can hold them, but now. */
+    for (unsigned i = 0; i < server->worker_count; i++)
+        pp_reclaimer_fini(&server->workers[i].loop.reclaimer);
     if (was_running)
         pp_log_write(&server->log, PP_LOG_INFO, "Server Exiting..");
 }

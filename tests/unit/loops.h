@@ -45,8 +45,10 @@ static inline void loops_init(struct loops *l, unsigned count)
 {
     *l = (struct loops){.count = count, .live_before = pp_alloc_live()};
     assert_int_equal(pp_reclaim_init(&l->reclaim, count), PIPIT_OK);
-    for (unsigned i = 0; i < count; i++)
+    for (unsigned i = 0; i < count; i++) {
         assert_int_equal(pp_loop_init(&l->at[i], i, &l->reclaim, &l->counters[i]), PIPIT_OK);
+        l->at[i].now_ns = pp_clock_mono_ns(); /* as in a turn */
+    }
 }
 
 /* --- turn by turn ------------------------------------------------------------------------- */

@@ -38,7 +38,7 @@ struct fake {
     atomic_uint taken;     /* deliveries */
     atomic_uint exhausted; /* calls */
     atomic_uint exhausted_on; /* the router's index at the last one */
-    unsigned outlets_asked;
+    atomic_uint outlets_asked;
 };
 
 /* What was delivered since the last look; only by tests of one thread. */
@@ -57,7 +57,7 @@ static void *fake_outlet(pp_client *client, uint32_t router_index)
 {
     struct fake *fake = fake_of(client);
 
-    fake->outlets_asked++;
+    (void)atomic_fetch_add(&fake->outlets_asked, 1);
     if (fake->closing || fake->no_memory || pp_fault("outlet"))
         return NULL;
     fake->outlets[router_index] = (struct fake_outlet){fake, router_index};
@@ -240,7 +240,7 @@ static void test_route_is_remembered(void **state)
     assert_int_equal(misses(&w), 3); /* an answer of nobody is an answer */
     (void)find(&w, "b");
     assert_int_equal(misses(&w), 3);
-    assert_int_equal(w.clients[0].outlets_asked, 2); /* once for each route */
+    assert_int_equal(atomic_load(&w.clients[0].outlets_asked), 2); /* once for each route */
     unsubscribe(&w, sub);
     world_fini(&w);
 }
