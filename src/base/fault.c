@@ -2,11 +2,11 @@
 
 #include <string.h>
 
-/* One test at a time arms; the fields below are written before armed is set. */
+/* One test at a time arms; threads of a server that runs may be on their way through a point. */
 atomic_bool pp_fault_armed;
-static const char *fault_point;
-static uint64_t fault_nth;
-static bool fault_sticky;
+static _Atomic(const char *) fault_point;
+static atomic_uint_fast64_t fault_nth;
+static atomic_bool fault_sticky;
 static atomic_uint_fast64_t fault_arrivals;
 static atomic_bool fault_fired;
 static _Thread_local bool fault_exempt;
@@ -20,7 +20,8 @@ bool pp_fault_reached(const char *point)
     if (fault_exempt || (strcmp(fault_point, "*") != 0 && strcmp(fault_point, point) != 0))
         return false;
     arrival = atomic_fetch_add(&fault_arrivals, 1) + 1;
-    if (arrival != fault_nth && !(fault_sticky && arrival > fault_nth))
+    if (arrival != atomic_load(&fault_nth) &&
+        !(atomic_load(&fault_sticky) && arrival > atomic_load(&fault_nth)))
         return false;
     atomic_store(&fault_fired, true);
     return true;
@@ -28,9 +29,9 @@ bool pp_fault_reached(const char *point)
 
 static void arm(const char *point, uint64_t nth, bool sticky)
 {
-    fault_point = point;
-    fault_nth = nth;
-    fault_sticky = sticky;
+    atomic_store(&fault_point, point);
+    atomic_store(&fault_nth, nth);
+    atomic_store(&fault_sticky, sticky);
     atomic_store(&fault_arrivals, 0);
     atomic_store(&fault_fired, false);
     atomic_store(&pp_fault_armed, true);

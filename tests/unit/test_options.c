@@ -273,7 +273,7 @@ static const struct {
     {"--unix_mode|", "an octal file mode"},
     {"--threads|-1", "a number from 0 to 256"},
     {"--threads|257", "a number from 0 to 256"},
-    {"--threads|two", "a number from 0 to 1024"},
+    {"--threads|two", "a number from 0 to 256"},
     {"--max_connections|0", "a number from 1 to 2147483647"},
     {"--max_subscription_tokens|256", "a number from 0 to 255"},
     {"--max_payload|0", "a size from 1 to 2147483647 bytes"},
