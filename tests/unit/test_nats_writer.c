@@ -76,7 +76,7 @@ struct made {
 static void make(const struct shape *s, struct made *m)
 {
     size_t header_len = s->has_header ? sizeof(header) - 1 : 0, data_len = header_len + s->payload;
-    char line[128];
+    char line[512];
     size_t n = 0, bytes;
     char *at;
 

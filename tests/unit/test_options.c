@@ -274,7 +274,6 @@ static const struct {
     {"--threads|-1", "a number from 0 to 256"},
     {"--threads|257", "a number from 0 to 256"},
     {"--threads|two", "a number from 0 to 256"},
-    {"--max_connections|0", "a number from 1 to 2147483647"},
     {"--max_subscription_tokens|256", "a number from 0 to 255"},
     {"--max_payload|0", "a size from 1 to 2147483647 bytes"},
     {"--max_payload|2G", "a size from 1 to 2147483647 bytes"},
