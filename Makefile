@@ -5,6 +5,8 @@ JOBS    ?= $(shell nproc)
 DESTDIR ?=
 export CTEST_OUTPUT_ON_FAILURE = 1
 
+SHELL = /bin/bash
+
 .PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers install format clean
 
 all: $(BUILD)/build.ninja
@@ -43,14 +45,15 @@ asan:
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	    ctest --test-dir $(BUILD)-asan -LE clients -j $(JOBS)
 
-# threads are what it looks at: unit, ordering and one client that is quick to bring
+# threads are what it looks at: units, order across loops, life, transcripts on four loops, a client
+TSAN_TESTS = ^(unit\.|fault\.(ordering|sub_pong|life)|protocol\.threads|clients\.nats_c$$)
 tsan:
 	scripts/deps.sh
 	cmake -S . -B $(BUILD)-tsan -G Ninja -DPIPIT_SANITIZE=thread \
 	    $(if $(CI),-DPIPIT_WERROR=ON)
 	cmake --build $(BUILD)-tsan
 	TSAN_OPTIONS=halt_on_error=1 \
-	    ctest --test-dir $(BUILD)-tsan -L 'unit|threads' -j $(JOBS)
+	    ctest --test-dir $(BUILD)-tsan -R '$(TSAN_TESTS)' -j $(JOBS)
 
 # FUZZ_SECONDS for each target; new inputs are kept in $(BUILD)-fuzz/corpus
 FUZZ_SECONDS ?= 600

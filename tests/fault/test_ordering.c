@@ -525,13 +525,12 @@ static void stalls(void)
  * not send must come before what another has brought meanwhile. */
 static void leftovers(void)
 {
-    const char *const options[] = {"--threads=4", "--max_pending=1073741824", NULL};
-    const struct plan plan = {.messages = check_sanitized() ? 2000 : 20000,
-                              .ahead_bytes = 300000,
+    const char *const options[] = {"--threads=2", "--max_pending=1073741824", NULL};
+    const struct plan plan = {.messages = check_sanitized() ? 500 : 2500,
+                              .ahead_bytes = 8 << 20,
                               .payload_min = 1000,
-                              .payload_max = 20000,
-                              .listeners = 2,
-                              .receive_bytes = 32 * 1024};
+                              .payload_max = 400000,
+                              .listeners = 1};
 
     (void)play(options, &plan);
 }

@@ -1,0 +1,125 @@
+/* What the sink is told, and when it is not. */
+#include "base/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+struct record {
+    unsigned lines;
+    pp_log_level level;
+    char text[8192];
+};
+
+static void keep(void *context, pp_log_level level, const char *text)
+{
+    struct record *record = context;
+
+    record->lines++;
+    record->level = level;
+    (void)snprintf(record->text, sizeof(record->text), "%s", text);
+}
+
+static void test_log_formats_one_line(void **state)
+{
+    struct record record = {0};
+    pp_log log = {.sink = keep, .context = &record};
+
+    (void)state;
+    pp_log_write(&log, PP_LOG_WARN, "append failed stream=%s seq=%d", "ORDERS", 812);
+    assert_int_equal(record.lines, 1);
+    assert_int_equal(record.level, PP_LOG_WARN);
+    assert_string_equal(record.text, "append failed stream=ORDERS seq=812");
+}
+
+static void test_log_without_sink_is_silent(void **state)
+{
+    pp_log log = {.debug = true, .trace = true};
+
+    (void)state;
+    pp_log_write(&log, PP_LOG_FATAL, "%s", "nobody hears");
+    PP_DEBUG(&log, "nobody");
+    PP_TRACE(&log, "nobody");
+}
+
+static int evaluated;
+
+static int evaluate(void)
+{
+    return ++evaluated;
+}
+
+/* Arguments of lines that are not wanted cost nothing. */
+static void test_log_levels_that_are_off(void **state)
+{
+    struct record record = {0};
+    pp_log log = {.sink = keep, .context = &record};
+
+    (void)state;
+    evaluated = 0;
+    PP_DEBUG(&log, "%d", evaluate());
+    PP_TRACE(&log, "%d", evaluate());
+    assert_int_equal(evaluated, 0);
+    assert_int_equal(record.lines, 0);
+    log.debug = true;
+    PP_DEBUG(&log, "%d", evaluate());
+    PP_TRACE(&log, "%d", evaluate());
+    assert_int_equal(record.lines, 1);
+    assert_int_equal(record.level, PP_LOG_DEBUG);
+    log.trace = true;
+    PP_TRACE(&log, "%d", evaluate());
+    assert_int_equal(record.level, PP_LOG_TRACE);
+    assert_int_equal(evaluated, 2);
+}
+
+static void test_log_cuts_long_lines(void **state)
+{
+    static char text[20000];
+    struct record record = {0};
+    pp_log log = {.sink = keep, .context = &record};
+    size_t len;
+
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    pp_log_write(&log, PP_LOG_INFO, "%s", text);
+    len = strlen(record.text);
+    assert_true(len > 1000 && len < 5000);
+    assert_int_equal(strspn(record.text, "x"), len);
+}
+
+/* What a peer sent can stand in a line: it ends no line and moves no cursor. */
+static void test_log_lines_have_no_control_characters(void **state)
+{
+    struct record record = {0};
+    pp_log log = {.sink = keep, .context = &record};
+    char all[256];
+
+    (void)state;
+    for (unsigned c = 1; c < 256; c++)
+        all[c - 1] = (char)c;
+    all[255] = '\0';
+    pp_log_write(&log, PP_LOG_INFO, "peer says %s", all);
+    assert_int_equal(record.lines, 1);
+    assert_int_equal(strlen(record.text), 10 + 255);
+    for (const char *c = record.text; *c; c++)
+        assert_true((unsigned char)*c >= 0x20 && *c != 0x7f);
+    assert_non_null(strstr(record.text, "ABC"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_log_formats_one_line),
+        cmocka_unit_test(test_log_without_sink_is_silent),
+        cmocka_unit_test(test_log_levels_that_are_off),
+        cmocka_unit_test(test_log_cuts_long_lines),
+        cmocka_unit_test(test_log_lines_have_no_control_characters),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
