@@ -25,7 +25,7 @@ enum {
     SAMPLES_MAX = 400000,
     SAMPLES_TO_JUDGE = 1000,
     MIB = 1 << 20,
-    SLOWER_MAX = 50,          /* times the quiet p99 ... */
+    SLOWER_MAX = 50,           /* times the quiet p99 ... */
     SLOWER_MAX_NS = 300000000, /* ... and so much more: only then is it a failure */
 };
 
@@ -148,9 +148,8 @@ static void end(struct siege *s, size_t more_bytes, size_t stay_bytes)
     probe_stop(&s->probe);
     child_wait_empty(&s->child);
     peak = child_peak_bytes(&s->child);
-    rest = check_sanitized()
-               ? child_rss_bytes(&s->child)
-               : child_wait_rss_below(&s->child, s->quiet_bytes + stay_bytes);
+    rest = check_sanitized() ? child_rss_bytes(&s->child)
+                             : child_wait_rss_below(&s->child, s->quiet_bytes + stay_bytes);
     check_note("memory: %.1f MiB quiet, %.1f MiB at most, %.1f MiB afterwards",
                (double)s->quiet_bytes / MIB, (double)peak / MIB, (double)rest / MIB);
     REQUIRE(check_sanitized() || peak <= s->quiet_bytes + more_bytes,
@@ -452,7 +451,8 @@ static void never_hears_answers(void)
     enum { ASKERS = 3 };
     static const char *const options[] = {"--threads=2", "--max_pending=8388608", NULL};
     static const char *const questions[ASKERS] = {
-        "PING\r\n", "SUB bad..subject 1\r\n",
+        "PING\r\n",
+        "SUB bad..subject 1\r\n",
         "CONNECT {\"verbose\":true}\r\n",
     };
     struct siege s;

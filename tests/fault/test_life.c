@@ -1,4 +1,5 @@
-/* Starting and stopping, alone, twice and under load; leaving as a lame duck; sleeping when idle. */
+/* Starting and stopping, alone, twice and under load; leaving as a lame duck; sleeping when idle.
+ */
 #include "support/check.h"
 #include "support/child.h"
 #include "support/host.h"
@@ -289,7 +290,8 @@ static void require_sleeps(host *h, const char *with)
     check_until(has_settled, h, "the loops come to rest");
     turns = host_stats(h).turns;
     (void)check_poll(pipit_server_fd(h->server), 1000);
-    check_note("%s: %llu turns in a second", with, (unsigned long long)(host_stats(h).turns - turns));
+    check_note("%s: %llu turns in a second", with,
+               (unsigned long long)(host_stats(h).turns - turns));
     REQUIRE(host_stats(h).turns == turns, "nothing wakes an idle server %s", with);
 }
 

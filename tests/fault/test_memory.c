@@ -9,9 +9,9 @@
 #include <stdlib.h>
 
 enum {
-    START_MAX_BYTES = 6 << 20,  /* 4 MiB */
-    CONN_MAX_BYTES = 1536,      /* 1 KiB */
-    SUB_MAX_BYTES = 240,        /* 160 B */
+    START_MAX_BYTES = 6 << 20, /* 4 MiB */
+    CONN_MAX_BYTES = 1536,     /* 1 KiB */
+    SUB_MAX_BYTES = 240,       /* 160 B */
     CONNS = 2000,
     SUBS = 200000,
     WARM_CONNS = 50,
@@ -70,8 +70,8 @@ static void subscribe_many(peer *p, unsigned count)
     size_t len = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        len += (size_t)snprintf(batch + len, sizeof(batch) - len,
-                                "SUB orders.%u.items.%u.* %u\r\n", i / 100, i, i);
+        len += (size_t)snprintf(batch + len, sizeof(batch) - len, "SUB orders.%u.items.%u.* %u\r\n",
+                                i / 100, i, i);
         if (len > sizeof(batch) - 100 || i + 1 == count) {
             REQUIRE(peer_write(p, batch, len), "connected");
             len = 0;
@@ -98,8 +98,8 @@ static void per_subscription(void)
     require_at_most("a subscription", (double)(after - before) / SUBS, SUB_MAX_BYTES);
     peer_close(&p);
     child_wait_empty(&c);
-    check_note("after all have ended: %zu KiB resident, %zu KiB before",
-               child_rss_bytes(&c) / 1024, before / 1024);
+    check_note("after all have ended: %zu KiB resident, %zu KiB before", child_rss_bytes(&c) / 1024,
+               before / 1024);
     child_stop(&c);
 }
 

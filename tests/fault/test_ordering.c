@@ -4,7 +4,8 @@
  * Publishers send numbered messages on several subjects, small and large mixed, so that every way
  * through the server is taken: copied, referred to, read into memory of their own, left over from
  * a send. Listeners know from each message what must follow. How far a publisher may run ahead of
- * the slowest listener is limited, so that nobody is closed as a slow consumer on a busy machine. */
+ * the slowest listener is limited, so that nobody is closed as a slow consumer on a busy machine.
+ */
 #include "support/check.h"
 #include "support/host.h"
 #include "support/peer.h"
@@ -34,9 +35,9 @@ struct stamp {
     uint32_t magic;
     uint32_t publisher;
     uint32_t subject;
-    uint32_t seq;        /* of the publisher's, from 0 */
+    uint32_t seq;         /* of the publisher's, from 0 */
     uint32_t subject_seq; /* of its messages on that subject */
-    uint32_t filler_at;  /* in the pattern */
+    uint32_t filler_at;   /* in the pattern */
     uint32_t payload_bytes;
     uint32_t wire_bytes; /* of the whole PUB */
 };
@@ -50,11 +51,11 @@ struct subscription {
 };
 
 struct plan {
-    unsigned messages; /* of each publisher */
+    unsigned messages;  /* of each publisher */
     size_t ahead_bytes; /* a publisher may be ahead of the slowest listener */
     size_t payload_min, payload_max;
     unsigned listeners; /* the first so many of them only; 0: all */
-    bool hold; /* listeners wait until no publisher can go on, again and again */
+    bool hold;          /* listeners wait until no publisher can go on, again and again */
     int receive_bytes;
 };
 
@@ -64,10 +65,10 @@ struct world {
     const char *pattern;
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    size_t sent[PUBLISHERS];                /* bytes; under the lock */
+    size_t sent[PUBLISHERS];                 /* bytes; under the lock */
     size_t heard[LISTENERS_MAX][PUBLISHERS]; /* of complete listeners; under the lock */
     unsigned listener_count;
-    unsigned blocked, finished; /* publishers; under the lock */
+    unsigned blocked, finished;        /* publishers; under the lock */
     atomic_uchar *group_heard[GROUPS]; /* by publisher and seq */
     uint64_t seed;
 };
@@ -93,7 +94,7 @@ struct listener {
     size_t sub_count;
     size_t fresh[PUBLISHERS]; /* heard, not yet told */
     size_t fresh_bytes;
-    size_t heard;             /* all bytes ever */
+    size_t heard; /* all bytes ever */
     uint64_t group_msgs;
 };
 
@@ -170,8 +171,14 @@ static void publish(struct publisher *p, uint32_t seq)
     unsigned subject = pp_random_below(&p->random, SUBJECTS);
     unsigned form = pp_random_below(&p->random, 8);
     size_t size = choose_size(p);
-    struct stamp stamp = {MAGIC, p->index, subject, seq, p->subject_seq[subject]++,
-                          pp_random_below(&p->random, PATTERN_BYTES / 2), (uint32_t)size, 0};
+    struct stamp stamp = {MAGIC,
+                          p->index,
+                          subject,
+                          seq,
+                          p->subject_seq[subject]++,
+                          pp_random_below(&p->random, PATTERN_BYTES / 2),
+                          (uint32_t)size,
+                          0};
     const char *reply = form % 2 ? "answer.here " : "", *header = "NATS/1.0\r\nA: b\r\n\r\n";
     size_t header_len = strlen(header);
     char line[128];
@@ -181,8 +188,8 @@ static void publish(struct publisher *p, uint32_t seq)
         n = snprintf(line, sizeof(line), "HPUB order.%u.%u %s%zu %zu\r\n%s", p->index, subject,
                      reply, header_len, header_len + size, header);
     else
-        n = snprintf(line, sizeof(line), form == 2 ? "pub\torder.%u.%u  %s%zu\r\n"
-                                                   : "PUB order.%u.%u %s%zu\r\n",
+        n = snprintf(line, sizeof(line),
+                     form == 2 ? "pub\torder.%u.%u  %s%zu\r\n" : "PUB order.%u.%u %s%zu\r\n",
                      p->index, subject, reply, size);
     stamp.wire_bytes = (uint32_t)n + (uint32_t)size + 2;
     wait_for_room(p, stamp.wire_bytes);
@@ -222,8 +229,8 @@ static void *run_publisher(void *arg)
 static void check_group(struct listener *l, struct subscription *sub, const struct stamp *stamp)
 {
     struct world *w = l->world;
-    atomic_uchar *heard = &w->group_heard[sub->group][stamp->publisher * w->plan.messages +
-                                                      stamp->seq];
+    atomic_uchar *heard =
+        &w->group_heard[sub->group][stamp->publisher * w->plan.messages + stamp->seq];
 
     REQUIRE(atomic_fetch_add(heard, 1) == 0, "group %d hears publisher %u's message %u once",
             sub->group, stamp->publisher, stamp->seq);
@@ -259,8 +266,8 @@ static void check_message(struct listener *l, const peer_event *event, struct st
             "a payload from the beginning: %s", event->line);
     (void)snprintf(subject, sizeof(subject), "order.%u.%u", stamp->publisher, stamp->subject);
     REQUIRE(strcmp(subject, event->subject) == 0,
-            "listener %u: message %u of %zu bytes on %s, not %s (sid %u, %s, header %zu)",
-            l->index, stamp->seq, event->payload_len, subject, event->subject, event->sid,
+            "listener %u: message %u of %zu bytes on %s, not %s (sid %u, %s, header %zu)", l->index,
+            stamp->seq, event->payload_len, subject, event->subject, event->sid,
             event->reply ? event->reply : "no reply", event->header_len);
     REQUIRE(memcmp(event->payload + sizeof(*stamp), w->pattern + stamp->filler_at,
                    event->payload_len - sizeof(*stamp)) == 0,
@@ -397,8 +404,8 @@ static void require_all_heard(const struct world *w, const struct listener *list
             const struct subscription *sub = &listeners[i].subs[s];
 
             for (unsigned p = 0; p < PUBLISHERS && sub->group < 0 && sub->subject < 0; p++)
-                REQUIRE(sub->next[p] == w->plan.messages, "listener %u heard %u of publisher %u",
-                        i, sub->next[p], p);
+                REQUIRE(sub->next[p] == w->plan.messages, "listener %u heard %u of publisher %u", i,
+                        sub->next[p], p);
         }
     }
     for (int g = 0; g < GROUPS && !w->plan.listeners; g++) {
@@ -526,11 +533,12 @@ static void stalls(void)
 static void leftovers(void)
 {
     const char *const options[] = {"--threads=2", "--max_pending=1073741824", NULL};
-    const struct plan plan = {.messages = check_sanitized() ? 500 : 2500,
-                              .ahead_bytes = 8 << 20,
+    const struct plan plan = {.messages = check_sanitized() ? 2000 : 10000,
+                              .ahead_bytes = 1200000,
                               .payload_min = 1000,
-                              .payload_max = 400000,
-                              .listeners = 1};
+                              .payload_max = 100000,
+                              .listeners = 3,
+                              .receive_bytes = 32 * 1024};
 
     (void)play(options, &plan);
 }

@@ -110,7 +110,8 @@ static void prepare_subscribers(struct stage *stage)
 static void run_publish(struct stage *stage)
 {
     for (size_t i = 4; i < 6; i++) {
-        (void)peer_printf(&stage->peers[i], "PUB act.one 5\r\nhello\r\nPUB act.two reply 2\r\nhi\r\n");
+        (void)peer_printf(&stage->peers[i],
+                          "PUB act.one 5\r\nhello\r\nPUB act.two reply 2\r\nhi\r\n");
         (void)peer_printf(&stage->peers[i],
                           "HPUB act.one 12 14\r\nNATS/1.0\r\n\r\nhi\r\nPUB act.\tone  2\r\nhi\r\n");
     }
@@ -234,10 +235,12 @@ static void run_close(struct stage *stage)
 /* What a peer breaks must be answered, or it is closed. */
 static void run_errors(struct stage *stage)
 {
-    (void)peer_printf(&stage->peers[0], "CONNECT {\"name\":\"x\",\"user\":\"u\",\"pass\":\"p\"}\r\n");
+    (void)peer_printf(&stage->peers[0],
+                      "CONNECT {\"name\":\"x\",\"user\":\"u\",\"pass\":\"p\"}\r\n");
     (void)peer_printf(&stage->peers[1], "SUB bad..subject 1\r\nSUB a _sys_ 2\r\nUNSUB 5\r\n");
     (void)peer_printf(&stage->peers[2], "NONSENSE\r\n");
-    (void)peer_printf(&stage->peers[3], "CONNECT {\"verbose\":true,\"pedantic\":true}\r\nPUB a.* 0\r\n\r\n");
+    (void)peer_printf(&stage->peers[3],
+                      "CONNECT {\"verbose\":true,\"pedantic\":true}\r\nPUB a.* 0\r\n\r\n");
     barriers(stage);
 }
 
@@ -431,8 +434,8 @@ static bool live_and_die(const char *point, uint64_t nth)
 
 static void sweep_start(void)
 {
-    static const char *const points[] = {"alloc", "epoll_create", "eventfd", "epoll_ctl",
-                                         "socket", "thread",      "*"};
+    static const char *const points[] = {"alloc",  "epoll_create", "eventfd", "epoll_ctl",
+                                         "socket", "thread",       "*"};
 
     pp_fault_exempt_thread(false); /* what this thread asks for is the server's */
     make_path();

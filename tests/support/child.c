@@ -173,7 +173,6 @@ size_t child_peak_bytes(const child *c)
     return status_bytes(c, "VmHWM:");
 }
 
-
 size_t child_wait_rss_below(const child *c, size_t bytes)
 {
     int64_t deadline_ns = check_now_ns() + 5 * PP_NS_PER_S;
@@ -195,8 +194,8 @@ static void dump_locked(child *c)
     c->log_len = 0;
     c->log[0] = '\0';
     REQUIRE(kill(c->pid, SIGRTMIN) == 0, "the server is there: %s", strerror(errno));
-    REQUIRE(await_log_locked(c, 0, "dump: account=",
-                             check_now_ns() + CHECK_WAIT_MS * PP_NS_PER_MS) != SIZE_MAX,
+    REQUIRE(await_log_locked(
+                c, 0, "dump: account=", check_now_ns() + CHECK_WAIT_MS * PP_NS_PER_MS) != SIZE_MAX,
             "a dump comes:\n%s", c->log);
 }
 

@@ -42,8 +42,8 @@ void host_require_nothing_left(const host *h)
 {
     REQUIRE(pp_alloc_live() == h->live_before, "allocations: %lld before, %lld after",
             (long long)h->live_before, (long long)pp_alloc_live());
-    REQUIRE(check_open_fds() == h->fds_before, "descriptors: %zu before, %zu after",
-            h->fds_before, check_open_fds());
+    REQUIRE(check_open_fds() == h->fds_before, "descriptors: %zu before, %zu after", h->fds_before,
+            check_open_fds());
 }
 
 void host_end(host *h)

@@ -34,9 +34,8 @@ static void dial(peer *p, int fd, const struct sockaddr *addr, socklen_t len)
 
 void peer_dial(peer *p, uint16_t port, int receive_bytes)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET,
-                               .sin_port = htons(port),
-                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in addr = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
     REQUIRE(fd >= 0, "socket: %s", strerror(errno));

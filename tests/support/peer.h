@@ -33,7 +33,7 @@ typedef struct peer_event {
 } peer_event;
 
 typedef struct peer {
-    int fd; /* -1: not connected */
+    int fd;      /* -1: not connected */
     bool closed; /* by the server */
     char *in;
     size_t in_at, in_len, in_cap;

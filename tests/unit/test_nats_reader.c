@@ -96,6 +96,7 @@ static void log_op(pp_buf *log, const pp_nats_op *op, pp_str window, size_t used
     static const char *const names[] = {
         [PP_NATS_CONNECT] = "CONNECT", [PP_NATS_INFO] = "INFO", [PP_NATS_ERR] = "-ERR",
         [PP_NATS_PING] = "PING",       [PP_NATS_PONG] = "PONG", [PP_NATS_OK] = "+OK",
+        [PP_NATS_NOTHING] = "...",
     };
     char max[24];
     pp_str sub[] = {op->msg.subject, op->queue, op->sid};
@@ -124,6 +125,7 @@ static void log_op(pp_buf *log, const pp_nats_op *op, pp_str window, size_t used
     case PP_NATS_PING:
     case PP_NATS_PONG:
     case PP_NATS_OK:
+    case PP_NATS_NOTHING:
         (void)pp_buf_addf(log, "%s", names[op->verb]);
         break;
     }

@@ -7,7 +7,10 @@
 #include <emmintrin.h>
 #endif
 
-enum { ARGS_MAX = 5 };
+enum {
+    ARGS_MAX = 5,
+    BARE_MAX = 512, /* more behind PING, PONG or +OK is not kept until its LF comes */
+};
 
 static bool is_blank(char c)
 {
@@ -358,12 +361,13 @@ static pipit_err read_bare(pp_nats_reader *r, pp_str window, pp_nats_verb verb, 
 {
     const char *lf = memchr(window.ptr, '\n', window.len);
 
-    op->verb = verb;
+    *out_used = 0;
+    if (!lf && !r->passing && window.len <= BARE_MAX)
+        return PIPIT_EAGAIN;
+    op->verb = lf ? verb : PP_NATS_NOTHING;
     r->passing = !lf;
     r->passing_verb = (uint8_t)verb;
     *out_used = lf ? (size_t)(lf - window.ptr) + 1 : window.len;
-    if (!lf)
-        op->verb = PP_NATS_OK; /* nothing yet: like +OK, there is nothing to do */
     return PIPIT_OK;
 }
 
@@ -405,6 +409,7 @@ pipit_err pp_nats_read_any(pp_nats_reader *r, pp_str window, pp_nats_op *out_op,
     case PP_NATS_PING:
     case PP_NATS_PONG:
     case PP_NATS_OK:
+    case PP_NATS_NOTHING:
         break; /* read above */
     }
     return PIPIT_EPROTO;

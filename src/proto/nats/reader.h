@@ -23,6 +23,7 @@ typedef enum pp_nats_verb {
     PP_NATS_OK,
     PP_NATS_ERR,
     PP_NATS_INFO,
+    PP_NATS_NOTHING, /* bytes that were passed over; the operation is not complete */
 } pp_nats_verb;
 
 /* Slices point into the window. Fields that the verb has no use for keep what they held. */

@@ -67,7 +67,8 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
 static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
 {
     static const char *const names[] = {"PUB",  "HPUB", "CONNECT", "SUB",  "UNSUB",
-                                        "PING", "PONG", "+OK",     "-ERR", "INFO"};
+                                        "PING", "PONG", "+OK",     "-ERR", "INFO",
+                                        "..."};
     const pp_log *log = s->context->door->log;
 
     /* Payloads by length only, CONNECT not at all: it carries credentials. */
@@ -113,6 +114,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
         pp_nats_on_pong(s);
         break;
     case PP_NATS_OK:
+    case PP_NATS_NOTHING:
         break;
     case PP_NATS_ERR:
         PP_DEBUG(s->context->door->log, "cid:%llu - client says -ERR %.*s",
