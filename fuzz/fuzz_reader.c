@@ -159,6 +159,7 @@ static void read_to(struct reading *reading, pp_nats_reader *reader, read_fn *re
         } else {
             struct op noted = note(&op, (pp_str){window, len}, reading->at, used);
 
+            PP_ASSERT(reader->passing == (op.verb == PP_NATS_NOTHING));
             add(reading, &noted, reader->passing);
             check_repeats(reading, &op, wire, used);
             reading->at += used;

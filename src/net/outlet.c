@@ -115,7 +115,7 @@ bool pp_outlet_reserve_ref(pp_outlet *outlet)
 
 bool pp_outlet_refer(pp_outlet *outlet, pp_str bytes, pp_body *body)
 {
-    if (!pp_outlet_reserve_ref(outlet) || !pp_outlet_room(outlet, 0))
+    if (!pp_outlet_reserve_ref(outlet) || (!outlet->last && !pp_outlet_more_room(outlet, 0)))
         return false;
     PP_ASSERT(outlet->ref_count < PP_OUTLET_REFS_MAX);
     outlet->refs[outlet->ref_count++] = (pp_outlet_ref){

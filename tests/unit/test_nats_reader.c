@@ -96,7 +96,6 @@ static void log_op(pp_buf *log, const pp_nats_op *op, pp_str window, size_t used
     static const char *const names[] = {
         [PP_NATS_CONNECT] = "CONNECT", [PP_NATS_INFO] = "INFO", [PP_NATS_ERR] = "-ERR",
         [PP_NATS_PING] = "PING",       [PP_NATS_PONG] = "PONG", [PP_NATS_OK] = "+OK",
-        [PP_NATS_NOTHING] = "...",
     };
     char max[24];
     pp_str sub[] = {op->msg.subject, op->queue, op->sid};
@@ -125,9 +124,10 @@ static void log_op(pp_buf *log, const pp_nats_op *op, pp_str window, size_t used
     case PP_NATS_PING:
     case PP_NATS_PONG:
     case PP_NATS_OK:
-    case PP_NATS_NOTHING:
         (void)pp_buf_addf(log, "%s", names[op->verb]);
         break;
+    case PP_NATS_NOTHING: /* the operation is to come */
+        return;
     }
     (void)pp_buf_add(log, ";", 1);
 }
@@ -231,8 +231,8 @@ static void feed_window(struct feed *f, size_t end)
         } else {
             assert_true(used > 0 && used <= len);
             assert_true(f->want == 0 || f->want == used);
-            if (!f->reader.passing) /* else it was the beginning of a PING */
-                log_op(f->log, &op, (pp_str){copy, len}, used);
+            assert_int_equal(f->reader.passing, op.verb == PP_NATS_NOTHING);
+            log_op(f->log, &op, (pp_str){copy, len}, used);
             check_repeats(f, &op, used);
             f->at += used;
             f->want = 0;
@@ -579,6 +579,41 @@ static void test_reader_refuses_on_the_first_bad_byte(void **state)
         if (pp_nats_read(&reader, (pp_str){fronts[i].wire, len}, &op, &used) != fronts[i].err)
             fail_msg("row %zu: not %s", i, pipit_strerror(fronts[i].err));
     }
+}
+
+/* What stands behind a PING is passed over, however long: it is not kept until its end comes, and
+ * nobody answers before. */
+static void test_reader_passes_over_long_tails(void **state)
+{
+    enum { LEN = 3000 };
+    static char wire[LEN + 32];
+    static const char *const verbs[] = {"PING", "PONG", "+OK"};
+    pp_buf log;
+
+    (void)state;
+    pp_buf_init(&log, LOG_MAX);
+    for (size_t v = 0; v < COUNT_OF(verbs); v++) {
+        char expected[32];
+        size_t len;
+
+        memset(wire, '.', LEN);
+        memcpy(wire, verbs[v], strlen(verbs[v]));
+        len = LEN + (size_t)snprintf(wire + LEN, 32, "\r\nPUB a 2\r\nhi\r\n");
+        (void)snprintf(expected, sizeof(expected), "%s;PUB(a,,hi)w;", verbs[v]);
+        for (size_t piece = 1; piece < len; piece = piece * 3 + 1) {
+            struct feed f;
+
+            feed_start(&f, &fresh_reader, read_any_or_plain, wire, &log);
+            for (size_t end = piece; end < len; end += piece) {
+                feed_window(&f, end);
+                assert_true(end >= LEN || end - f.at <= 1024);
+            }
+            feed_window(&f, len);
+            feed_end(&f, len);
+            assert_string_equal(log.ptr, expected);
+        }
+    }
+    pp_buf_fini(&log);
 }
 
 /* Only CONNECT and INFO may do without a blank (observed in nats-server 2.15.2 too). */
@@ -936,6 +971,7 @@ int main(void)
         cmocka_unit_test(test_reader_rows_at_every_split),
         cmocka_unit_test(test_reader_careful_rows_at_every_split),
         cmocka_unit_test(test_reader_refuses_on_the_first_bad_byte),
+        cmocka_unit_test(test_reader_passes_over_long_tails),
         cmocka_unit_test(test_reader_err_needs_a_blank),
         cmocka_unit_test(test_reader_limits_ids),
         cmocka_unit_test(test_reader_tells_repeated_lines),

@@ -39,6 +39,7 @@ struct fake {
     atomic_uint exhausted; /* calls */
     atomic_uint exhausted_on; /* the router's index at the last one */
     atomic_uint outlets_asked;
+    void (*on_outlet)(void); /* called once, when it is asked for its outlet */
 };
 
 /* What was delivered since the last look; only by tests of one thread. */
@@ -58,6 +59,12 @@ static void *fake_outlet(pp_client *client, uint32_t router_index)
     struct fake *fake = fake_of(client);
 
     (void)atomic_fetch_add(&fake->outlets_asked, 1);
+    if (fake->on_outlet) {
+        void (*on_outlet)(void) = fake->on_outlet;
+
+        fake->on_outlet = NULL;
+        on_outlet();
+    }
     if (fake->closing || fake->no_memory || pp_fault("outlet"))
         return NULL;
     fake->outlets[router_index] = (struct fake_outlet){fake, router_index};
@@ -295,6 +302,43 @@ static void test_route_ends_with_its_generation(void **state)
     unsubscribe(&w, near);
     unsubscribe(&w, first);
     assert_int_equal(publish(&w, "a.b"), 0);
+    world_fini(&w);
+}
+
+static struct world *between_world;
+static pp_sub *between_sub;
+
+static void subscribe_between(void)
+{
+    between_sub = subscribe(between_world, 1, "a.b", "", "2");
+}
+
+static void unsubscribe_between(void)
+{
+    pp_sublist_remove(between_world->account->subs, between_sub);
+}
+
+/* What changes after the index was asked makes the answer stale, even before it is remembered:
+ * here another loop subscribes, or unsubscribes, while the targets are being resolved. */
+static void test_route_change_while_it_is_resolved(void **state)
+{
+    struct world w;
+    pp_sub *sub;
+
+    (void)state;
+    world_init(&w);
+    between_world = &w;
+    sub = subscribe(&w, 0, "a.b", "", "1");
+    w.clients[0].on_outlet = subscribe_between;
+    assert_int_equal(find(&w, "a.b")->target_count, 1);
+    assert_int_equal(find(&w, "a.b")->target_count, 2);
+    unsubscribe(&w, sub);
+    sub = subscribe(&w, 0, "a.*", "", "1");
+    w.clients[0].on_outlet = unsubscribe_between;
+    (void)find(&w, "a.b");
+    pp_sub_free(between_sub); /* as after a turn */
+    assert_int_equal(publish(&w, "a.b"), 1);
+    unsubscribe(&w, sub);
     world_fini(&w);
 }
 
@@ -998,6 +1042,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_route_is_remembered),
         cmocka_unit_test(test_route_ends_with_its_generation),
+        cmocka_unit_test(test_route_change_while_it_is_resolved),
         cmocka_unit_test(test_route_changes_tell_of_every_end),
         cmocka_unit_test(test_route_of_each_account_is_its_own),
         cmocka_unit_test(test_route_every_plain_one_gets_a_copy),
