@@ -89,8 +89,11 @@ char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
 
 bool pp_outlet_write(pp_outlet *outlet, pp_str bytes)
 {
-    char *room = pp_outlet_room(outlet, bytes.len);
+    char *room;
 
+    if (bytes.len == 0)
+        return true;
+    room = pp_outlet_room(outlet, bytes.len);
     if (!room)
         return false;
     memcpy(room, bytes.ptr, bytes.len);

@@ -76,7 +76,7 @@ typedef struct pp_outbox {
 /* Slow part of pp_outlet_room. */
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len);
 
-/* A place for len bytes in one piece, PP_CHUNK_SLACK more may be scribbled on; follow with
+/* A place for len bytes, one at least, in one piece, PP_CHUNK_SLACK more may be scribbled on; follow with
  * pp_outlet_wrote. NULL: no memory. Thread: the outlet's loop. */
 static inline char *pp_outlet_room(pp_outlet *outlet, size_t len)
 {
