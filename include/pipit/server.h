@@ -101,8 +101,7 @@ typedef struct pipit_subscription pipit_subscription;
 /* Called with each message of a subscription, one at a time, on a thread of the server's, which
  * serves connections too: it should be brief. msg is valid for the call. It may publish, subscribe,
  * and end subscriptions, its own too; it must not stop the server. */
-typedef void (*pipit_msg_fn)(void *context, pipit_subscription *subscription,
-                             const pipit_msg *msg);
+typedef void (*pipit_msg_fn)(void *context, pipit_subscription *subscription, const pipit_msg *msg);
 
 /**
  * Publish one message on the server's behalf.

@@ -10,7 +10,7 @@ typedef struct pp_link {
     struct pp_link *prev;
 } pp_link;
 
-#define PP_CONTAINER(link, type, field) ((type *)(void *)((char *)(link) - offsetof(type, field)))
+#define PP_CONTAINER(link, type, field) ((type *)(void *)((char *)(link)-offsetof(type, field)))
 
 static inline void pp_list_init(pp_link *list)
 {

@@ -5,6 +5,7 @@
 #define PP_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 typedef enum pp_log_level {
     PP_LOG_FATAL,
@@ -25,6 +26,16 @@ typedef struct pp_log {
 
 void pp_log_write(const pp_log *log, pp_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* For lines that a peer can cause at will: one a second, with how many were left out. */
+typedef struct pp_log_limit {
+    int64_t next_ns;
+    uint64_t left_out;
+} pp_log_limit;
+
+/* Thread: one per limit. */
+void pp_log_limited(const pp_log *log, pp_log_limit *limit, int64_t now_ns, pp_log_level level,
+                    const char *text, uint64_t conn_id);
 
 #define PP_DEBUG(log, ...)                                                                         \
     do {                                                                                           \

@@ -67,7 +67,7 @@ bool pp_str_parse_duration(pp_str text, int64_t *out_ns)
         const char *unit;
         uint64_t ns;
     } units[] = {
-        {"ns", 1},          {"us", 1000},          {"ms", 1000000},
+        {"ns", 1},          {"us", 1000},        {"ms", 1000000},
         {"s", 1000000000u}, {"m", 60000000000u}, {"h", 3600000000000u},
     };
     uint64_t total = 0;

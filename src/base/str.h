@@ -28,8 +28,7 @@ static inline bool pp_str_eq(pp_str a, pp_str b)
 
 static inline bool pp_str_starts(pp_str s, pp_str prefix)
 {
-    return s.len >= prefix.len &&
-           (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
+    return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);
 }
 
 /* Equal but for the case of ASCII letters. */

@@ -14,9 +14,9 @@
 #include <unistd.h>
 
 enum {
-    BODY_MIN = 32 * 1024,    /* an operation of more is read into memory of its own */
-    LARGE_PEEK = 2048,       /* how much to read when another large operation is likely */
-    STALL_NS = 10000000,     /* the longest a publisher waits for a recipient per read */
+    BODY_MIN = 32 * 1024, /* an operation of more is read into memory of its own */
+    LARGE_PEEK = 2048,    /* how much to read when another large operation is likely */
+    STALL_NS = 10000000,  /* the longest a publisher waits for a recipient per read */
 };
 
 const char *pp_close_reason_text(pp_close_reason reason)

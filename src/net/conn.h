@@ -80,7 +80,7 @@ typedef struct pp_conn {
     bool paused;
     bool closing;
     bool closed;
-    bool local; /* a Unix socket */
+    bool local;     /* a Unix socket */
     uint8_t reason; /* pp_close_reason */
     uint8_t addr_family;
     uint16_t peer_port;
@@ -100,14 +100,15 @@ typedef struct pp_conn {
     int64_t resume_ns;
     pp_timer timer; /* the door's */
     pp_timer write_timer;
-    pp_task notice; /* from other loops: look at box.fault */
+    pp_task notice;   /* from other loops: look at box.fault */
     int64_t start_ns; /* monotonic */
     uint64_t in_msgs, in_bytes;
     pp_retired retired;
     _Alignas(16) char session[];
 } pp_conn;
 
-/* Adopt fd. limits is borrowed for the life of the connection. On an error fd is closed. Thread: the loop's. */
+/* Adopt fd. limits is borrowed for the life of the connection. On an error fd is closed. Thread:
+ * the loop's. */
 pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *proto,
                        const pp_conn_limits *limits, pp_conn **out_conn);
 

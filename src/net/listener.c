@@ -175,10 +175,9 @@ static unsigned choose_loop(pp_listener *listener)
 
     for (unsigned i = 0; i < listener->loop_count; i++) {
         unsigned at = (listener->next_loop + i) % listener->loop_count;
-        uint64_t load =
-            listener->given[at] -
-            atomic_load_explicit(&listener->loops[at]->counters->connections_closed,
-                                 memory_order_relaxed);
+        uint64_t load = listener->given[at] -
+                        atomic_load_explicit(&listener->loops[at]->counters->connections_closed,
+                                             memory_order_relaxed);
 
         if (load < best_load) {
             best = at;
@@ -219,9 +218,9 @@ static void accept_some(pp_listener *listener)
     pp_loop *loop = listener->loop;
 
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = pp_fault("accept") ? (errno = EMFILE, -1)
-                                    : accept4(listener->source.fd, NULL, NULL,
-                                              SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = pp_fault("accept")
+                     ? (errno = EMFILE, -1)
+                     : accept4(listener->source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
         if (fd >= 0) {
             listener->retry_ns = retry_min_ns;

@@ -65,11 +65,11 @@ typedef struct pp_loop {
     pp_link paused;  /* connections not read from until a recipient has caught up; oldest first */
     pp_link closing; /* connections to look at after the flush */
     struct pp_outlet *dirty, *dirty_last; /* staged to in this turn */
-    size_t staged_bytes;  /* in all outlets since the last flush, about */
-    size_t staged_chunks; /* taken for them */
-    bool borrowed; /* an outlet refers into read_buf: flush before the next read */
-    const void *gate; /* the outlet or post of a recipient that lags, just staged to */
-    pp_link waiters; /* wait for such a one, and are no connections */
+    size_t staged_bytes;                  /* in all outlets since the last flush, about */
+    size_t staged_chunks;                 /* taken for them */
+    bool borrowed;               /* an outlet refers into read_buf: flush before the next read */
+    const void *gate;            /* the outlet or post of a recipient that lags, just staged to */
+    pp_link waiters;             /* wait for such a one, and are no connections */
     struct pp_post *posts;       /* to other loops, and to itself */
     struct pp_post *posts_dirty; /* packed into in this turn */
     struct pp_body *packed_body; /* of the message packed last; NULL: it needed none */
@@ -80,7 +80,7 @@ typedef struct pp_loop {
     size_t conn_count;
     struct pp_conn **conn_table; /* by id; chained */
     size_t conn_mask;
-    void *context; /* the doors' state on this loop */
+    void *context;       /* the doors' state on this loop */
     size_t litter_bytes; /* given back to the allocator and perhaps not by it to the system */
     pp_timer tidy;
     atomic_bool stop;

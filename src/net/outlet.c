@@ -13,7 +13,7 @@
 
 enum {
     REFS_AT_START = 16,
-    JOIN_MAX = 4096, /* bytes that are copied to the end of the last waiting chunk */
+    JOIN_MAX = 4096,        /* bytes that are copied to the end of the last waiting chunk */
     CHUNKS_MAX_OUTLET = 64, /* staged in one outlet; more are sent on the way */
     CHUNKS_MAX_LOOP = 1024, /* staged in all outlets of a loop */
     IOV_MAX_STAGED = 2 * PP_OUTLET_REFS_MAX + CHUNKS_MAX_OUTLET + 1, /* all there can be */
@@ -178,6 +178,8 @@ static ssize_t send_iov(pp_loop *loop, int fd, struct iovec *iov, size_t count)
         return -1;
     }
     pp_count(&loop->counters->sends, 1);
+    if (pp_fault("send_short"))
+        return send(fd, iov->iov_base, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     do {
         sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
                           : sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -295,7 +297,8 @@ static void set_armed_locked(pp_conn *conn, bool armed)
         .data.ptr = &conn->source,
     };
 
-    if (epoll_ctl(conn->loop->epoll_fd, EPOLL_CTL_MOD, conn->source.fd, &event) < 0) {
+    if (pp_fault("epoll_mod") ||
+        epoll_ctl(conn->loop->epoll_fd, EPOLL_CTL_MOD, conn->source.fd, &event) < 0) {
         pp_conn_fault_locked(conn, PP_CLOSE_WRITE_ERROR);
         return;
     }
@@ -382,7 +385,8 @@ static void pop_locked(pp_conn *conn, pp_loop *loop, size_t n)
         open_gate_locked(conn);
 }
 
-/* Send the queue. Called with the lock and box->sending held; gives back sending, keeps the lock. */
+/* Send the queue. Called with the lock and box->sending held; gives back sending, keeps the lock.
+ */
 static void drain_locked(pp_conn *conn, pp_loop *loop)
 {
     pp_outbox *box = &conn->box;
@@ -647,8 +651,9 @@ void pp_outbox_shut(pp_conn *conn)
         list.first = NULL; /* another loop is sending from it: freed with the connection */
     else
         box->first = box->last = NULL;
+    list.bytes = box->pending_bytes;
     (void)pthread_mutex_unlock(&box->lock);
-    pp_loop_note_litter(conn->loop, box->pending_bytes);
+    pp_loop_note_litter(conn->loop, list.bytes);
     list_free(conn->loop, &list);
 }
 

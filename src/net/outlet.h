@@ -48,12 +48,12 @@ typedef struct pp_outlet {
     uint32_t chunk_count;
     bool dirty; /* in the loop's list */
     bool has_answer;
-    bool gated; /* the connection lags behind its mark */
+    bool gated;           /* the connection lags behind its mark */
     uint64_t msgs, bytes; /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
-    bool gate_listed; /* guarded by the outbox's lock: tell when it has caught up */
-    bool ungate_posted; /* the same: that it has is on its way */
+    bool gate_listed;               /* guarded by the outbox's lock: tell when it has caught up */
+    bool ungate_posted;             /* the same: that it has is on its way */
     pp_task ungate;
 } pp_outlet;
 
@@ -61,23 +61,23 @@ typedef struct pp_outbox {
     pthread_mutex_t lock;
     pp_chunk *first, *last;
     size_t pending_bytes;
-    int64_t mark_ns;        /* when the bytes up to the mark began to wait */
-    size_t mark_bytes;      /* still to be sent until the mark */
-    pp_outlet *outlets;     /* of other loops than the owner */
-    uint32_t posted;        /* tasks under way that hold the connection */
+    int64_t mark_ns;    /* when the bytes up to the mark began to wait */
+    size_t mark_bytes;  /* still to be sent until the mark */
+    pp_outlet *outlets; /* of other loops than the owner */
+    uint32_t posted;    /* tasks under way that hold the connection */
     bool sending, armed, retry, closed;
-    bool noticed;           /* the owner's notice is posted */
-    bool owner_waits;       /* the owner closes when all is sent */
-    bool watching;          /* the owner's write timer runs */
-    uint8_t fault;          /* pp_close_reason why the owner must close; 0: none */
+    bool noticed;                 /* the owner's notice is posted */
+    bool owner_waits;             /* the owner closes when all is sent */
+    bool watching;                /* the owner's write timer runs */
+    uint8_t fault;                /* pp_close_reason why the owner must close; 0: none */
     uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
 } pp_outbox;
 
 /* Slow part of pp_outlet_room. */
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len);
 
-/* A place for len bytes, one at least, in one piece, PP_CHUNK_SLACK more may be scribbled on; follow with
- * pp_outlet_wrote. NULL: no memory. Thread: the outlet's loop. */
+/* A place for len bytes, one at least, in one piece, PP_CHUNK_SLACK more may be scribbled on;
+ * follow with pp_outlet_wrote. NULL: no memory. Thread: the outlet's loop. */
 static inline char *pp_outlet_room(pp_outlet *outlet, size_t len)
 {
     if (PP_LIKELY((size_t)(outlet->end - outlet->at) >= len))

@@ -76,8 +76,7 @@ void pp_timer_cancel(pp_timers *timers, pp_timer *timer)
         sift_down(timers, at, last);
 }
 
-void pp_timer_set(pp_timers *timers, pp_timer *timer, int64_t due_ns,
-                  void (*fire)(pp_timer *timer))
+void pp_timer_set(pp_timers *timers, pp_timer *timer, int64_t due_ns, void (*fire)(pp_timer *timer))
 {
     pp_timer_cancel(timers, timer);
     PP_ASSERT(timers->count < timers->cap);

@@ -27,8 +27,8 @@ static void schedule_next(pp_worker *worker)
     int64_t interval_ns = span_ns / (int64_t)(worker->lame_clients ? worker->lame_clients : 1);
 
     interval_ns = interval_ns < interval_max_ns ? interval_ns : interval_max_ns;
-    interval_ns = interval_ns / 2 +
-                  pp_random_below(&worker->random, (uint32_t)(interval_ns / 2 + 1));
+    interval_ns =
+        interval_ns / 2 + pp_random_below(&worker->random, (uint32_t)(interval_ns / 2 + 1));
     pp_timer_set(&worker->loop.timers, &worker->lame_timer, worker->loop.now_ns + interval_ns,
                  close_next);
 }

@@ -15,6 +15,7 @@
 enum {
     THREADS_MAX = 256,
     MESSAGE_MAX = 16 * 1024,
+    PAYLOAD_DISCOURAGED = 8 * 1024 * 1024,
 };
 
 /* --- making ------------------------------------------------------------------------------- */
@@ -301,6 +302,10 @@ pipit_err pipit_server_start(pipit_server *server)
                  PIPIT_VERSION, PP_NATS_VERSION);
     pp_log_write(&server->log, PP_LOG_INFO, "  ID:       %s", server->server_id);
     pp_log_write(&server->log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
+    if (server->options.max_payload_bytes > PAYLOAD_DISCOURAGED)
+        pp_log_write(&server->log, PP_LOG_WARN,
+                     "payloads over 8 MB are discouraged: each holds that much memory until it is "
+                     "complete");
     listener_init(server, &server->tcp);
     listener_init(server, &server->local);
     err = listen_all(server);

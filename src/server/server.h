@@ -50,8 +50,8 @@ struct pipit_server {
     pp_listener tcp, local;
     uint16_t port;
     bool started;
-    atomic_bool open;          /* messages come in and go out in-process */
-    atomic_uint next_home;     /* of a subscription made in-process */
+    atomic_bool open;      /* messages come in and go out in-process */
+    atomic_uint next_home; /* of a subscription made in-process */
     atomic_int_fast64_t local_subs;
     int done_fd;
     pthread_mutex_t errands; /* held by who sends workers on one; guards running, started */

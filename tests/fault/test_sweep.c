@@ -400,17 +400,21 @@ ACT_SCENARIO(errors)
 
 /* --- the server's own life ---------------------------------------------------------------- */
 
-static char socket_path[64];
+static char folder[64], socket_path[80];
 
-static void make_path(void)
+static void make_folder(void)
 {
-    (void)snprintf(socket_path, sizeof(socket_path), "/tmp/pipit-sweep-%d.sock", (int)getpid());
+    const char *base = getenv("TMPDIR");
+
+    (void)snprintf(folder, sizeof(folder), "%.40s/pipit-XXXXXX", base ? base : "/tmp");
+    REQUIRE(mkdtemp(folder), "a folder in %s", base ? base : "/tmp");
+    (void)snprintf(socket_path, sizeof(socket_path), "%s/sock", folder);
 }
 
 /* New, start, stop, with everything that can be asked for; the nth thing is refused. */
 static bool live_and_die(const char *point, uint64_t nth)
 {
-    char unix_option[80], error[256];
+    char unix_option[96], error[256];
     const char *const all[] = {"--addr=127.0.0.1", "--port=-1",   "--threads=3", unix_option,
                                "--user=somebody",  "--pass=word", "--name=swept"};
     host h = {.live_before = pp_alloc_live(), .fds_before = check_open_fds()};
@@ -438,7 +442,7 @@ static void sweep_start(void)
                                          "socket", "thread",       "*"};
 
     pp_fault_exempt_thread(false); /* what this thread asks for is the server's */
-    make_path();
+    make_folder();
     for (size_t i = 0; i < COUNT_OF(points); i++) {
         uint64_t nth = 1;
 
@@ -447,6 +451,7 @@ static void sweep_start(void)
         REQUIRE(nth > 1, "%s was refused", points[i]);
         check_note("%s: refused %llu times", points[i], (unsigned long long)nth - 1);
     }
+    (void)rmdir(folder);
 }
 
 /* Clients are at the door while it fails to start: the address is known, and some of the threads
@@ -467,10 +472,10 @@ static void on_log(void *context, pipit_log_level level, const char *text)
 
 static void start_fails_under_clients(void)
 {
-    char unix_option[80];
+    char unix_option[96];
     const char *const all[] = {"--addr=127.0.0.1", "--port=-1", "--threads=4", unix_option};
 
-    make_path();
+    make_folder();
     (void)snprintf(unix_option, sizeof(unix_option), "--unix=%s", socket_path);
     for (unsigned round = 0; round < 60; round++) {
         host h = {.live_before = pp_alloc_live(), .fds_before = check_open_fds()};
@@ -486,6 +491,7 @@ static void start_fails_under_clients(void)
         }
         host_require_nothing_left(&h);
     }
+    (void)rmdir(folder);
 }
 
 int main(int argc, char **argv)

@@ -198,6 +198,28 @@ static void test_sids_give_memory_back(void **state)
     assert_null(sids.slots);
 }
 
+/* Very many lookups in vain meet slots whose bits of the hash agree, and are not taken in. */
+static void test_sids_absent_are_not_found(void **state)
+{
+    enum { COUNT = 50000, LOOKUPS = 300000 };
+    static pp_sub *subs[COUNT];
+    pp_nats_sids sids = {0};
+    char sid[24];
+
+    (void)state;
+    for (unsigned i = 0; i < COUNT; i++) {
+        (i % 2 ? counted : random_text)(i, sid);
+        subs[i] = new_sub(sid);
+        assert_int_equal(pp_nats_sids_add(&sids, subs[i]), PIPIT_OK);
+    }
+    for (unsigned i = COUNT; i < COUNT + LOOKUPS; i++) {
+        (i % 2 ? counted : random_text)(i, sid);
+        assert_null(pp_nats_sids_find(&sids, pp_str_of(sid)));
+    }
+    for (unsigned i = 0; i < COUNT; i++)
+        remove_and_free(&sids, subs[i]);
+}
+
 /* One comes, one goes, for ever: ids are never used again, but slots are. */
 static void test_sids_churn_does_not_grow(void **state)
 {
@@ -284,6 +306,7 @@ int main(void)
         cmocka_unit_test(test_sids_are_bytes),
         cmocka_unit_test(test_sids_hold_what_a_list_holds),
         cmocka_unit_test(test_sids_give_memory_back),
+        cmocka_unit_test(test_sids_absent_are_not_found),
         cmocka_unit_test(test_sids_churn_does_not_grow),
         cmocka_unit_test(test_sids_any_empties_it),
         cmocka_unit_test(test_sids_fault_sweep),

@@ -22,17 +22,17 @@ typedef struct pp_nats_settings {
     const char *server_name;
     const char *host; /* as announced */
     uint16_t port;
-    int64_t max_connections; /* negative: nobody */
-    int64_t max_payload;     /* bytes; -1: no limit */
-    uint32_t max_control_line; /* bytes */
-    uint32_t max_subscriptions; /* per connection; 0: no limit */
+    int64_t max_connections;          /* negative: nobody */
+    int64_t max_payload;              /* bytes; -1: no limit */
+    uint32_t max_control_line;        /* bytes */
+    uint32_t max_subscriptions;       /* per connection; 0: no limit */
     uint32_t max_subscription_tokens; /* 0: no limit */
     int64_t ping_interval_ns;
     int64_t auth_timeout_ns;
     uint32_t ping_max;
-    bool headers;          /* supported */
-    bool proxy_protocol;   /* a PROXY header may come first */
-    bool no_stall;         /* drop for a recipient that lags instead of making publishers wait */
+    bool headers;        /* supported */
+    bool proxy_protocol; /* a PROXY header may come first */
+    bool no_stall;       /* drop for a recipient that lags instead of making publishers wait */
     struct pp_credentials *credentials;
 } pp_nats_settings;
 
@@ -50,7 +50,8 @@ typedef struct pp_nats_context {
     const pp_nats_settings *settings;
     pp_router *router;
     pp_loop *loop;
-    pp_loop *const *loops; /* of the server, by router index */
+    pp_loop *const *loops;            /* of the server, by router index */
+    pp_log_limit auth_log, proxy_log; /* of lines about failures */
     /* While one connection's input is read: its last PUB, and that one's route, which is good
      * while the cache's changes are route_changes. */
     pp_nats_memo memo;

@@ -44,10 +44,9 @@ static bool may_enter(const pp_nats_session *s)
 {
     const struct pp_nats_connect *c = &s->connect;
 
-    return pp_credentials_check(s->context->settings->credentials,
-                                pp_nats_connect_text(c, PP_CONNECT_USER),
-                                pp_nats_connect_text(c, PP_CONNECT_PASS),
-                                pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN));
+    return pp_credentials_check(
+        s->context->settings->credentials, pp_nats_connect_text(c, PP_CONNECT_USER),
+        pp_nats_connect_text(c, PP_CONNECT_PASS), pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN));
 }
 
 /* Source: NATS client protocol, section 4: the order of checks. */
@@ -67,8 +66,8 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         !(s->authenticated && !s->connect.has_credentials)) {
         s->authenticated = may_enter(s);
         if (!s->authenticated) {
-            pp_log_write(s->context->door->log, PP_LOG_ERROR,
-                         "cid:%llu - authentication error", (unsigned long long)s->conn->id);
+            pp_log_limited(s->context->door->log, &s->context->auth_log, s->conn->loop->now_ns,
+                           PP_LOG_ERROR, "authentication error", s->conn->id);
             pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
             return;
         }

@@ -70,8 +70,7 @@ static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
     for (size_t i = 0; i < set->count; i++) {
         pp_sub *sub = set->subs[i];
 
-        if (sub->client == &s->client && sub->queue_len == 0 &&
-            atomic_load(&sub->remaining) != 0)
+        if (sub->client == &s->client && sub->queue_len == 0 && atomic_load(&sub->remaining) != 0)
             return sub;
     }
     return NULL;

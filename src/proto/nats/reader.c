@@ -171,10 +171,10 @@ struct verb {
 /* No two share their first two letters, but for PUB, PING and PONG, which are told apart in the
  * order in which they stand here. */
 static const struct verb verbs[] = {
-    {"SUB", 3, PP_NATS_SUB, BLANK_NEEDED},       {"UNSUB", 5, PP_NATS_UNSUB, BLANK_NEEDED},
-    {"HPUB", 4, PP_NATS_HPUB, BLANK_NEEDED},     {"PUB", 3, PP_NATS_PUB, BLANK_NEEDED},
-    {"PING", 4, PP_NATS_PING, NOTHING_NEEDED},   {"PONG", 4, PP_NATS_PONG, NOTHING_NEEDED},
-    {"+OK", 3, PP_NATS_OK, NOTHING_NEEDED},      {"CONNECT", 7, PP_NATS_CONNECT, TEXT},
+    {"SUB", 3, PP_NATS_SUB, BLANK_NEEDED},     {"UNSUB", 5, PP_NATS_UNSUB, BLANK_NEEDED},
+    {"HPUB", 4, PP_NATS_HPUB, BLANK_NEEDED},   {"PUB", 3, PP_NATS_PUB, BLANK_NEEDED},
+    {"PING", 4, PP_NATS_PING, NOTHING_NEEDED}, {"PONG", 4, PP_NATS_PONG, NOTHING_NEEDED},
+    {"+OK", 3, PP_NATS_OK, NOTHING_NEEDED},    {"CONNECT", 7, PP_NATS_CONNECT, TEXT},
     {"-ERR", 4, PP_NATS_ERR, BLANK_NEEDED},    {"INFO", 4, PP_NATS_INFO, TEXT},
 };
 
@@ -298,8 +298,8 @@ static pipit_err read_publish(pp_nats_reader *r, pp_str line, pp_str window, pp_
         return PIPIT_EDENIED;
     if (count != sizes + 1 && count != sizes + 2)
         return PIPIT_EINVAL;
-    if (!size_arg(args[count - 1], &size) || (has_header && !size_arg(args[count - 2], &header_len)) ||
-        header_len > size)
+    if (!size_arg(args[count - 1], &size) ||
+        (has_header && !size_arg(args[count - 2], &header_len)) || header_len > size)
         return PIPIT_EINVAL;
     if (r->payload_max >= 0 && size > r->payload_max)
         return PIPIT_ETOOBIG;

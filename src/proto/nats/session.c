@@ -12,8 +12,8 @@ enum {
     TURN_COST_MAX = 32768,
     OPERATION_COST = 64, /* SUB, UNSUB and the like */
     CONNECT_COST = 2048,
-    ERROR_MAX = 16 * 1024 + 128,  /* a quoted subject fits */
-    LET_GO_AT_ONCE = 4096,        /* subscriptions ended per turn when a connection closes */
+    ERROR_MAX = 16 * 1024 + 128, /* a quoted subject fits */
+    LET_GO_AT_ONCE = 4096,       /* subscriptions ended per turn when a connection closes */
 };
 
 static const int64_t proxy_timeout_ns = 5000000000;
@@ -66,9 +66,8 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
 
 static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
 {
-    static const char *const names[] = {"PUB",  "HPUB", "CONNECT", "SUB",  "UNSUB",
-                                        "PING", "PONG", "+OK",     "-ERR", "INFO",
-                                        "..."};
+    static const char *const names[] = {"PUB",  "HPUB", "CONNECT", "SUB",  "UNSUB", "PING",
+                                        "PONG", "+OK",  "-ERR",    "INFO", "..."};
     const pp_log *log = s->context->door->log;
 
     /* Payloads by length only, CONNECT not at all: it carries credentials. */
@@ -163,8 +162,8 @@ static bool read_proxy_header(pp_nats_session *s, pp_str window, size_t *out_use
         return true;
     }
     if (err) {
-        pp_log_write(s->context->door->log, PP_LOG_WARN, "cid:%llu - bad PROXY header",
-                     (unsigned long long)s->conn->id);
+        pp_log_limited(s->context->door->log, &s->context->proxy_log, s->conn->loop->now_ns,
+                       PP_LOG_WARN, "bad PROXY header", s->conn->id);
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
         return true;
     }
@@ -257,8 +256,8 @@ static void on_timer(void *session)
     pp_nats_session *s = session;
 
     if (s->expects_proxy) {
-        pp_log_write(s->context->door->log, PP_LOG_WARN, "cid:%llu - no PROXY header in time",
-                     (unsigned long long)s->conn->id);
+        pp_log_limited(s->context->door->log, &s->context->proxy_log, s->conn->loop->now_ns,
+                       PP_LOG_WARN, "no PROXY header in time", s->conn->id);
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");

@@ -43,9 +43,9 @@ typedef struct pp_nats_session {
     uint32_t pings_out;
     int64_t op_ns;           /* last message, SUB, UNSUB or PING from the client */
     int64_t rtt_measured_ns; /* last PONG to a PING of ours; 0: none */
-    atomic_int exhausted; /* of the sids: have had their last message, and are about to go */
-    pp_retired barrier;   /* a PONG that waits until no loop can deliver to an ended sub */
-    pp_task let_go; /* ending very many subscriptions in slices */
+    atomic_int exhausted;    /* of the sids: have had their last message, and are about to go */
+    pp_retired barrier;      /* a PONG that waits until no loop can deliver to an ended sub */
+    pp_task let_go;          /* ending very many subscriptions in slices */
     uint32_t let_go_at;
 } pp_nats_session;
 

@@ -48,8 +48,7 @@ size_t pp_nats_head(const pp_sub *sub, pp_str subject, char *out)
 }
 
 /* Head and line in one piece, then data and CR LF referred to where they lie. */
-static bool write_referring(pp_outlet *outlet, pp_str head, pp_str line, pp_str data,
-                            pp_body *body)
+static bool write_referring(pp_outlet *outlet, pp_str head, pp_str line, pp_str data, pp_body *body)
 {
     char *room;
 
