@@ -21,10 +21,8 @@ struct taker {
 
 static void check_slack(pp_str window)
 {
-    volatile char sum = 0;
-
     for (unsigned i = 0; i < PP_WINDOW_SLACK; i++)
-        sum += window.ptr[window.len + i]; /* AddressSanitizer looks */
+        (void)*(const volatile char *)&window.ptr[window.len + i]; /* AddressSanitizer looks */
 }
 
 static void take_op(struct watch *w, struct taker *t, pp_str op)

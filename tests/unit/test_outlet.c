@@ -832,7 +832,8 @@ static void send_some(pp_task *task)
         (void)sem_post(&s->done);
         return;
     }
-    for (unsigned i = 0; i < frames && s->number < s->last; i++) {
+    /* As publishers do it waits for a recipient that lags, or that would end as a slow consumer. */
+    for (unsigned i = 0; i < frames && s->number < s->last && !outlet->gated; i++) {
         if (!stage_frame(s, outlet))
             break;
     }

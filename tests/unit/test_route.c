@@ -92,13 +92,12 @@ static size_t fake_head(const pp_sub *sub, pp_str subject, char *out)
 static void check_head(const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     static _Thread_local char expected[UINT16_MAX + 256];
-    volatile char sum = 0;
     size_t len = fake_head(sub, msg->subject, expected);
 
     if (head.len != len || memcmp(head.ptr, expected, len) != 0)
         abort(); /* on any thread */
     for (unsigned i = 0; i < PP_ROUTE_HEAD_SLACK; i++)
-        sum += head.ptr[head.len + i];
+        (void)*(const volatile char *)&head.ptr[head.len + i];
 }
 
 static bool fake_deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg)
