@@ -231,10 +231,10 @@ static pipit_err find_line(pp_nats_reader *r, pp_str window, size_t verb_len, pp
         if (lf || len - args > (size_t)r->line_max + 1 || window.ptr[len - 1] != '\r')
             return PIPIT_ELIMIT;
     }
+    /* Blanks before the arguments are not counted, but they do not last for ever. */
+    if (len > (size_t)r->line_max * 2 + 64)
+        return PIPIT_ELIMIT;
     if (!lf) {
-        /* Blanks before the arguments are not counted, but they do not last for ever. */
-        if (window.len > (size_t)r->line_max * 2 + 64)
-            return PIPIT_ELIMIT;
         r->scanned = (uint32_t)window.len;
         return PIPIT_EAGAIN;
     }
@@ -337,7 +337,9 @@ static pipit_err read_sub(pp_str line, pp_nats_op *op)
         return PIPIT_EINVAL;
     op->msg.subject = args[0];
     op->queue = count == 3 ? args[1] : (pp_str){NULL, 0};
-    op->sid = args[count - 1];
+    /* Field by field: clang 14 drops the copy of the whole at -O2. */
+    op->sid.ptr = args[count - 1].ptr;
+    op->sid.len = args[count - 1].len;
     return op->sid.len <= UINT16_MAX && op->queue.len <= UINT16_MAX ? PIPIT_OK : PIPIT_ELIMIT;
 }
 
