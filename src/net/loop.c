@@ -11,12 +11,13 @@
 #include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
 enum {
     EVENTS_PER_WAIT = 256,
-    READ_BYTES = 64 * 1024,
+    READ_BYTES = 128 * 1024,
     RECLAIM_RETRY_NS = 200000,
     CONN_TABLE_AT_START = 64,
     LITTER_MAX = 8 * 1024 * 1024,
@@ -32,13 +33,25 @@ static void on_wake(pp_source *source, uint32_t events)
     (void)!read(source->fd, &count, sizeof(count)); /* only clears it */
 }
 
+/* That it came is all there is to it: the turn runs what is due. */
+static void on_alarm(pp_source *source, uint32_t events)
+{
+    (void)source;
+    (void)events;
+}
+
 pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_counters *counters)
 {
-    const struct timespec no_time = {0};
-    struct epoll_event event;
     pipit_err err = PIPIT_ENOMEM;
 
-    *loop = (pp_loop){.index = index, .epoll_fd = -1, .wake_fd = -1, .counters = counters};
+    *loop = (pp_loop){
+        .index = index,
+        .epoll_fd = -1,
+        .wake_fd = -1,
+        .alarm = {.fd = -1, .on_event = on_alarm},
+        .alarm_ns = INT64_MAX,
+        .counters = counters,
+    };
     pp_list_init(&loop->ready);
     pp_list_init(&loop->paused);
     pp_list_init(&loop->closing);
@@ -54,16 +67,16 @@ pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_co
         goto out;
     loop->epoll_fd = pp_fault("epoll_create") ? -1 : epoll_create1(EPOLL_CLOEXEC);
     loop->wake_fd = pp_fault("eventfd") ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-    if (loop->epoll_fd < 0 || loop->wake_fd < 0) {
+    loop->alarm.fd =
+        pp_fault("timerfd") ? -1 : timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    if (loop->epoll_fd < 0 || loop->wake_fd < 0 || loop->alarm.fd < 0) {
         err = PIPIT_ELIMIT;
-        goto out;
-    }
-    if (epoll_pwait2(loop->epoll_fd, &event, 1, &no_time, NULL) < 0 && errno != EINTR) {
-        err = PIPIT_EIO; /* Linux before 5.11, or a filter of system calls */
         goto out;
     }
     loop->wake = (pp_source){.fd = loop->wake_fd, .on_event = on_wake};
     err = pp_loop_watch(loop, &loop->wake);
+    if (!err)
+        err = pp_loop_watch(loop, &loop->alarm);
 out:
     if (err)
         pp_loop_fini(loop);
@@ -78,6 +91,8 @@ void pp_loop_fini(pp_loop *loop)
         (void)close(loop->epoll_fd);
     if (loop->wake_fd >= 0)
         (void)close(loop->wake_fd);
+    if (loop->alarm.fd >= 0)
+        (void)close(loop->alarm.fd);
     pp_post_free_all(loop);
     pp_timers_fini(&loop->timers);
     pp_chunk_pool_fini(&loop->chunks);
@@ -190,24 +205,35 @@ static int64_t sleep_until(const pp_loop *loop, bool garbage)
     return until;
 }
 
+/* Have the timer wake the loop at that time; it stays set, so that going to sleep again before then
+ * costs nothing. A time that is over wakes at once. */
+static void set_alarm(pp_loop *loop, int64_t at_ns)
+{
+    struct itimerspec when = {0}; /* zero: never */
+
+    if (at_ns == loop->alarm_ns)
+        return;
+    if (at_ns != INT64_MAX)
+        when.it_value =
+            (struct timespec){.tv_sec = at_ns / PP_NS_PER_S, .tv_nsec = at_ns % PP_NS_PER_S};
+    PP_ASSERT(timerfd_settime(loop->alarm.fd, TFD_TIMER_ABSTIME, &when, NULL) == 0);
+    loop->alarm_ns = at_ns;
+}
+
 static int sleep_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t until_ns)
 {
-    struct timespec timeout, *timeout_ptr = NULL;
+    bool stay;
     int count;
 
     /* From here a poster that finds us sleeping must wake us; look once more for one that did
      * not. */
     atomic_store(&loop->mailbox.sleeping, true);
-    if (until_ns != INT64_MAX || atomic_load(&loop->mailbox.waiting) || atomic_load(&loop->stop)) {
-        int64_t left = until_ns == INT64_MAX ? 0 : until_ns - pp_clock_mono_ns();
-
-        if (left < 0 || atomic_load(&loop->mailbox.waiting) || atomic_load(&loop->stop))
-            left = 0;
-        timeout = (struct timespec){.tv_sec = left / PP_NS_PER_S, .tv_nsec = left % PP_NS_PER_S};
-        timeout_ptr = &timeout;
-    }
+    stay = until_ns <= loop->now_ns || atomic_load(&loop->mailbox.waiting) ||
+           atomic_load(&loop->stop);
+    if (!stay)
+        set_alarm(loop, until_ns);
     pp_count(&loop->counters->sleeps, 1);
-    count = epoll_pwait2(loop->epoll_fd, events, EVENTS_PER_WAIT, timeout_ptr, NULL);
+    count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, stay ? 0 : -1);
     atomic_store(&loop->mailbox.sleeping, false);
     return count;
 }

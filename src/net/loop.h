@@ -56,6 +56,8 @@ typedef struct pp_loop {
     int epoll_fd;
     int wake_fd;
     pp_source wake;
+    pp_source alarm;  /* a timer, so that sleeping need not set one each time */
+    int64_t alarm_ns; /* when it goes off; INT64_MAX: it does not */
     int64_t now_ns; /* monotonic, read once a turn */
     pp_reclaimer reclaimer;
     pp_timers timers;
