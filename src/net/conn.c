@@ -671,7 +671,6 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *p
     conn->proto = proto;
     conn->id = id;
     conn->limits = limits;
-    conn->start_ns = loop->now_ns;
     conn->timer.fire = on_door_timer;
     conn->notice.run = on_notice;
     pp_list_init(&conn->link);

@@ -101,7 +101,6 @@ typedef struct pp_conn {
     pp_timer timer; /* the door's */
     pp_timer write_timer;
     pp_task notice;   /* from other loops: look at box.fault */
-    int64_t start_ns; /* monotonic */
     uint64_t in_msgs, in_bytes;
     pp_retired retired;
     _Alignas(16) char session[];
