@@ -114,7 +114,7 @@ static void conn_free(pp_retired *retired)
     pp_outbox *box = &conn->box;
     uint32_t posted;
 
-    pp_loop_note_litter(conn->loop, sizeof(*conn) + conn->proto->session_bytes);
+    pp_loop_note_litter(conn->loop, sizeof(*conn) + conn->door->proto->session_bytes);
 
     (void)pthread_mutex_lock(&box->lock);
     posted = box->posted;
@@ -126,7 +126,7 @@ static void conn_free(pp_retired *retired)
         pp_reclaim_retire(&conn->loop->reclaimer, retired, conn_free);
         return;
     }
-    conn->proto->free(conn->session);
+    conn->door->proto->free(conn->session);
     pp_outlet_fini(&conn->own);
     while (box->outlets) {
         pp_outlet *outlet = box->outlets;
@@ -180,7 +180,7 @@ void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush)
     conn->reason = (uint8_t)reason;
     conn->flush_on_close = flush;
     pp_timer_cancel(&loop->timers, &conn->timer);
-    conn->proto->on_close(conn->session);
+    conn->door->proto->on_close(conn->session);
     pp_list_remove(&conn->link);
     pp_list_append(&loop->closing, &conn->link);
 }
@@ -209,7 +209,7 @@ void pp_conn_finish_closing(pp_loop *loop)
         else if (conn->write_timer.fire != on_close_deadline ||
                  conn->write_timer.place == PP_TIMER_IDLE)
             pp_timer_set(&loop->timers, &conn->write_timer,
-                         loop->now_ns + conn->limits->write_deadline_ns, on_close_deadline);
+                         loop->now_ns + pp_conn_write_deadline(conn), on_close_deadline);
     }
 }
 
@@ -263,7 +263,7 @@ static void on_write_watch(pp_timer *timer)
 
     (void)pthread_mutex_lock(&box->lock);
     box->watching = box->first != NULL;
-    due_ns = box->mark_ns + conn->limits->write_deadline_ns;
+    due_ns = box->mark_ns + pp_conn_write_deadline(conn);
     late = box->watching && due_ns <= conn->loop->now_ns;
     (void)pthread_mutex_unlock(&box->lock);
     if (late)
@@ -297,7 +297,7 @@ static void on_notice(pp_task *task)
         pp_conn_close(conn, fault, false);
     else if (watch)
         pp_timer_set(&conn->loop->timers, &conn->write_timer,
-                     conn->loop->now_ns + conn->limits->write_deadline_ns, on_write_watch);
+                     conn->loop->now_ns + pp_conn_write_deadline(conn), on_write_watch);
 }
 
 /* --- pausing publishers ------------------------------------------------------------------- */
@@ -407,7 +407,7 @@ static void dispatch(pp_conn *conn, pp_str window)
     pp_loop *loop = conn->loop;
     size_t used = 0, want = 0;
 
-    conn->proto->on_bytes(conn->session, window, &used, &want);
+    conn->door->proto->on_bytes(conn->session, window, &used, &want);
     PP_ASSERT(used <= window.len && (used == window.len || !conn->in_body || conn->closing));
     PP_ASSERT(!conn->yielding || want == 0);
     conn->yielding &= used < window.len;
@@ -622,7 +622,7 @@ static void on_door_timer(pp_timer *timer)
 {
     pp_conn *conn = PP_CONTAINER(timer, pp_conn, timer);
 
-    conn->proto->on_timer(conn->session);
+    conn->door->proto->on_timer(conn->session);
 }
 
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr)
@@ -652,8 +652,8 @@ void pp_conn_peer_text(const pp_conn *conn, char out[48])
         (void)snprintf(out, 48, "unix");
 }
 
-pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *proto,
-                       const pp_conn_limits *limits, pp_conn **out_conn)
+pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,
+                       pp_conn **out_conn)
 {
     struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof(peer);
@@ -663,14 +663,13 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *p
     /* Two timers each; so that setting them cannot fail. */
     if (pp_timers_reserve(&loop->timers, 2 * (loop->conn_count + 1) + 16))
         goto out;
-    conn = pp_calloc(1, sizeof(*conn) + proto->session_bytes);
+    conn = pp_calloc(1, sizeof(*conn) + door->proto->session_bytes);
     if (!conn)
         goto out;
     conn->source = (pp_source){.fd = fd, .on_event = on_conn_event};
     conn->loop = loop;
-    conn->proto = proto;
+    conn->door = door;
     conn->id = id;
-    conn->limits = limits;
     conn->timer.fire = on_door_timer;
     conn->notice.run = on_notice;
     pp_list_init(&conn->link);
@@ -681,7 +680,7 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *p
     conn->local = conn->addr_family == AF_UNIX;
     table_add(loop, conn);
     pp_count(&loop->counters->connections_opened, 1);
-    err = proto->open(conn->session, conn);
+    err = door->proto->open(conn->session, conn);
     if (!err)
         err = pp_loop_watch(loop, &conn->source);
     if (err) {

@@ -13,6 +13,7 @@
 #include "net/loop.h"
 #include "net/outlet.h"
 
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 /* Bytes behind every window that may be read (not used): doors copy in whole steps. */
@@ -63,15 +64,22 @@ typedef struct pp_proto_ops {
 } pp_proto_ops;
 
 typedef struct pp_conn_limits {
-    size_t pending_max; /* bytes; more waiting makes it a slow consumer */
-    int64_t write_deadline_ns;
+    atomic_size_t pending_max; /* bytes; more waiting makes it a slow consumer */
+    _Atomic int64_t write_deadline_ns;
 } pp_conn_limits;
+
+/* What all connections that come in by one listener have in common; outlives them. The limits may
+ * be changed while they live. */
+typedef struct pp_door {
+    const pp_proto_ops *proto;
+    pp_conn_limits limits;
+    void *context; /* the protocol's own */
+} pp_door;
 
 typedef struct pp_conn {
     pp_source source; /* fd */
     pp_loop *loop;
-    const pp_proto_ops *proto;
-    const pp_conn_limits *limits;
+    const pp_door *door;
     uint64_t id;
     pp_link link; /* in its loop's ready, paused or closing list */
     struct pp_conn *next_in_table;
@@ -106,14 +114,24 @@ typedef struct pp_conn {
     _Alignas(16) char session[];
 } pp_conn;
 
-/* Adopt fd. limits is borrowed for the life of the connection. On an error fd is closed. Thread:
- * the loop's. */
-pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_proto_ops *proto,
-                       const pp_conn_limits *limits, pp_conn **out_conn);
+/* Adopt fd. door is borrowed for the life of the connection. On an error fd is closed. Thread: the
+ * loop's. */
+pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,
+                       pp_conn **out_conn);
 
 /* Begin to close. Bytes already staged or queued are sent first if flush is set, within the write
  * deadline. Calls the door's on_close; the connection stays valid until the turn ends. */
 void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush);
+
+static inline int64_t pp_conn_write_deadline(const pp_conn *conn)
+{
+    return atomic_load_explicit(&conn->door->limits.write_deadline_ns, memory_order_relaxed);
+}
+
+static inline size_t pp_conn_pending_max(const pp_conn *conn)
+{
+    return atomic_load_explicit(&conn->door->limits.pending_max, memory_order_relaxed);
+}
 
 /* NULL: not open on this loop. */
 pp_conn *pp_conn_find(pp_loop *loop, uint64_t id);

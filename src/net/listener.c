@@ -151,8 +151,7 @@ pipit_err pp_listen_unix(const char *path, unsigned mode, int *out_fd)
 struct arrival {
     pp_task task;
     pp_loop *loop;
-    const pp_proto_ops *proto;
-    const pp_conn_limits *limits;
+    const pp_door *door;
     uint64_t id;
     int fd;
 };
@@ -162,7 +161,7 @@ static void arrive(pp_task *task)
     struct arrival *arrival = PP_CONTAINER(task, struct arrival, task);
     pp_conn *conn;
 
-    (void)pp_conn_open(arrival->loop, arrival->fd, arrival->id, arrival->proto, arrival->limits,
+    (void)pp_conn_open(arrival->loop, arrival->fd, arrival->id, arrival->door,
                        &conn); /* on failure the peer sees the connection close */
     pp_free(arrival);
 }
@@ -203,8 +202,7 @@ static void give(pp_listener *listener, int fd)
     *arrival = (struct arrival){
         .task.run = arrive,
         .loop = listener->loops[at],
-        .proto = listener->proto,
-        .limits = listener->limits,
+        .door = listener->door,
         .id = atomic_fetch_add(listener->next_id, 1) + 1,
         .fd = fd,
     };

@@ -16,8 +16,7 @@ typedef struct pp_listener {
     unsigned next_loop;
     uint64_t *given; /* connections ever given, per loop; shared by a server's listeners */
     atomic_uint_fast64_t *next_id;
-    const pp_proto_ops *proto;
-    const pp_conn_limits *limits;
+    const pp_door *door;
     pp_timer retry;
     int64_t retry_ns;
     char *unlink_path; /* a Unix socket's file; NULL: none */

@@ -24,7 +24,7 @@ enum {
 /* More waiting makes publishers wait. Source: NATS client protocol, section 15: 75 %. */
 static size_t gate_bytes(const pp_conn *conn)
 {
-    return conn->limits->pending_max / 4 * 3;
+    return pp_conn_pending_max(conn) / 4 * 3;
 }
 
 static void list_as_dirty(pp_outlet *outlet)
@@ -491,7 +491,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
         list_free(outlet->loop, list);
         return;
     }
-    if (box->pending_bytes + list->bytes > conn->limits->pending_max) {
+    if (box->pending_bytes + list->bytes > pp_conn_pending_max(conn)) {
         if (mine)
             stop_sending_locked(conn);
         pp_conn_fault_locked(conn, PP_CLOSE_SLOW_PENDING);

@@ -237,7 +237,7 @@ pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
                   .header_len = (uint32_t)msg->header_bytes,
                   .body = body,
               },
-              server->conn_limits.pending_max);
+              server->client_door.limits.pending_max);
     pp_body_unref(body);
     return err;
 }

@@ -58,10 +58,9 @@ static void fill_settings(pipit_server *server)
         .no_stall = o->no_fast_producer_stall,
         .credentials = &server->credentials,
     };
-    server->conn_limits = (pp_conn_limits){
-        .pending_max = (size_t)o->max_pending_bytes,
-        .write_deadline_ns = o->write_deadline_ns,
-    };
+    server->client_door.proto = &pp_nats_proto;
+    atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
+    atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
 }
 
 static pipit_err worker_init(pipit_server *server, unsigned index)
@@ -241,8 +240,7 @@ static void listener_init(pipit_server *server, pp_listener *listener)
         .loop_count = server->worker_count,
         .given = server->given,
         .next_id = &server->next_conn_id,
-        .proto = &pp_nats_proto,
-        .limits = &server->conn_limits,
+        .door = &server->client_door,
     };
     pp_listener_init(listener);
 }

@@ -39,7 +39,7 @@ struct pipit_server {
     char server_id[PP_NKEY_TEXT_BYTES];
     struct pp_credentials credentials;
     pp_nats_settings nats_settings;
-    pp_conn_limits conn_limits;
+    pp_door client_door;
     pp_nats_door nats_door;
     pp_reclaim reclaim;
     pp_worker *workers;

@@ -222,6 +222,7 @@ struct watch {
     pp_buf got;    /* what it was sent, unless a hook takes it */
     sem_t gone;    /* posted when it is freed */
     void *context; /* the test's */
+    pp_door door;
 };
 
 struct watch_session {
@@ -322,7 +323,6 @@ static inline void watch_fini(struct watch *w)
 struct watch_opener {
     struct watch *watch;
     pp_loop *loop;
-    const pp_conn_limits *limits;
     uint64_t id;
     int fd;
     pipit_err err;
@@ -334,7 +334,7 @@ static inline void watch_run_opener(void *arg)
     pp_conn *conn;
 
     watch_opening = o->watch;
-    o->err = pp_conn_open(o->loop, o->fd, o->id, &watch_proto, o->limits, &conn);
+    o->err = pp_conn_open(o->loop, o->fd, o->id, &o->watch->door, &conn);
 }
 
 /* Open a connection on a loop, its other end in w->peer. send_bytes: how much the kernel holds
@@ -342,8 +342,12 @@ static inline void watch_run_opener(void *arg)
 static inline pipit_err watch_connect_as(struct watch *w, unsigned index, uint64_t id,
                                          const pp_conn_limits *limits, int send_bytes)
 {
-    struct watch_opener o = {.watch = w, .loop = &w->loops->at[index], .limits = limits, .id = id};
+    struct watch_opener o = {.watch = w, .loop = &w->loops->at[index], .id = id};
     int fds[2];
+
+    w->door.proto = &watch_proto;
+    atomic_store(&w->door.limits.pending_max, limits->pending_max);
+    atomic_store(&w->door.limits.write_deadline_ns, limits->write_deadline_ns);
 
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);

@@ -296,6 +296,9 @@ static pipit_err open_by_id(void *session, pp_conn *conn)
 static void world_init(struct world *x, unsigned loops)
 {
     static pp_proto_ops proto;
+    static pp_door door = {.proto = &proto,
+                           .limits = {.pending_max = 64 << 20,
+                                      .write_deadline_ns = 3600 * PP_NS_PER_S}};
 
     proto = watch_proto;
     proto.open = open_by_id;
@@ -311,8 +314,7 @@ static void world_init(struct world *x, unsigned loops)
         .loop_count = loops,
         .given = x->given,
         .next_id = &x->next_id,
-        .proto = &proto,
-        .limits = &roomy_limits,
+        .door = &door,
     };
     pp_listener_init(&x->listener);
 }

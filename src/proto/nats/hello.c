@@ -107,7 +107,7 @@ static void announce(pp_conn *conn, void *arg)
     pp_nats_session *s = (pp_nats_session *)conn->session;
 
     (void)arg;
-    if (conn->proto == &pp_nats_proto && s->connect.protocol >= 1 && s->told)
+    if (conn->door->proto == &pp_nats_proto && s->connect.protocol >= 1 && s->told)
         pp_nats_send_info(s, false);
 }
 

@@ -204,7 +204,7 @@ static void run_end(pp_task *task)
     struct end_task *end = PP_CONTAINER(task, struct end_task, task);
     pp_conn *conn = pp_conn_find(end->loop, end->conn_id);
 
-    if (conn && conn->proto == &pp_nats_proto) {
+    if (conn && conn->door->proto == &pp_nats_proto) {
         pp_nats_session *s = (pp_nats_session *)conn->session;
         pp_sub *sub = pp_nats_sids_find(&s->sids, (pp_str){end->sid, end->sid_len});
 
