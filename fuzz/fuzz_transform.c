@@ -64,7 +64,7 @@ static void check_mapping(pp_str source, pp_str destination, pp_str subject, boo
 {
     char *source_text = strndup(source.ptr, source.len);
     char *destination_text = strndup(destination.ptr, destination.len);
-    pp_mapping_option option = {destination_text, 50, NULL};
+    pp_mapping_destination option = {destination_text, 50, NULL};
     pp_mapping_entry entry = {source_text, &option, 1};
     pp_mappings *mappings;
     bool whole = strlen(source_text) == source.len && strlen(destination_text) == destination.len;

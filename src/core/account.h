@@ -1,19 +1,52 @@
-/* core/account.h -- an account: a subject space of its own. */
+/* core/account.h -- an account: a subject space of its own.
+ *
+ * Lives from the configuration that names it to one that does not, and then until its last client
+ * has gone. Limits and mappings change with a reload. */
 #ifndef PP_CORE_ACCOUNT_H
 #define PP_CORE_ACCOUNT_H
 
 #include "core/sublist.h"
 
+#include <stdatomic.h>
 #include <stdint.h>
+
+struct pp_mappings;
+struct pp_scope;
+
+#define PP_ACCOUNT_UNLIMITED (-1)
+
+/* What one loop has counted for an account. Written by that loop only. */
+typedef struct pp_account_counters {
+    _Alignas(64) atomic_uint_fast64_t in_msgs; /* from clients */
+    atomic_uint_fast64_t in_bytes;
+    atomic_uint_fast64_t out_msgs; /* copies to clients */
+    atomic_uint_fast64_t out_bytes;
+    atomic_uint_fast64_t slow_consumers;
+    atomic_uint_fast64_t connections_opened;
+    atomic_uint_fast64_t connections_closed;
+    atomic_uint_fast64_t subs_inserted;
+    atomic_uint_fast64_t subs_removed;
+} pp_account_counters;
 
 typedef struct pp_account {
     char *name;
-    uint32_t id; /* dense, from 0; indexes each router's caches */
     pp_sublist *subs;
+    pp_account_counters *counters; /* by loop, each in lines of its own */
+    void *counters_memory;
+    uint32_t loop_count;
+    _Atomic(const struct pp_mappings *) mappings; /* NULL: none. Borrowed */
+    atomic_int_fast64_t max_connections;          /* or PP_ACCOUNT_UNLIMITED, as below */
+    atomic_int_fast64_t max_subscriptions;        /* of one connection */
+    atomic_int_fast64_t max_payload;              /* bytes */
+    atomic_int_fast64_t clients;                  /* connected and let in */
+    /* Everything in it is allowed from there: for the server's own part. Changes with a reload, at
+     * which no turn of a loop has the old one any more when it goes. */
+    _Atomic(const struct pp_scope *) root;
+    bool removed; /* not in the configuration, any more or yet; guarded by who lists accounts */
 } pp_account;
 
-/* Errors: PIPIT_ENOMEM. */
-pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t id);
+/* For loop_count loops. Errors: PIPIT_ENOMEM. */
+pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t loop_count);
 /* Only when it has no subscriptions left. */
 void pp_account_free(pp_account *account);
 

@@ -16,6 +16,8 @@
 
 typedef struct pp_client pp_client;
 
+struct pp_scope;
+
 struct pp_client_ops {
     /* The outlet of the router's loop to client, made on first use. NULL: the client is closing,
      * or no memory. Thread: the router's loop. */
@@ -41,6 +43,9 @@ struct pp_client_ops {
 
 struct pp_client {
     const struct pp_client_ops *ops;
+    /* Where it is at home, and what it may hear. Changes only together with the generations of its
+     * account's index. NULL: permitted everything. */
+    _Atomic(const struct pp_scope *) scope;
 };
 
 #endif

@@ -88,7 +88,7 @@ static pipit_err check_destination(pp_str destination, pp_buf *reason)
 /* Is option number at, as it stands among those before it, in order? */
 static pipit_err check_option(const pp_mapping_entry *entry, size_t at, pp_buf *reason)
 {
-    const pp_mapping_option *option = &entry->options[at];
+    const pp_mapping_destination *option = &entry->options[at];
     pp_str destination = pp_str_of(option->destination ? option->destination : "");
     uint32_t total = 0;
 
@@ -137,7 +137,7 @@ static uint32_t taken(const pp_mapping *mapping)
 static pipit_err add_option(pp_mapping *mapping, const pp_mapping_entry *entry, size_t at,
                             const char *scope, pp_buf *reason)
 {
-    const pp_mapping_option *option = &entry->options[at];
+    const pp_mapping_destination *option = &entry->options[at];
     pp_transform *transform;
     pp_str destination;
     pipit_err err = check_option(entry, at, reason);

@@ -23,15 +23,15 @@ enum {
     PP_MAPPING_OPTIONS_MAX = 1024, /* of an entry */
 };
 
-typedef struct pp_mapping_option {
+typedef struct pp_mapping_destination {
     const char *destination;
     uint32_t weight;     /* out of 100 messages */
     const char *cluster; /* NULL: any */
-} pp_mapping_option;
+} pp_mapping_destination;
 
 typedef struct pp_mapping_entry {
     const char *source;
-    const pp_mapping_option *options;
+    const pp_mapping_destination *options;
     size_t option_count;
 } pp_mapping_entry;
 

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
+#include "core/mapping.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,25 +25,38 @@ void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters)
     };
 }
 
-void pp_router_fini(pp_router *router)
+static void cache_free(pp_route_cache *cache)
+{
+    if (!cache)
+        return;
+    cache_free(cache->mapped);
+    pp_route_cache_clear(cache);
+    pp_free(cache->sets);
+    pp_free(cache);
+}
+
+void pp_router_forget(pp_router *router)
 {
     for (uint32_t i = 0; i < router->cache_count; i++) {
-        pp_route_cache *cache = router->caches[i];
-
-        if (!cache)
-            continue;
-        pp_route_cache_clear(cache);
-        pp_free(cache->sets);
-        pp_free(cache);
+        cache_free(router->caches[i]);
+        router->caches[i] = NULL;
     }
-    pp_free(router->caches);
     pp_free(router->single);
+    router->single = NULL;
+    router->single_of = NULL;
+}
+
+void pp_router_fini(pp_router *router)
+{
+    pp_router_forget(router);
+    pp_free(router->caches);
     pp_free(router->head);
     pp_sub_set_fini(&router->matched);
     *router = (pp_router){0};
 }
 
-static pp_route_cache *cache_new(pp_router *router, pp_account *account)
+static pp_route_cache *cache_new(pp_router *router, pp_account *account,
+                                 const pp_permissions *permissions)
 {
     pp_route_cache *cache = pp_calloc(1, sizeof(*cache));
 
@@ -56,16 +70,18 @@ static pp_route_cache *cache_new(pp_router *router, pp_account *account)
     cache->set_mask = SETS_AT_START - 1;
     cache->router = router;
     cache->account = account;
+    cache->permissions = permissions;
+    cache->counters = &account->counters[router->index];
     cache->gens = pp_sublist_generations(account->subs);
     cache->seed = pp_sublist_seed(account->subs);
     return cache;
 }
 
-pp_route_cache *pp_router_cache(pp_router *router, pp_account *account)
+pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
 {
-    if (account->id >= router->cache_count) {
-        uint32_t count = account->id + 1 > 2 * router->cache_count ? account->id + 1
-                                                                   : 2 * router->cache_count;
+    if (scope->view >= router->cache_count) {
+        uint32_t count =
+            scope->view + 1 > 2 * router->cache_count ? scope->view + 1 : 2 * router->cache_count;
         pp_route_cache **grown = pp_realloc(router->caches, count * sizeof(*grown));
 
         if (!grown)
@@ -75,9 +91,9 @@ pp_route_cache *pp_router_cache(pp_router *router, pp_account *account)
         router->caches = grown;
         router->cache_count = count;
     }
-    if (!router->caches[account->id])
-        router->caches[account->id] = cache_new(router, account);
-    return router->caches[account->id];
+    if (!router->caches[scope->view])
+        router->caches[scope->view] = cache_new(router, scope->account, scope->permissions);
+    return router->caches[scope->view];
 }
 
 static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)
@@ -220,6 +236,21 @@ static size_t partition(pp_sub_set *set)
     return plain;
 }
 
+/* Leave out those whose permissions forbid them to hear it. */
+static void filter(pp_sub_set *set, pp_str subject)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < set->count; i++) {
+        const pp_scope *scope =
+            atomic_load_explicit(&set->subs[i]->client->scope, memory_order_acquire);
+
+        if (!scope || pp_permissions_may_hear(scope->permissions, subject))
+            set->subs[kept++] = set->subs[i];
+    }
+    set->count = kept;
+}
+
 /* Sum and greatest of the heads of a set. */
 static size_t measure_heads(const pp_sub_set *set, pp_str subject, size_t *out_longest)
 {
@@ -306,8 +337,7 @@ static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
         if (route->heads) {
             target->head_at = (uint32_t)head_at;
             target->head_len = PP_ROUTE_HEAD_MAX &
-                               sub->client->ops->head(sub, subject,
-                                                      (char *)route->heads + head_at);
+                               sub->client->ops->head(sub, subject, (char *)route->heads + head_at);
             head_at += target->head_len;
         }
         route->target_count++;
@@ -329,17 +359,51 @@ static void make_room(pp_route_cache *cache, size_t bytes)
     if (router->bytes + bytes <= router->bytes_max)
         return;
     for (uint32_t i = 0; i < router->cache_count; i++) {
-        if (router->caches[i])
-            pp_route_cache_clear(router->caches[i]);
+        pp_route_cache *other = router->caches[i];
+
+        if (other)
+            pp_route_cache_clear(other);
+        if (other && other->mapped)
+            pp_route_cache_clear(other->mapped);
     }
 }
 
-static bool is_route_of(const pp_route *route, const pp_route_cache *cache, pp_str subject,
-                        uint64_t hash)
+static bool is_single(const pp_route_cache *cache, pp_str subject, uint64_t hash)
 {
-    return route && route->gens == cache->gens && route->hash == hash &&
+    const pp_route *route = cache->router->single;
+
+    return route && cache->router->single_of == cache && route->hash == hash &&
            route->subject_len == subject.len &&
            memcmp(route->subject, subject.ptr, subject.len) == 0 && pp_route_valid(route);
+}
+
+/* The answer for a subject: mappings come first, then permissions, then who subscribes.
+ * Source: accounts and subjects, section 6: permissions are asked for what a mapping makes. */
+static pp_route *ask(pp_route_cache *cache, pp_str subject)
+{
+    pp_router *router = cache->router;
+    const pp_mappings *mappings =
+        cache->final ? NULL : atomic_load_explicit(&cache->account->mappings, memory_order_acquire);
+    const pp_mapping *mapping = mappings ? pp_mappings_find(mappings, subject) : NULL;
+    pp_route_kind kind = PP_ROUTE_PLAIN;
+    pp_route *route;
+
+    router->matched.count = 0;
+    if (mapping) {
+        kind = PP_ROUTE_MAPPED;
+    } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
+        kind = PP_ROUTE_DENIED;
+    } else {
+        if (pp_sublist_match(cache->account->subs, subject, &router->matched))
+            return NULL;
+        filter(&router->matched, subject);
+    }
+    route = build(router, subject, &router->matched);
+    if (route) {
+        route->kind = kind;
+        route->mapping = mapping;
+    }
+    return route;
 }
 
 pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
@@ -349,13 +413,11 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     pp_sublist_gen gen = pp_sublist_gen_read(cache->gens, hash);
     pp_route *route;
 
-    if (is_route_of(router->single, cache, subject, hash))
+    if (is_single(cache, subject, hash))
         return router->single;
     pp_count(&router->counters->route_misses, 1);
     cache->changes++;
-    if (pp_sublist_match(cache->account->subs, subject, &router->matched))
-        return NULL;
-    route = build(router, subject, &router->matched);
+    route = ask(cache, subject);
     if (!route)
         return NULL;
     route->hash = hash;
@@ -366,6 +428,7 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     if (route->bytes > router->bytes_max / 2) {
         pp_free(router->single);
         router->single = route;
+        router->single_of = cache;
         return route;
     }
     make_room(cache, route->bytes);
@@ -373,6 +436,26 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     cache->route_count++;
     router->bytes += route->bytes;
     return route;
+}
+
+pp_route *pp_route_follow(pp_route_cache *cache, const pp_route *route, char *to, size_t *out_len,
+                          pp_route_cache **out_cache)
+{
+    pp_router *router = cache->router;
+    pp_str subject = {route->subject, route->subject_len};
+
+    if (!cache->mapped) {
+        cache->mapped = cache_new(router, cache->account, cache->permissions);
+        if (!cache->mapped)
+            return NULL;
+        cache->mapped->final = true;
+    }
+    if (pp_mapping_apply(route->mapping, subject, pp_random_next(&router->random), to,
+                         PP_ROUTE_MAPPED_MAX, out_len) ||
+        *out_len == 0)
+        return NULL;
+    *out_cache = cache->mapped;
+    return pp_route_find(cache->mapped, (pp_str){to, *out_len});
 }
 
 /* Take one of the deliveries that are left. *out_last: it was the last. */

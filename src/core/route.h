@@ -1,25 +1,26 @@
 /* core/route.h -- subject to targets, remembered.
  *
- * Each loop has a router, and a router has one route cache per account it has published to. A
- * route is the answer of the account's index for one subject, with everything a delivery needs
- * already resolved: the recipient's outlet, the bytes its frames begin with, the counter to add
- * to. A route is used only while its generation is the index's; a stale one is never looked into,
- * for what it points at may be gone. Nothing here is shared between loops but the index and the
- * taps of subscriptions. */
+ * Each loop has a router, and a router has one route cache per view (core/scope.h) it has published
+ * from. A route is the answer of the account's index for one subject, with everything a delivery
+ * needs already resolved: whether it may be published at all, the recipients that may hear it,
+ * their outlets, the bytes their frames begin with, the counters to add to. A route is used only
+ * while its generation is the index's; a stale one is never looked into, for what it points at may
+ * be gone. Nothing here is shared between loops but the index and the taps of subscriptions. */
 #ifndef PP_CORE_ROUTE_H
 #define PP_CORE_ROUTE_H
 
 #include "base/assert.h"
-#include "base/hash.h"
-#include "core/account.h"
-#include "core/client.h"
 #include "base/counters.h"
+#include "base/hash.h"
+#include "core/client.h"
+#include "core/scope.h"
 
 enum {
     PP_ROUTE_WAYS = 4,
     PP_ROUTE_HEAD_SLACK = 32, /* readable bytes behind a head */
     PP_ROUTE_HEAD_MAX = (1 << 28) - 1,
-    PP_TARGET_COUNTED = 1,    /* the subscription ends after a number of deliveries */
+    PP_ROUTE_MAPPED_MAX = 64 * 1024, /* bytes of a subject that a mapping made */
+    PP_TARGET_COUNTED = 1,           /* the subscription ends after a number of deliveries */
 };
 
 typedef struct pp_target {
@@ -39,6 +40,12 @@ typedef struct pp_target_group {
 } pp_target_group;
 
 /* One allocation: targets, groups, subject and heads lie behind it. */
+typedef enum pp_route_kind {
+    PP_ROUTE_PLAIN,
+    PP_ROUTE_DENIED, /* the publisher has no permission; no targets */
+    PP_ROUTE_MAPPED, /* a mapping says for each message where it goes; no targets */
+} pp_route_kind;
+
 typedef struct pp_route {
     uint64_t hash;
     const pp_sublist_gens *gens; /* the account's */
@@ -49,6 +56,8 @@ typedef struct pp_route {
     uint32_t target_count;
     uint32_t subject_len;
     bool complete; /* false: a recipient could not be resolved this time */
+    pp_route_kind kind;
+    const struct pp_mapping *mapping; /* borrowed from the account's */
     pp_target *targets;
     pp_target_group *groups;
     const char *heads; /* NULL: too many bytes to keep, made for each delivery */
@@ -63,7 +72,11 @@ struct pp_route_set {
 typedef struct pp_route_cache {
     struct pp_router *router;
     pp_account *account;
-    const pp_sublist_gens *gens; /* the account's */
+    const pp_permissions *permissions;
+    pp_account_counters *counters; /* of the account on this loop */
+    bool final;                    /* subjects come from a mapping: they are not mapped again */
+    struct pp_route_cache *mapped; /* where mappings lead to; NULL until used */
+    const pp_sublist_gens *gens;   /* the account's */
     uint64_t seed;
     struct pp_route_set *sets;
     size_t set_mask;
@@ -75,7 +88,7 @@ typedef struct pp_route_cache {
 typedef struct pp_router {
     uint32_t index; /* the loop's */
     uint32_t cache_count;
-    pp_route_cache **caches; /* by account id; NULL until used */
+    pp_route_cache **caches; /* by view; NULL until used */
     uint64_t random;
     uint64_t messages; /* delivered so far: tells a message from the next */
     pp_counters *counters;
@@ -83,7 +96,8 @@ typedef struct pp_router {
     char *head;         /* scratch for heads that are not kept */
     size_t head_cap;
     pp_route *single; /* the last route that was too large to keep among the others */
-    size_t bytes;     /* of the routes in all caches */
+    const pp_route_cache *single_of; /* the cache it belongs to */
+    size_t bytes;                    /* of the routes in all caches */
     size_t bytes_max;
     size_t routes_max; /* per cache */
 } pp_router;
@@ -91,13 +105,24 @@ typedef struct pp_router {
 void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters);
 void pp_router_fini(pp_router *router);
 
-/* The router's cache for account, made on first use. NULL: no memory. */
-pp_route_cache *pp_router_cache(pp_router *router, pp_account *account);
+/* The router's cache for the view of scope, made on first use. NULL: no memory. */
+pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope);
+
+/* Forget all caches: views, permissions and mappings have changed. Caches and routes that were
+ * found before are gone. Thread: the router's loop. */
+void pp_router_forget(pp_router *router);
 
 /* Ask the index and remember. NULL: no memory for the answer. */
 pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash);
 
-/* Stage msg for every target; returns how many took it. Thread: the router's loop, inside a turn. */
+/* Where a message on the subject of a PP_ROUTE_MAPPED route goes this time: writes the subject to
+ * to, of PP_ROUTE_MAPPED_MAX bytes, and its length. *out_cache is the cache to publish through.
+ * Returns its route, valid as from pp_route_find; NULL: nowhere, or no memory. */
+pp_route *pp_route_follow(pp_route_cache *cache, const pp_route *route, char *to, size_t *out_len,
+                          pp_route_cache **out_cache);
+
+/* Stage msg for every target; returns how many took it. Thread: the router's loop, inside a turn.
+ */
 size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg);
 
 static inline bool pp_route_valid(const pp_route *route)

@@ -232,6 +232,13 @@ void pp_sublist_touch(pp_sublist *list, const pp_sub *sub)
     unlock(list);
 }
 
+void pp_sublist_touch_all(pp_sublist *list)
+{
+    lock_for_reading(list);
+    (void)atomic_fetch_add_explicit(&list->gens.wild, 1, memory_order_release);
+    unlock(list);
+}
+
 uint64_t pp_sublist_seed(const pp_sublist *list)
 {
     return list->trie.seed;

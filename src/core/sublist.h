@@ -61,6 +61,9 @@ pp_str pp_sublist_pattern(const pp_sub *sub);
  * nothing when sub has been removed. Thread: any that may hold sub. */
 void pp_sublist_touch(pp_sublist *list, const pp_sub *sub);
 
+/* The same of all of them: permissions have changed. */
+void pp_sublist_touch_all(pp_sublist *list);
+
 /* The seed of pp_hash over a whole subject, whose low bits choose its slot. */
 uint64_t pp_sublist_seed(const pp_sublist *list);
 

@@ -33,6 +33,7 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_AUTH, "Authentication Failure")                                                     \
     X(PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout")                                             \
     X(PP_CLOSE_CONNECTIONS, "Maximum Connections Exceeded")                                        \
+    X(PP_CLOSE_ACCOUNT_CONNECTIONS, "Maximum Account Connections Exceeded")                        \
     X(PP_CLOSE_CLIENT_PROTOCOL, "Bad Client Protocol Version")                                     \
     X(PP_CLOSE_NO_RESPONDERS, "No Responders Requires Headers")                                    \
     X(PP_CLOSE_STALE, "Stale Connection")                                                          \
@@ -108,7 +109,7 @@ typedef struct pp_conn {
     int64_t resume_ns;
     pp_timer timer; /* the door's */
     pp_timer write_timer;
-    pp_task notice;   /* from other loops: look at box.fault */
+    pp_task notice; /* from other loops: look at box.fault */
     uint64_t in_msgs, in_bytes;
     pp_retired retired;
     _Alignas(16) char session[];
@@ -116,8 +117,7 @@ typedef struct pp_conn {
 
 /* Adopt fd. door is borrowed for the life of the connection. On an error fd is closed. Thread: the
  * loop's. */
-pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,
-                       pp_conn **out_conn);
+pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door, pp_conn **out_conn);
 
 /* Begin to close. Bytes already staged or queued are sent first if flush is set, within the write
  * deadline. Calls the door's on_close; the connection stays valid until the turn ends. */

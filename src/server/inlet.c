@@ -16,7 +16,8 @@ enum {
 static void route(void *context, const pp_parcel *parcel, const pp_address *to, uint32_t count)
 {
     pp_worker *worker = context;
-    pp_route_cache *cache = pp_router_cache(&worker->router, worker->server->nats_door.account);
+    pp_route_cache *cache = pp_router_cache(
+        &worker->router, atomic_load(&pp_directory_global(worker->server->directory)->root));
     pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
     const pp_msg msg = {
         .subject = parcel->subject,
@@ -152,19 +153,18 @@ static bool header_valid(pp_str header)
 
 static pipit_err check(const pipit_server *server, const pipit_msg *msg)
 {
-    const pp_nats_settings *settings = &server->nats_settings;
+    int64_t max_payload = atomic_load((atomic_int_fast64_t *)&server->max_payload);
+    size_t max_line = atomic_load((atomic_size_t *)&server->max_line);
     pp_str subject = {msg->subject, msg->subject_bytes};
     pp_str reply = {msg->reply, msg->reply_bytes};
-    size_t size_max = settings->max_payload < 0 || settings->max_payload > SIZE_MAX_NATS
-                          ? (size_t)SIZE_MAX_NATS
-                          : (size_t)settings->max_payload;
+    size_t size_max = max_payload < 0 || max_payload > SIZE_MAX_NATS ? (size_t)SIZE_MAX_NATS
+                                                                     : (size_t)max_payload;
 
     if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
         return PIPIT_EINVAL;
     if (reply.len && (!pp_local_text_valid(reply) || !pp_subject_literal(reply)))
         return PIPIT_EINVAL;
-    if (subject.len > settings->max_control_line ||
-        reply.len > settings->max_control_line - subject.len)
+    if (subject.len > max_line || reply.len > max_line - subject.len)
         return PIPIT_ETOOBIG;
     if (msg->header_bytes > size_max || msg->payload_bytes > size_max - msg->header_bytes)
         return PIPIT_ETOOBIG;

@@ -125,7 +125,7 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
 
     (void)head;
     if (PP_UNLIKELY(way->post->gated) &&
-        PP_CONTAINER(way->receiver, pp_local, receiver)->worker->server->nats_settings.no_stall) {
+        ((pp_nats_context *)way->post->from->context)->settings->no_stall) {
         pp_count(&way->post->from->counters->stall_drops, 1);
         return false;
     }
@@ -187,7 +187,7 @@ static void receive(pp_receiver *receiver, uint64_t client_id, uint64_t sub_id,
 
 static pp_sublist *index_of(const pp_local *home)
 {
-    return home->worker->server->nats_door.account->subs;
+    return pp_directory_global(home->worker->server->directory)->subs;
 }
 
 static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str subject, pp_str queue)
@@ -233,7 +233,7 @@ pipit_err pipit_server_subscribe(pipit_server *server, const char *subject, cons
     if (!callback || !pp_local_text_valid(subject_text) ||
         (queue && !pp_local_text_valid(queue_text)))
         return PIPIT_EINVAL;
-    if (subject_text.len > server->nats_settings.max_control_line || queue_text.len > UINT16_MAX)
+    if (subject_text.len > atomic_load(&server->max_line) || queue_text.len > UINT16_MAX)
         return PIPIT_ETOOBIG;
     s = pp_calloc(1, sizeof(*s));
     if (!s)

@@ -3,7 +3,7 @@
  * own, so that they are refused by name rather than as unknown. */
 #include "server/options.h"
 
-#include "auth/credentials.h"
+#include "auth/users.h"
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
@@ -68,8 +68,7 @@ static const struct flag flags[] = {
      "Event loops, one thread each\n(default 0: chosen)"},
     {"client_advertise", HOST_AND_PORT, AT(client_advertise_host), 0, 0, "HOST[:PORT]",
      "Address that clients are told"},
-    {"proxy_protocol", BOOLEAN, AT(proxy_protocol), 0, 0, NULL,
-     "Take PROXY headers from clients"},
+    {"proxy_protocol", BOOLEAN, AT(proxy_protocol), 0, 0, NULL, "Take PROXY headers from clients"},
     {"P pid", TEXT, AT(pid_file), 0, 0, "FILE", "Write the process id to this file"},
     {"ports_file_dir", TEXT, AT(ports_file_dir), 0, 0, "DIR",
      "Write pipit-server_<pid>.ports there"},
@@ -532,10 +531,10 @@ static pipit_err check_credentials(struct parser *parser)
 
     if (o->pass && !o->user)
         return refuse(parser, "--pass without --user protects nothing: give both");
-    if (pp_credentials_is_bcrypt(pp_str_of(o->pass)))
+    if (pp_users_is_bcrypt(pp_str_of(o->pass)))
         return refuse(parser, "--pass is a bcrypt hash, which this version cannot check yet: give "
                               "the password itself");
-    if (pp_credentials_is_bcrypt(pp_str_of(o->auth_token)))
+    if (pp_users_is_bcrypt(pp_str_of(o->auth_token)))
         return refuse(parser, "--auth is a bcrypt hash, which this version cannot check yet: give "
                               "the token itself");
     return PIPIT_OK;
@@ -561,8 +560,9 @@ static pipit_err check(struct parser *parser)
         return refuse(parser, "--name cannot hold spaces: take \"%.100s\" without them",
                       o->server_name);
     if (o->unix_path && strlen(o->unix_path) > UNIX_PATH_MAX)
-        return refuse(parser, "--unix names a path of %zu bytes, but sockets take %zu: give a "
-                              "shorter one",
+        return refuse(parser,
+                      "--unix names a path of %zu bytes, but sockets take %zu: give a "
+                      "shorter one",
                       strlen(o->unix_path), UNIX_PATH_MAX);
     return check_credentials(parser);
 }

@@ -36,11 +36,14 @@ static unsigned thread_count(const pp_options *options)
     return cpus < 1 ? 1 : cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
 }
 
-static void fill_settings(pipit_server *server)
+static pipit_err make_settings(pipit_server *server, pp_nats_settings **out_settings)
 {
     const pp_options *o = &server->options;
+    pp_nats_settings *settings = pp_alloc(sizeof(*settings));
 
-    server->nats_settings = (pp_nats_settings){
+    if (!settings)
+        return PIPIT_ENOMEM;
+    *settings = (pp_nats_settings){
         .server_id = server->server_id,
         .server_name = o->server_name ? o->server_name : server->server_id,
         .host = o->client_advertise_host ? o->client_advertise_host : o->host,
@@ -56,11 +59,21 @@ static void fill_settings(pipit_server *server)
         .headers = !o->no_header_support,
         .proxy_protocol = o->proxy_protocol,
         .no_stall = o->no_fast_producer_stall,
-        .credentials = &server->credentials,
+        .users = pp_directory_users(server->directory),
     };
-    server->client_door.proto = &pp_nats_proto;
+    *out_settings = settings;
+    return PIPIT_OK;
+}
+
+/* What has no snapshot and is read wherever it is needed. */
+static void install_limits(pipit_server *server)
+{
+    const pp_options *o = &server->options;
+
     atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
     atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
+    atomic_store(&server->max_line, (size_t)o->max_control_line_bytes);
+    atomic_store(&server->max_payload, (int64_t)o->max_payload_bytes);
 }
 
 static pipit_err worker_init(pipit_server *server, unsigned index)
@@ -79,7 +92,6 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
     worker->loop.context = &worker->nats;
     worker->nats = (pp_nats_context){
         .door = &server->nats_door,
-        .settings = &server->nats_settings,
         .router = &worker->router,
         .loop = &worker->loop,
         .loops = server->loops,
@@ -98,15 +110,17 @@ static pipit_err build(pipit_server *server)
     err = pp_nkey_new_server(server->server_id);
     if (err)
         return err;
-    err = pp_credentials_init(&server->credentials, pp_str_of(o->user), pp_str_of(o->pass),
-                              pp_str_of(o->auth_token));
+    err = pp_user_key_new(&server->user_key);
+    if (err)
+        return err;
+    pp_accounts_init(&server->accounts, count);
+    err = pp_directory_new_plain(&server->directory, &server->accounts, o->user, o->pass,
+                                 o->auth_token, &server->user_key, NULL);
     pp_options_forget_secrets(&server->options);
     if (err)
         return err;
+    pp_directory_install(server->directory, &server->accounts);
     server->nats_door.log = &server->log;
-    err = pp_account_new(&server->nats_door.account, "$G", 0);
-    if (err)
-        return err;
     err = pp_reclaim_init(&server->reclaim, count);
     if (err)
         return err;
@@ -201,8 +215,10 @@ void pipit_server_free(pipit_server *server)
     if (!server)
         return;
     pipit_server_stop(server);
-    for (unsigned i = 0; i < server->worker_count; i++)
+    for (unsigned i = 0; i < server->worker_count; i++) {
         pp_router_fini(&server->workers[i].router);
+        pp_free(server->workers[i].nats.mapped_subject);
+    }
     for (unsigned i = 0; i < server->worker_count; i++)
         pp_local_fini(&server->workers[i].local);
     for (unsigned i = 0; i < server->worker_count; i++)
@@ -211,8 +227,9 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->loops);
     pp_free(server->given);
     pp_reclaim_fini(&server->reclaim);
-    pp_account_free(server->nats_door.account);
-    pp_credentials_fini(&server->credentials);
+    pp_free((void *)server->settings);
+    pp_directory_free(server->directory);
+    pp_accounts_fini(&server->accounts);
     pp_options_fini(&server->options);
     if (server->done_fd >= 0)
         (void)close(server->done_fd);
@@ -288,6 +305,22 @@ static pipit_err start_threads(pipit_server *server)
     return PIPIT_OK;
 }
 
+/* Before the loops run. */
+static pipit_err install_settings(pipit_server *server)
+{
+    pp_nats_settings *settings;
+    pipit_err err = make_settings(server, &settings);
+
+    if (err)
+        return err;
+    server->settings = settings;
+    server->client_door.proto = &pp_nats_proto;
+    install_limits(server);
+    for (unsigned i = 0; i < server->worker_count; i++)
+        server->workers[i].nats.settings = settings;
+    return PIPIT_OK;
+}
+
 pipit_err pipit_server_start(pipit_server *server)
 {
     pipit_err err;
@@ -307,7 +340,8 @@ pipit_err pipit_server_start(pipit_server *server)
     listener_init(server, &server->tcp);
     listener_init(server, &server->local);
     err = listen_all(server);
-    fill_settings(server);
+    if (!err)
+        err = install_settings(server);
     /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);

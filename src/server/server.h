@@ -2,13 +2,13 @@
 #ifndef PP_SERVER_SERVER_H
 #define PP_SERVER_SERVER_H
 
-#include "auth/credentials.h"
 #include "auth/nkey.h"
 #include "base/log.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "pipit/server.h"
 #include "proto/nats/door.h"
+#include "server/directory.h"
 #include "server/local.h"
 #include "server/options.h"
 
@@ -37,8 +37,13 @@ struct pipit_server {
     pipit_log_fn log_fn;
     void *log_context;
     char server_id[PP_NKEY_TEXT_BYTES];
-    struct pp_credentials credentials;
-    pp_nats_settings nats_settings;
+    pp_user_key user_key;
+    pp_accounts accounts;
+    pp_directory *directory;          /* the one in force */
+    const pp_nats_settings *settings; /* in force; loops have their own pointer to it */
+    /* What in-process publishers and subscribers must keep to; they may be on any thread. */
+    atomic_size_t max_line;
+    atomic_int_fast64_t max_payload;
     pp_door client_door;
     pp_nats_door nats_door;
     pp_reclaim reclaim;

@@ -43,10 +43,20 @@ void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out)
     out->route_hits = out->in_msgs > out->route_misses ? out->in_msgs - out->route_misses : 0;
 }
 
-void pipit_server_dump(pipit_server *server)
+static void dump_account(pp_account *account, void *arg)
 {
+    pipit_server *server = arg;
     pp_buf text;
 
+    pp_buf_init(&text, 64 * 1024);
+    if (!pp_sublist_dump(account->subs, &text))
+        pp_log_write(&server->log, PP_LOG_INFO, "dump: account=%s %.*s", account->name,
+                     (int)text.len, text.ptr);
+    pp_buf_fini(&text);
+}
+
+void pipit_server_dump(pipit_server *server)
+{
     for (unsigned i = 0; i < server->worker_count; i++) {
         const pp_counters *c = &server->workers[i].counters;
 
@@ -56,9 +66,5 @@ void pipit_server_dump(pipit_server *server)
         PP_COUNTERS(PP_COUNTER_LOG)
 #undef PP_COUNTER_LOG
     }
-    pp_buf_init(&text, 64 * 1024);
-    if (!pp_sublist_dump(server->nats_door.account->subs, &text))
-        pp_log_write(&server->log, PP_LOG_INFO, "dump: account=%s %.*s",
-                     server->nats_door.account->name, (int)text.len, text.ptr);
-    pp_buf_fini(&text);
+    pp_accounts_each(&server->accounts, dump_account, server);
 }

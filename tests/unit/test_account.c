@@ -21,7 +21,9 @@ static void test_account_is_what_was_asked(void **state)
     assert_int_equal(pp_account_new(&account, name, 7), PIPIT_OK);
     memset(name, '?', sizeof(name) - 1); /* it has its own copy */
     assert_string_equal(account->name, "ORDERS");
-    assert_int_equal(account->id, 7);
+    assert_int_equal(account->loop_count, 7);
+    assert_int_equal((uintptr_t)&account->counters[6] % 64, 0);
+    assert_int_equal(atomic_load(&account->counters[6].in_msgs), 0);
     assert_int_equal(pp_sublist_count(account->subs), 0);
     pp_account_free(account);
 }
@@ -31,7 +33,7 @@ static void test_accounts_hash_differently(void **state)
     pp_account *a, *b;
 
     (void)state;
-    assert_int_equal(pp_account_new(&a, "A", 0), PIPIT_OK);
+    assert_int_equal(pp_account_new(&a, "A", 1), PIPIT_OK);
     assert_int_equal(pp_account_new(&b, "A", 1), PIPIT_OK);
     assert_true(pp_sublist_seed(a->subs) != pp_sublist_seed(b->subs));
     pp_account_free(a);
@@ -55,7 +57,7 @@ static void test_account_fault_sweep(void **state)
         pipit_err err;
 
         pp_fault_arm("*", nth);
-        err = pp_account_new(&account, "A", 0);
+        err = pp_account_new(&account, "A", 1);
         if (!pp_fault_disarm()) {
             assert_int_equal(err, PIPIT_OK);
             pp_account_free(account);

@@ -16,8 +16,8 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 #define OPTIONS(...)                                                                               \
-    (const pp_mapping_option[]){__VA_ARGS__},                                                      \
-        sizeof((const pp_mapping_option[]){__VA_ARGS__}) / sizeof(pp_mapping_option)
+    (const pp_mapping_destination[]){__VA_ARGS__},                                                 \
+        sizeof((const pp_mapping_destination[]){__VA_ARGS__}) / sizeof(pp_mapping_destination)
 #define TO(destination) OPTIONS({destination, 100, NULL})
 
 static pp_mappings *make(const pp_mapping_entry *entries, size_t count, const char *cluster)
@@ -119,7 +119,7 @@ static void test_mapping_of_none(void **state)
 static void test_mapping_keeps_its_own_texts(void **state)
 {
     char source[] = "a.*", destination[] = "b.$1";
-    pp_mapping_option option = {destination, 100, NULL};
+    pp_mapping_destination option = {destination, 100, NULL};
     pp_mapping_entry entry = {source, &option, 1};
     pp_mappings *mappings = make(&entry, 1, NULL);
 
@@ -354,7 +354,7 @@ static void test_mapping_accepts(void **state)
 static void test_mapping_of_many(void **state)
 {
     enum { COUNT = 5000 };
-    static pp_mapping_option options[COUNT];
+    static pp_mapping_destination options[COUNT];
     static pp_mapping_entry entries[COUNT];
     static char sources[COUNT][16], destinations[COUNT][16];
     pp_mappings *mappings = NULL;
@@ -363,7 +363,7 @@ static void test_mapping_of_many(void **state)
     for (int i = 0; i < COUNT; i++) {
         (void)snprintf(sources[i], sizeof(sources[i]), "s.%d%s", i, i % 10 ? "" : ".*");
         (void)snprintf(destinations[i], sizeof(destinations[i]), "d.%d", i);
-        options[i] = (pp_mapping_option){destinations[i], 100, NULL};
+        options[i] = (pp_mapping_destination){destinations[i], 100, NULL};
         entries[i] = (pp_mapping_entry){sources[i], &options[i], 1};
     }
     mappings = make(entries, COUNT, NULL);

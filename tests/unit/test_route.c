@@ -31,12 +31,12 @@ struct fake_outlet {
 struct fake {
     pp_client client;
     struct fake_outlet outlets[ROUTERS];
-    bool closing;          /* has no outlet, and says why */
-    bool no_memory;        /* has no outlet this time */
-    atomic_bool refuses;   /* takes nothing */
-    atomic_uint refusals;  /* so many more, then it takes */
-    atomic_uint taken;     /* deliveries */
-    atomic_uint exhausted; /* calls */
+    bool closing;             /* has no outlet, and says why */
+    bool no_memory;           /* has no outlet this time */
+    atomic_bool refuses;      /* takes nothing */
+    atomic_uint refusals;     /* so many more, then it takes */
+    atomic_uint taken;        /* deliveries */
+    atomic_uint exhausted;    /* calls */
     atomic_uint exhausted_on; /* the router's index at the last one */
     atomic_uint outlets_asked;
     void (*on_outlet)(void); /* called once, when it is asked for its outlet */
@@ -141,6 +141,7 @@ enum { CLIENTS = 8 };
 
 struct world {
     pp_account *account;
+    pp_scope scope;
     pp_counters counters[ROUTERS];
     pp_router routers[ROUTERS];
     pp_route_cache *caches[ROUTERS];
@@ -152,10 +153,11 @@ static void world_init(struct world *w)
     *w = (struct world){0};
     taken.count = 0;
     taken.off = false;
-    assert_int_equal(pp_account_new(&w->account, "A", 0), PIPIT_OK);
+    assert_int_equal(pp_account_new(&w->account, "A", ROUTERS), PIPIT_OK);
+    w->scope = (pp_scope){.account = w->account};
     for (unsigned i = 0; i < ROUTERS; i++) {
         pp_router_init(&w->routers[i], i, &w->counters[i]);
-        w->caches[i] = pp_router_cache(&w->routers[i], w->account);
+        w->caches[i] = pp_router_cache(&w->routers[i], &w->scope);
         assert_non_null(w->caches[i]);
     }
     for (unsigned i = 0; i < CLIENTS; i++)
@@ -370,17 +372,19 @@ static void test_route_of_each_account_is_its_own(void **state)
 {
     struct world w;
     pp_account *other;
+    pp_scope other_scope;
     pp_sub *sub;
     pp_route_cache *cache;
 
     (void)state;
     world_init(&w);
-    assert_int_equal(pp_account_new(&other, "B", 9), PIPIT_OK);
+    assert_int_equal(pp_account_new(&other, "B", ROUTERS), PIPIT_OK);
+    other_scope = (pp_scope){.account = other, .view = 9};
     sub = subscribe(&w, 0, "a", "", "1");
-    cache = pp_router_cache(&w.routers[0], other);
+    cache = pp_router_cache(&w.routers[0], &other_scope);
     assert_non_null(cache);
-    assert_ptr_equal(pp_router_cache(&w.routers[0], other), cache);
-    assert_ptr_equal(pp_router_cache(&w.routers[0], w.account), w.caches[0]);
+    assert_ptr_equal(pp_router_cache(&w.routers[0], &other_scope), cache);
+    assert_ptr_equal(pp_router_cache(&w.routers[0], &w.scope), w.caches[0]);
     assert_int_equal(pp_route_find(cache, PP_STR("a"))->target_count, 0);
     assert_int_equal(find(&w, "a")->target_count, 1);
     unsubscribe(&w, sub);
@@ -473,7 +477,7 @@ static void test_route_one_of_each_group(void **state)
     static const struct {
         const char *subject, *queue;
         unsigned group;
-    } rows[] = {{"a.b", "q", 0}, {"a.*", "q", 0},  {">", "q", 0},  {"a.b", "qq", 1},
+    } rows[] = {{"a.b", "q", 0},  {"a.*", "q", 0}, {">", "q", 0},   {"a.b", "qq", 1},
                 {"*.b", "qq", 1}, {"a.b", "Q", 2}, {"a.>", "p", 3}, {"a.b", "", 4}};
     struct world w;
     pp_sub *subs[COUNT_OF(rows)];
@@ -672,8 +676,8 @@ static void find_range(struct world *w, unsigned from, unsigned to)
 
     for (unsigned i = from; i < to; i++) {
         (void)snprintf(subject, sizeof(subject), "s.%u", i);
-        assert_true(pp_str_eq((pp_str){find(w, subject)->subject, strlen(subject)},
-                              pp_str_of(subject)));
+        assert_true(
+            pp_str_eq((pp_str){find(w, subject)->subject, strlen(subject)}, pp_str_of(subject)));
     }
 }
 
@@ -760,6 +764,7 @@ static void test_router_keeps_to_its_bytes(void **state)
     enum { MAX = 20000 };
     struct world w;
     pp_account *other;
+    pp_scope other_scope;
     pp_route_cache *cache;
     pp_sub *subs[MANY];
     size_t most = 0;
@@ -767,8 +772,9 @@ static void test_router_keeps_to_its_bytes(void **state)
     (void)state;
     world_init(&w);
     w.routers[0].bytes_max = MAX;
-    assert_int_equal(pp_account_new(&other, "B", 1), PIPIT_OK);
-    cache = pp_router_cache(&w.routers[0], other);
+    assert_int_equal(pp_account_new(&other, "B", ROUTERS), PIPIT_OK);
+    other_scope = (pp_scope){.account = other, .view = 1};
+    cache = pp_router_cache(&w.routers[0], &other_scope);
     assert_non_null(cache);
     subscribe_many(&w, "s.*", subs);
     for (unsigned i = 0; i < 500; i++) {
@@ -912,6 +918,7 @@ static void test_route_fault_sweep(void **state)
         struct world w;
         pp_sub *subs[SUBS];
         pp_account *far;
+        pp_scope far_scope;
         pp_route_cache *cache;
         pp_route *route;
         size_t reached = 0;
@@ -919,13 +926,14 @@ static void test_route_fault_sweep(void **state)
         bool fired;
 
         world_init(&w);
-        assert_int_equal(pp_account_new(&far, "far", 40), PIPIT_OK);
+        assert_int_equal(pp_account_new(&far, "far", ROUTERS), PIPIT_OK);
+        far_scope = (pp_scope){.account = far, .view = 40};
         for (unsigned i = 0; i < SUBS; i++) {
             subs[i] = pp_sub_new(&w.clients[i].client, PP_STR("1"), pp_str_of(i < 4 ? "" : "q"));
             assert_int_equal(pp_sublist_insert(far->subs, subs[i], PP_STR("a.*")), PIPIT_OK);
         }
         pp_fault_arm("*", nth);
-        cache = pp_router_cache(&w.routers[0], far);
+        cache = pp_router_cache(&w.routers[0], &far_scope);
         route = cache ? pp_route_find(cache, msg.subject) : NULL;
         if (route)
             reached = pp_route_deliver(cache, route, &msg);
@@ -936,9 +944,9 @@ static void test_route_fault_sweep(void **state)
         if (!fired)
             assert_int_equal(reached, 5);
 
-        cache = pp_router_cache(&w.routers[0], far);
+        cache = pp_router_cache(&w.routers[0], &far_scope);
         assert_non_null(cache);
-        assert_ptr_equal(pp_router_cache(&w.routers[0], w.account), w.caches[0]);
+        assert_ptr_equal(pp_router_cache(&w.routers[0], &w.scope), w.caches[0]);
         route = pp_route_find(cache, msg.subject);
         assert_non_null(route);
         assert_true(route->complete);
@@ -1018,7 +1026,9 @@ static void test_route_reaches_whom_a_list_says(void **state)
 
             random_subject(&random, true, l->pattern);
             (void)snprintf(l->queue, sizeof(l->queue), "%s",
-                           pp_random_below(&random, 2) ? "" : pp_random_below(&random, 2) ? "q" : "p");
+                           pp_random_below(&random, 2)   ? ""
+                           : pp_random_below(&random, 2) ? "q"
+                                                         : "p");
             l->sub = subscribe(&w, pp_random_below(&random, CLIENTS), l->pattern, l->queue, "12");
         } else if (dice == 1 && count) {
             size_t i = pp_random_below(&random, (uint32_t)count);

@@ -4,7 +4,7 @@
 #ifndef PP_PROTO_NATS_DOOR_H
 #define PP_PROTO_NATS_DOOR_H
 
-#include "auth/credentials.h"
+#include "auth/users.h"
 #include "base/log.h"
 #include "core/account.h"
 #include "core/route.h"
@@ -33,12 +33,11 @@ typedef struct pp_nats_settings {
     bool headers;        /* supported */
     bool proxy_protocol; /* a PROXY header may come first */
     bool no_stall;       /* drop for a recipient that lags instead of making publishers wait */
-    struct pp_credentials *credentials;
+    const pp_users *users;
 } pp_nats_settings;
 
 /* Shared by all loops. */
 typedef struct pp_nats_door {
-    pp_account *account; /* $G */
     const pp_log *log;
     _Alignas(64) atomic_int_fast64_t clients;
     atomic_bool lame_duck;
@@ -57,7 +56,13 @@ typedef struct pp_nats_context {
     pp_nats_memo memo;
     pp_route *route;
     uint64_t route_changes;
+    char *mapped_subject; /* PP_ROUTE_MAPPED_MAX bytes, on first use: what a mapping made */
 } pp_nats_context;
+
+/* Put every session of this loop under the context's settings, which have just been exchanged: who
+ * may not stay is told so and closed, what may not be heard any more is ended. Thread: the
+ * loop's. */
+void pp_nats_renew_sessions(pp_nats_context *context);
 
 /* Tell every client of this loop that takes such news that the server is leaving. */
 void pp_nats_announce_lame_duck(pp_nats_context *context);

@@ -22,14 +22,14 @@ void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
                 .host = pp_str_of(settings->host),
                 .port = settings->port,
                 .headers = settings->headers,
-                .auth_required = pp_credentials_required(settings->credentials),
-                .max_payload = s->reader.payload_max,
+                .auth_required = pp_users_announced(settings->users),
+                .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),
                 .ldm = atomic_load(&s->context->door->lame_duck) && !answers_connect,
                 .connect_info = answers_connect,
-                .remote_account = answers_connect ? pp_str_of(s->context->door->account->name)
-                                                  : (pp_str){NULL, 0},
+                .remote_account =
+                    answers_connect ? pp_str_of(pp_nats_account(s)->name) : (pp_str){NULL, 0},
                 .api_lvl = PP_NATS_API_LEVEL,
                 .pipit_version = PP_STR(PIPIT_VERSION),
             },
@@ -40,13 +40,13 @@ void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
     pp_buf_fini(&line);
 }
 
-static bool may_enter(const pp_nats_session *s)
+static const pp_user *check_credentials(const pp_nats_session *s)
 {
     const struct pp_nats_connect *c = &s->connect;
 
-    return pp_credentials_check(
-        s->context->settings->credentials, pp_nats_connect_text(c, PP_CONNECT_USER),
-        pp_nats_connect_text(c, PP_CONNECT_PASS), pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN));
+    return pp_users_check(s->context->settings->users, pp_nats_connect_text(c, PP_CONNECT_USER),
+                          pp_nats_connect_text(c, PP_CONNECT_PASS),
+                          pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN));
 }
 
 /* Source: NATS client protocol, section 4: the order of checks. */
@@ -62,15 +62,18 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;
     }
-    if (pp_credentials_required(settings->credentials) &&
-        !(s->authenticated && !s->connect.has_credentials)) {
-        s->authenticated = may_enter(s);
-        if (!s->authenticated) {
+    if (pp_users_required(settings->users) && !(s->authenticated && !s->connect.has_credentials)) {
+        const pp_user *user = check_credentials(s);
+
+        s->authenticated = user != NULL;
+        if (!user) {
             pp_log_limited(s->context->door->log, &s->context->auth_log, s->conn->loop->now_ns,
                            PP_LOG_ERROR, "authentication error", s->conn->id);
             pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
             return;
         }
+        if (!pp_nats_admit(s, user))
+            return;
     }
     pp_nats_connect_forget_secrets(&s->connect);
     if (pp_nats_connect_text(&s->connect, PP_CONNECT_ACCOUNT).len || s->connect.new_account) {

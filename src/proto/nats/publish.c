@@ -1,4 +1,5 @@
 /* PUB and HPUB: the way of a message. */
+#include "base/alloc.h"
 #include "core/subject.h"
 #include "proto/nats/quote.h"
 #include "proto/nats/session.h"
@@ -65,7 +66,7 @@ static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
 {
     pp_sub_set *set = &s->context->router->matched;
 
-    if (pp_sublist_match(s->context->door->account->subs, reply, set))
+    if (pp_sublist_match(pp_nats_account(s)->subs, reply, set))
         return NULL;
     for (size_t i = 0; i < set->count; i++) {
         pp_sub *sub = set->subs[i];
@@ -128,6 +129,47 @@ static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
     return context->route;
 }
 
+/* Where a mapping leads to. The publisher's own form of the frame holds good behind the subject. */
+static pp_route *follow(pp_nats_session *s, const pp_route *route, pp_msg *msg,
+                        pp_route_cache **out_cache)
+{
+    pp_nats_context *context = s->context;
+    size_t len;
+
+    context->route = NULL; /* the memo of a window speaks of plain routes */
+    if (!context->mapped_subject) {
+        context->mapped_subject = pp_alloc(PP_ROUTE_MAPPED_MAX);
+        if (!context->mapped_subject)
+            return NULL;
+    }
+    route = pp_route_follow(s->routes, route, context->mapped_subject, &len, out_cache);
+    msg->subject = (pp_str){context->mapped_subject, len};
+    return (pp_route *)route;
+}
+
+/* A route that leads nowhere by itself: denied, or mapped. False: the message is dropped, and the
+ * publisher knows if it should. */
+static __attribute__((noinline)) bool publish_otherwise(pp_nats_session *s, const pp_route *route,
+                                                        const pp_nats_op *op, size_t *out_taken)
+{
+    pp_route_cache *cache = s->routes;
+    pp_msg msg = op->msg;
+
+    *out_taken = 0;
+    if (route->kind == PP_ROUTE_MAPPED) {
+        route = follow(s, route, &msg, &cache);
+        if (!route)
+            return true; /* to nobody */
+    }
+    if (route->kind == PP_ROUTE_DENIED) {
+        refuse_publish(s, "to", msg.subject);
+        return false;
+    }
+    if (route->target_count)
+        *out_taken = pp_route_deliver(cache, route, &msg);
+    return true;
+}
+
 size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
 {
     const pp_msg *msg = &op->msg;
@@ -142,7 +184,12 @@ size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
         pp_count(&s->conn->loop->counters->route_failures, 1);
         return 0;
     }
-    taken = route->target_count ? pp_route_deliver(s->routes, route, msg) : 0;
+    if (PP_LIKELY(route->target_count))
+        taken = pp_route_deliver(s->routes, route, msg);
+    else if (PP_LIKELY(route->kind == PP_ROUTE_PLAIN))
+        taken = 0;
+    else if (!publish_otherwise(s, route, op, &taken))
+        return 0;
     if (PP_UNLIKELY(taken == 0) && msg->reply.len && s->connect.no_responders)
         say_no_responders(s, op);
     return taken;

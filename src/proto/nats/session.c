@@ -173,11 +173,20 @@ static bool read_proxy_header(pp_nats_session *s, pp_str window, size_t *out_use
     return true;
 }
 
+static void count_for_account(pp_account_counters *counters, uint64_t in_msgs, uint64_t in_bytes,
+                              uint64_t out_msgs, uint64_t out_bytes)
+{
+    pp_count(&counters->in_msgs, in_msgs);
+    pp_count(&counters->in_bytes, in_bytes);
+    pp_count(&counters->out_msgs, out_msgs);
+    pp_count(&counters->out_bytes, out_bytes);
+}
+
 static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out_want)
 {
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
-    uint64_t msgs = 0, bytes = 0, cost = 0;
+    uint64_t msgs = 0, bytes = 0, out_bytes = 0, cost = 0, other_cost = 0;
     bool trace = s->context->door->log->trace;
     size_t used = 0;
     pp_nats_op op;
@@ -227,9 +236,14 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             msgs++;
             bytes += op.msg.data.len;
             op.msg.no_echo = !s->connect.echo;
-            cost += pp_nats_on_publish(s, &op);
+            size_t taken = pp_nats_on_publish(s, &op);
+
+            cost += taken;
+            if (taken)
+                out_bytes += taken * op.msg.data.len;
         } else {
             operate(s, &op);
+            other_cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
             cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
         }
         if (PP_UNLIKELY(loop->staged_bytes > PP_STAGED_MAX))
@@ -241,6 +255,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     }
     if (msgs) {
         s->op_ns = loop->now_ns;
+        count_for_account(s->routes->counters, msgs, bytes, cost - other_cost, out_bytes);
         s->conn->in_msgs += msgs;
         s->conn->in_bytes += bytes;
         pp_count(&loop->counters->in_msgs, msgs);
@@ -306,11 +321,8 @@ static pipit_err open_session(void *session, pp_conn *conn)
         .line_max = settings->max_control_line,
         .payload_max = settings->max_payload,
     };
-    s->authenticated = !pp_credentials_required(settings->credentials);
+    s->authenticated = pp_users_anybody(settings->users) != NULL;
     s->expects_proxy = settings->proxy_protocol;
-    s->routes = pp_router_cache(context->router, context->door->account);
-    if (!s->routes)
-        return PIPIT_ENOMEM;
     s->counted = true;
     over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
     pp_nats_send_info(s, false);
@@ -318,6 +330,8 @@ static pipit_err open_session(void *session, pp_conn *conn)
         pp_nats_refuse(s, PP_CLOSE_CONNECTIONS, "maximum connections exceeded");
         return PIPIT_OK;
     }
+    if (s->authenticated && !pp_nats_admit(s, pp_users_anybody(settings->users)))
+        return PIPIT_OK;
     pp_nats_schedule_start(s);
     PP_DEBUG(context->door->log, "cid:%llu - Client connection created",
              (unsigned long long)conn->id);
@@ -331,6 +345,7 @@ static void on_close(void *session)
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
+    pp_nats_leave_account(s);
     if (!pp_nats_end_subs(s, LET_GO_AT_ONCE)) {
         pp_conn_hold(s->conn);
         pp_loop_post(s->conn->loop, &s->let_go);
@@ -345,6 +360,8 @@ static void free_session(void *session)
     pp_nats_session *s = session;
 
     PP_ASSERT(s->sids.count == 0);
+    if (atomic_load_explicit(&s->client.scope, memory_order_relaxed))
+        pp_user_let_go(pp_nats_user(s));
     pp_nats_sids_fini(&s->sids);
     pp_nats_connect_fini(&s->connect);
 }

@@ -26,7 +26,7 @@ typedef struct pp_nats_session {
     pp_client client;
     pp_conn *conn;
     pp_nats_context *context;
-    pp_route_cache *routes; /* of the account, on this loop */
+    pp_route_cache *routes; /* of its scope, on this loop */
     pp_nats_reader reader;
     struct pp_nats_connect connect;
     pp_nats_sids sids;
@@ -37,6 +37,7 @@ typedef struct pp_nats_session {
     bool connected;      /* CONNECT was accepted */
     bool told;           /* the first PONG and what follows it were sent */
     bool counted;        /* among the door's clients */
+    bool in_account;     /* counted among those of its account */
     bool careful;        /* verbose or pedantic */
     bool line_checked;   /* of the publish whose payload is awaited */
     bool unsubscribed;   /* since the last PONG */
@@ -64,6 +65,25 @@ void pp_nats_ok(pp_nats_session *s); /* if verbose */
 /* Set the timer for what is awaited now: a PROXY header, CONNECT, or the first ping. */
 void pp_nats_schedule_start(pp_nats_session *s);
 
+/* Who it came in as; whoever, while it has not. Thread: the session's loop. */
+static inline const pp_user *pp_nats_user(const pp_nats_session *s)
+{
+    const pp_scope *scope = atomic_load_explicit(&s->client.scope, memory_order_relaxed);
+
+    return PP_CONTAINER(scope, pp_user, scope);
+}
+
+static inline pp_account *pp_nats_account(const pp_nats_session *s)
+{
+    return atomic_load_explicit(&s->client.scope, memory_order_relaxed)->account;
+}
+
+/* admit.c: accounts, users and permissions */
+/* Put s in the place of user. False: refused and closing. */
+bool pp_nats_admit(pp_nats_session *s, const pp_user *user);
+/* It is over. */
+void pp_nats_leave_account(pp_nats_session *s);
+
 /* hello.c: INFO, CONNECT */
 void pp_nats_send_info(pp_nats_session *s, bool answers_connect);
 void pp_nats_on_connect(pp_nats_session *s, pp_str json);
@@ -80,6 +100,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op);
 void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op);
 /* End up to count subscriptions; true when none is left. */
 bool pp_nats_end_subs(pp_nats_session *s, uint32_t count);
+void pp_nats_end_sub(pp_nats_session *s, pp_sub *sub);
 extern const struct pp_client_ops pp_nats_client_ops;
 
 /* keepalive.c */

@@ -183,6 +183,14 @@ void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub)
         (void)resize(sids, (sids->mask + 1) / 4); /* only smaller; staying is fine too */
 }
 
+void pp_nats_sids_each(const pp_nats_sids *sids, void (*visit)(pp_sub *sub, void *arg), void *arg)
+{
+    for (uint32_t i = 0; sids->count && i <= sids->mask; i++) {
+        if (is_sub(sids->slots[i]))
+            visit(sub_of(sids->slots[i]), arg);
+    }
+}
+
 pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at)
 {
     if (!sids->count)

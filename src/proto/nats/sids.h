@@ -26,6 +26,8 @@ pp_sub *pp_nats_sids_find(const pp_nats_sids *sids, pp_str sid);
 pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub);
 /* Must be there. Gives memory back as it empties. */
 void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub);
+/* Call visit for each; nothing is added or removed meanwhile. */
+void pp_nats_sids_each(const pp_nats_sids *sids, void (*visit)(pp_sub *sub, void *arg), void *arg);
 /* Any one of them; NULL when empty. at is where to look first and is moved on. */
 pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at);
 

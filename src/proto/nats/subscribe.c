@@ -11,7 +11,7 @@ enum { SUB_BYTES = 128 }; /* about, with what the index holds for it */
 
 static pp_sublist *index_of(const pp_nats_session *s)
 {
-    return s->context->door->account->subs;
+    return pp_nats_account(s)->subs;
 }
 
 static void free_sub(pp_retired *retired)
@@ -26,7 +26,7 @@ static bool exhausted(const pp_sub *sub)
 }
 
 /* Other loops may be delivering to it; they are waited for. */
-static void end_sub(pp_nats_session *s, pp_sub *sub)
+void pp_nats_end_sub(pp_nats_session *s, pp_sub *sub)
 {
     pp_loop *loop = s->conn->loop;
 
@@ -36,13 +36,14 @@ static void end_sub(pp_nats_session *s, pp_sub *sub)
     pp_sublist_remove(index_of(s), sub);
     pp_reclaim_retire(&loop->reclaimer, &sub->retired, free_sub);
     pp_count(&loop->counters->subs_removed, 1);
+    pp_count(&pp_nats_account(s)->counters[loop->index].subs_removed, 1);
     pp_loop_note_litter(loop, SUB_BYTES);
 }
 
 bool pp_nats_end_subs(pp_nats_session *s, uint32_t count)
 {
     while (count-- && s->sids.count)
-        end_sub(s, pp_nats_sids_any(&s->sids, &s->let_go_at));
+        pp_nats_end_sub(s, pp_nats_sids_any(&s->sids, &s->let_go_at));
     return s->sids.count == 0;
 }
 
@@ -67,7 +68,7 @@ static pp_sub *find_live(pp_nats_session *s, pp_str sid)
     pp_sub *sub = pp_nats_sids_find(&s->sids, sid);
 
     if (sub && exhausted(sub)) {
-        end_sub(s, sub);
+        pp_nats_end_sub(s, sub);
         sub = NULL;
     }
     return sub;
@@ -75,8 +76,12 @@ static pp_sub *find_live(pp_nats_session *s, pp_str sid)
 
 static bool at_limit(pp_nats_session *s)
 {
-    uint32_t max = s->context->settings->max_subscriptions;
+    int64_t max = s->context->settings->max_subscriptions;
+    int64_t accounts =
+        atomic_load_explicit(&pp_nats_account(s)->max_subscriptions, memory_order_relaxed);
 
+    if (accounts != PP_ACCOUNT_UNLIMITED && (!max || accounts < max))
+        max = accounts ? accounts : -1;
     return max && (int64_t)s->sids.count - atomic_load(&s->exhausted) >= (int64_t)max;
 }
 
@@ -94,6 +99,11 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
     if (settings->max_subscription_tokens &&
         pp_subject_token_count(op->msg.subject) > settings->max_subscription_tokens) {
         refuse_sub(s, op, ", too many tokens");
+        return;
+    }
+    if (!pp_permissions_may_subscribe(pp_nats_user(s)->scope.permissions, op->msg.subject,
+                                      op->queue)) {
+        refuse_sub(s, op, "");
         return;
     }
     if (at_limit(s)) {
@@ -114,6 +124,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
     }
     if (!err) {
         pp_count(&s->conn->loop->counters->subs_inserted, 1);
+        pp_count(&pp_nats_account(s)->counters[s->conn->loop->index].subs_inserted, 1);
         pp_nats_ok(s);
         return;
     }
@@ -137,7 +148,7 @@ void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
             atomic_store(&sub->remaining, (int32_t)(op->max - delivered));
             pp_sublist_touch(index_of(s), sub);
         } else {
-            end_sub(s, sub);
+            pp_nats_end_sub(s, sub);
         }
         s->unsubscribed = true;
     }
@@ -209,7 +220,7 @@ static void run_end(pp_task *task)
         pp_sub *sub = pp_nats_sids_find(&s->sids, (pp_str){end->sid, end->sid_len});
 
         if (sub && exhausted(sub))
-            end_sub(s, sub);
+            pp_nats_end_sub(s, sub);
     }
     pp_free(end);
 }
@@ -221,7 +232,7 @@ static void client_exhausted(pp_sub *sub, uint32_t router_index)
 
     (void)atomic_fetch_add(&s->exhausted, 1);
     if (s->conn->loop->index == router_index) {
-        end_sub(s, sub);
+        pp_nats_end_sub(s, sub);
         return;
     }
     end = pp_alloc(sizeof(*end) + sub->sid_len);

@@ -1,0 +1,213 @@
+/* config/options.h -- everything a server is asked to be: defaults, file and flags in one
+ * structure.
+ *
+ * Plain data. All texts and lists live in one arena that belongs to the options: nothing in here is
+ * freed alone, a value that is replaced stays until the whole goes, and all of it is wiped then,
+ * since some of it is secret. Once built it does not change, so it may be read from any thread. */
+#ifndef PP_CONFIG_OPTIONS_H
+#define PP_CONFIG_OPTIONS_H
+
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What the program is to do. */
+enum pp_options_action {
+    PP_OPTIONS_RUN,
+    PP_OPTIONS_TEST,   /* -t: say whether all of this is right */
+    PP_OPTIONS_SIGNAL, /* --signal: send options.signal to another server */
+    PP_OPTIONS_HELP,   /* these three: print what was written for it */
+    PP_OPTIONS_VERSION,
+    PP_OPTIONS_REFERENCE, /* --help-config */
+};
+
+enum pp_log_format { PP_LOG_TEXT, PP_LOG_JSON };
+
+/* What becomes of a recipient that does not keep up. */
+enum pp_slow_consumer {
+    PP_SLOW_CONSUMER_DISCONNECT,
+    PP_SLOW_CONSUMER_DROP_NEW,
+    PP_SLOW_CONSUMER_DROP_OLD,
+    PP_SLOW_CONSUMER_CONFLATE,
+    PP_SLOW_CONSUMER_INHERIT, /* of a user: as the server says */
+};
+
+/* What a write that passes its deadline means. Source: NATS configuration, write_timeout. */
+enum pp_write_timeout { PP_WRITE_TIMEOUT_DEFAULT, PP_WRITE_TIMEOUT_CLOSE, PP_WRITE_TIMEOUT_RETRY };
+
+/* The kinds of connection that a user may come by; a set of them. */
+enum {
+    PP_CONNECTION_STANDARD = 1 << 0,
+    PP_CONNECTION_WEBSOCKET = 1 << 1,
+    PP_CONNECTION_LEAFNODE = 1 << 2,
+    PP_CONNECTION_LEAFNODE_WS = 1 << 3,
+    PP_CONNECTION_MQTT = 1 << 4,
+    PP_CONNECTION_MQTT_WS = 1 << 5,
+    PP_CONNECTION_IN_PROCESS = 1 << 6,
+    PP_CONNECTION_ANY = (1 << 7) - 1,
+};
+
+/* Of sizes: there is no limit at all. */
+#define PP_OPTION_NO_LIMIT UINT64_MAX
+
+/* Where something was said. file is NULL for what no file said. */
+typedef struct pp_option_position {
+    const char *file;
+    uint32_t line, column;
+} pp_option_position;
+
+typedef struct pp_rule_option {
+    pp_str subject; /* valid, may hold wildcards; closed by NUL */
+    pp_str queue;   /* subscribing only; empty: none named */
+} pp_rule_option;
+
+/* One direction of permissions. */
+typedef struct pp_rules_option {
+    bool has_allow; /* false: everything is allowed; true and no rule: nothing */
+    const pp_rule_option *allow;
+    size_t allow_count;
+    const pp_rule_option *deny;
+    size_t deny_count;
+} pp_rules_option;
+
+typedef struct pp_permission_options {
+    pp_rules_option publish;
+    pp_rules_option subscribe;
+} pp_permission_options;
+
+typedef struct pp_user_options {
+    const char *name;                         /* never empty; no other user has it */
+    const char *password;                     /* secret; never NULL */
+    const pp_permission_options *permissions; /* its own, or the defaults of its account; or NULL */
+    uint32_t account;                         /* index in pp_options.accounts */
+    uint16_t connection_types;                /* a set; PP_CONNECTION_ANY where none is named */
+    uint16_t slow_consumer;                   /* enum pp_slow_consumer */
+    pp_option_position at;
+} pp_user_options;
+
+typedef struct pp_destination_option {
+    const char *subject; /* may hold mapping functions */
+    uint32_t weight;     /* percent */
+    const char *cluster; /* NULL: any */
+} pp_destination_option;
+
+typedef struct pp_mapping_option {
+    const char *source;
+    const pp_destination_option *destinations;
+    size_t destination_count;
+    pp_option_position at;
+} pp_mapping_option;
+
+typedef struct pp_account_options {
+    const char *name;
+    const pp_user_options *users; /* a run of pp_options.users */
+    size_t user_count;
+    const pp_permission_options *default_permissions; /* NULL: none */
+    const pp_mapping_option *mappings;                /* in the order of the file */
+    size_t mapping_count;
+    int32_t max_connections; /* these three: -1, no limit */
+    int32_t max_subscriptions;
+    int64_t max_payload_bytes;
+    const char *trace_dest;  /* NULL: messages are not traced */
+    uint32_t trace_sampling; /* percent */
+    pp_option_position at;
+} pp_account_options;
+
+typedef struct pp_pair_option {
+    const char *key;
+    const char *value;
+} pp_pair_option;
+
+typedef struct pp_options {
+    struct pp_arena *arena; /* owns what the rest points to */
+    enum pp_options_action action;
+
+    /* Where the server listens and what it calls itself. */
+    const char *host; /* never NULL */
+    bool host_given;  /* by file or flag */
+    int32_t port;     /* -1: any that is free */
+    const char *client_advertise_host;
+    uint16_t client_advertise_port; /* 0: the port that is listened on */
+    const char *unix_path;
+    uint32_t unix_mode;
+    bool proxy_protocol;
+    const char *server_name;
+    const char *const *server_tags; /* lower case, no two alike */
+    size_t server_tag_count;
+    const pp_pair_option *server_metadata;
+    size_t server_metadata_count;
+    uint32_t threads; /* 0: chosen by the server */
+
+    /* Files, and what is written to them. */
+    const char *config_file;   /* NULL: none */
+    const char *config_digest; /* "sha256:...", NULL without file */
+    const char *pid_file;
+    const char *ports_file_dir;
+    const char *signal; /* what --signal was given; NULL: it was not */
+
+    const char *log_file;          /* NULL: stderr */
+    uint64_t log_size_limit_bytes; /* 0: none */
+    uint32_t log_max_num;          /* 0: keep all */
+    enum pp_log_format log_format;
+    bool logtime;
+    bool logtime_utc;
+    bool syslog;
+    const char *remote_syslog; /* URL; NULL: the local one */
+    bool debug;
+    bool trace;
+    bool trace_verbose;
+    bool trace_headers;
+    uint32_t max_traced_msg_bytes; /* 0: no limit */
+
+    /* Monitoring. */
+    const char *http_host;      /* NULL: as host, if that was given, else loopback */
+    int32_t http_port;          /* 0: none; -1: any that is free */
+    const char *http_base_path; /* begins with '/'; "/" alone for none */
+    const char *http_user;      /* NULL: nobody is asked */
+    const char *http_password;  /* secret */
+    uint32_t max_closed_clients;
+
+    /* Who may come in. */
+    const char *user;
+    const char *pass;       /* secret */
+    const char *auth_token; /* secret */
+    int64_t auth_timeout_ns;
+    const pp_account_options *accounts; /* the first is $G */
+    size_t account_count;
+    const pp_user_options *users; /* of all accounts, in the order of accounts */
+    size_t user_count;
+    const char *no_auth_user;
+    const char *system_account; /* NULL: $SYS */
+    bool no_system_account;
+
+    /* Limits. */
+    uint32_t max_connections;
+    uint64_t max_payload_bytes;
+    uint64_t max_control_line_bytes;
+    uint64_t max_pending_bytes;
+    uint32_t max_subscriptions;       /* 0: no limit */
+    uint32_t max_subscription_tokens; /* 0: no limit */
+    uint64_t max_memory_bytes;        /* 0: found out; PP_OPTION_NO_LIMIT: none */
+    enum pp_slow_consumer slow_consumer;
+
+    /* Behaviour. */
+    int64_t write_deadline_ns;
+    enum pp_write_timeout write_timeout;
+    int64_t ping_interval_ns;
+    uint32_t ping_max;
+    int64_t lame_duck_duration_ns;
+    int64_t lame_duck_grace_period_ns;
+    bool no_header_support;
+    bool no_fast_producer_stall;
+} pp_options;
+
+/* The defaults. Errors: PIPIT_ENOMEM. */
+pipit_err pp_options_init(pp_options *options);
+
+/* Wipe and free all of it. */
+void pp_options_fini(pp_options *options);
+
+#endif

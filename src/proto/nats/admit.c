@@ -1,0 +1,157 @@
+/* Who a client is: its user's account and permissions, and what becomes of it when they change. */
+#include "base/alloc.h"
+#include "proto/nats/quote.h"
+#include "proto/nats/session.h"
+
+static int64_t lower(int64_t a, int64_t b)
+{
+    if (a < 0 || b < 0)
+        return a < 0 ? b : a;
+    return a < b ? a : b;
+}
+
+void pp_nats_leave_account(pp_nats_session *s)
+{
+    pp_account *account;
+
+    if (!s->in_account)
+        return;
+    account = pp_nats_account(s);
+    s->in_account = false;
+    pp_count(&account->counters[s->conn->loop->index].connections_closed, 1);
+    (void)atomic_fetch_sub(&account->clients, 1);
+}
+
+/* Take the place, and what comes with it. */
+static bool take(pp_nats_session *s, const pp_user *user)
+{
+    const pp_scope *before = atomic_load_explicit(&s->client.scope, memory_order_relaxed);
+    const pp_user *old = before ? pp_nats_user(s) : NULL;
+
+    s->routes = pp_router_cache(s->context->router, &user->scope);
+    if (!s->routes) {
+        pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
+        return false;
+    }
+    pp_user_hold(user);
+    atomic_store_explicit(&s->client.scope, &user->scope, memory_order_release);
+    if (old)
+        pp_user_let_go(old);
+    s->reader.payload_max =
+        lower(s->context->settings->max_payload,
+              atomic_load_explicit(&user->scope.account->max_payload, memory_order_relaxed));
+    s->context->route = NULL;
+    return true;
+}
+
+bool pp_nats_admit(pp_nats_session *s, const pp_user *user)
+{
+    pp_account *account = user->scope.account;
+    int64_t max = atomic_load_explicit(&account->max_connections, memory_order_relaxed);
+
+    pp_nats_leave_account(s);
+    if (!take(s, user))
+        return false;
+    s->in_account = true;
+    pp_count(&account->counters[s->conn->loop->index].connections_opened, 1);
+    if (atomic_fetch_add(&account->clients, 1) >= max && max != PP_ACCOUNT_UNLIMITED) {
+        pp_nats_refuse(s, PP_CLOSE_ACCOUNT_CONNECTIONS,
+                       "maximum account active connections exceeded");
+        return false;
+    }
+    return true;
+}
+
+/* --- after a reload ----------------------------------------------------------------------- */
+
+/* Source: NATS configuration, section 5. */
+static void end_forbidden(pp_nats_session *s, pp_sub *sub)
+{
+    char subject[PP_NATS_QUOTE_MAX], queue[PP_NATS_QUOTE_MAX], sid[PP_NATS_QUOTE_MAX];
+
+    pp_nats_quote(pp_sublist_pattern(sub), subject, sizeof(subject));
+    pp_nats_quote(pp_sub_sid(sub), sid, sizeof(sid));
+    if (sub->queue_len) {
+        pp_nats_quote(pp_sub_queue(sub), queue, sizeof(queue));
+        pp_nats_error(s, "Permissions Violation for Subscription to %s using queue %s (sid %s)",
+                      subject, queue, sid);
+    } else {
+        pp_nats_error(s, "Permissions Violation for Subscription to %s (sid %s)", subject, sid);
+    }
+    pp_nats_end_sub(s, sub);
+}
+
+struct forbidden {
+    pp_nats_session *s;
+    pp_sub **subs;
+    size_t count;
+};
+
+static void collect_forbidden(pp_sub *sub, void *arg)
+{
+    struct forbidden *f = arg;
+
+    if (!pp_permissions_may_subscribe(pp_nats_user(f->s)->scope.permissions,
+                                      pp_sublist_pattern(sub), pp_sub_queue(sub)))
+        f->subs[f->count++] = sub;
+}
+
+static void check_subs(pp_nats_session *s)
+{
+    struct forbidden f = {.s = s};
+
+    if (!s->sids.count)
+        return;
+    f.subs = pp_alloc(s->sids.count * sizeof(*f.subs));
+    if (!f.subs) {
+        pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL); /* rather than let it hear too much */
+        return;
+    }
+    pp_nats_sids_each(&s->sids, collect_forbidden, &f);
+    for (size_t i = 0; i < f.count && !s->conn->closing; i++)
+        end_forbidden(s, f.subs[i]);
+    pp_free(f.subs);
+}
+
+static void renew_user(pp_nats_session *s)
+{
+    const pp_user *old = pp_nats_user(s), *user;
+    bool moved;
+
+    user = pp_users_renew(s->context->settings->users, old, &moved);
+    if (!user) {
+        if (moved)
+            pp_conn_close(s->conn, PP_CLOSE_CLIENT, true);
+        else
+            pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
+    } else if (take(s, user) &&
+               !pp_permissions_equal(old->scope.permissions, user->scope.permissions)) {
+        check_subs(s);
+    }
+}
+
+static void renew(pp_conn *conn, void *arg)
+{
+    pp_nats_session *s = (pp_nats_session *)conn->session;
+    const pp_nats_settings *settings;
+
+    (void)arg;
+    if (conn->door->proto != &pp_nats_proto)
+        return;
+    settings = s->context->settings;
+    s->reader.line_max = settings->max_control_line;
+    s->reader.payload_max = settings->max_payload;
+    if (s->authenticated) {
+        renew_user(s);
+    } else if (pp_users_anybody(settings->users)) {
+        s->authenticated = pp_nats_admit(s, pp_users_anybody(settings->users));
+        if (s->authenticated)
+            pp_nats_schedule_start(s);
+    }
+}
+
+void pp_nats_renew_sessions(pp_nats_context *context)
+{
+    context->route = NULL;
+    pp_conn_each(context->loop, renew, NULL);
+}

@@ -1,0 +1,68 @@
+/* server/directory.h -- the accounts, users, permissions and mappings of a configuration.
+ *
+ * Accounts live on from one configuration to the next; everything else is made anew and exchanged
+ * whole. An old directory stays until no session points to its users.
+ *
+ *   [pp_directory_new]   [pp_directory_install]      [pp_directory_retire]      [no session left]
+ *  ------------------> -----------------------> current ---------------------> old --------> gone
+ *
+ * Thread: the one that starts, reloads and stops the server, but for pp_directory_account. */
+#ifndef PP_SERVER_DIRECTORY_H
+#define PP_SERVER_DIRECTORY_H
+
+#include "auth/users.h"
+#include "base/buf.h"
+
+#include <pthread.h>
+
+/* All accounts of a server. */
+typedef struct pp_accounts {
+    pthread_mutex_t lock; /* guards all, count: who looks for a name may be anybody */
+    pp_account **all;
+    size_t count, cap;
+    uint32_t loop_count;
+} pp_accounts;
+
+void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count);
+void pp_accounts_fini(pp_accounts *accounts);
+
+/* NULL: there is none of that name. Borrowed, at least until the next reload. Thread: any. */
+pp_account *pp_accounts_find(pp_accounts *accounts, pp_str name);
+
+/* Call visit for each, under a lock that making and removing accounts waits for. Thread: any. */
+void pp_accounts_each(pp_accounts *accounts, void (*visit)(pp_account *account, void *arg),
+                      void *arg);
+
+typedef struct pp_directory pp_directory;
+struct pp_options;
+
+/**
+ * Make the directory of options; nothing of it can be seen yet. Accounts that are not there are
+ * made. error gets a sentence on PIPIT_EINVAL.
+ *
+ * Owner:  options are read only for the call; key is borrowed for the life of the directory.
+ * Errors: PIPIT_EINVAL; PIPIT_ENOMEM.
+ */
+pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
+                           const struct pp_options *options, const pp_user_key *key, pp_buf *error);
+/* The same for one user or token and no file. */
+pipit_err pp_directory_new_plain(pp_directory **out_directory, pp_accounts *accounts,
+                                 const char *user, const char *pass, const char *token,
+                                 const pp_user_key *key, pp_buf *error);
+void pp_directory_free(pp_directory *directory);
+
+const pp_users *pp_directory_users(const pp_directory *directory);
+pp_account *pp_directory_global(const pp_directory *directory);
+pp_account *pp_directory_system(const pp_directory *directory); /* NULL: none */
+
+/* Give the accounts their limits, mappings and roots; those that it does not name are found no
+ * more. What they had before may still be looked at until every loop has ended its turn. */
+void pp_directory_install(pp_directory *directory, pp_accounts *accounts);
+
+/* May it be freed: does no session point to its users? */
+bool pp_directory_idle(const pp_directory *directory);
+
+/* Free the accounts that directory, the only one there is, does not name. */
+void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory);
+
+#endif

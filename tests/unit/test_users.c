@@ -1,0 +1,308 @@
+#include "auth/users.h"
+
+#include "base/alloc.h"
+#include "base/fault.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+enum { MANY = 10000 };
+
+struct world {
+    pp_user_key key;
+    pp_account *global, *orders;
+    pp_permissions *narrow, *narrow_too, *wide;
+};
+
+static pp_permissions *only(const char *subject)
+{
+    const pp_permission_rule rule = {.subject = pp_str_of(subject)};
+    const pp_permission_rules publish = {.has_allow = true, .allow = &rule, .allow_count = 1};
+    const pp_permission_rules subscribe = {0};
+    pp_permissions *permissions;
+
+    assert_int_equal(pp_permissions_new(&permissions, &publish, &subscribe), PIPIT_OK);
+    return permissions;
+}
+
+static int world_init(void **state)
+{
+    static struct world w;
+
+    assert_int_equal(pp_user_key_new(&w.key), PIPIT_OK);
+    assert_int_equal(pp_account_new(&w.global, "$G", 1), PIPIT_OK);
+    assert_int_equal(pp_account_new(&w.orders, "ORDERS", 1), PIPIT_OK);
+    w.narrow = only("a");
+    w.narrow_too = only("a");
+    w.wide = only(">");
+    *state = &w;
+    return 0;
+}
+
+static int world_fini(void **state)
+{
+    struct world *w = *state;
+
+    pp_permissions_free(w->narrow);
+    pp_permissions_free(w->narrow_too);
+    pp_permissions_free(w->wide);
+    pp_account_free(w->global);
+    pp_account_free(w->orders);
+    return 0;
+}
+
+static pp_users *make(struct world *w, const pp_user_entry *users, size_t count, const char *token,
+                      const char *no_auth_user)
+{
+    const pp_users_setup setup = {
+        .key = &w->key,
+        .users = users,
+        .user_count = count,
+        .token = token,
+        .no_auth_user = no_auth_user,
+        .anybody = {.name = "", .account = w->global},
+    };
+    pp_users *table;
+
+    assert_int_equal(pp_users_new(&table, &setup), PIPIT_OK);
+    return table;
+}
+
+static const pp_user *check(const pp_users *users, const char *name, const char *pass,
+                            const char *token)
+{
+    return pp_users_check(users, pp_str_of(name), pp_str_of(pass), pp_str_of(token));
+}
+
+static void test_users_none_lets_everybody_in(void **state)
+{
+    struct world *w = *state;
+    pp_users *users = make(w, NULL, 0, NULL, NULL);
+
+    assert_false(pp_users_required(users));
+    assert_false(pp_users_announced(users));
+    assert_non_null(pp_users_anybody(users));
+    assert_ptr_equal(check(users, "x", "y", "z"), pp_users_anybody(users));
+    assert_ptr_equal(pp_users_anybody(users)->scope.account, w->global);
+    pp_users_free(users);
+}
+
+static void test_users_token(void **state)
+{
+    struct world *w = *state;
+    pp_users *users = make(w, NULL, 0, "s3cret", NULL);
+
+    assert_true(pp_users_required(users));
+    assert_null(pp_users_anybody(users));
+    assert_non_null(check(users, "", "", "s3cret"));
+    assert_null(check(users, "", "", "s3cre"));
+    assert_null(check(users, "", "", ""));
+    assert_null(check(users, "s3cret", "s3cret", ""));
+    pp_users_free(users);
+}
+
+static void test_users_by_name_and_password(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry entries[] = {{"ann", "one", w->global, w->narrow, 0},
+                                     {"bob", "", w->orders, NULL, 2}};
+    pp_users *users = make(w, entries, 2, NULL, NULL);
+    const pp_user *ann = check(users, "ann", "one", "");
+
+    assert_non_null(ann);
+    assert_string_equal(ann->name, "ann");
+    assert_ptr_equal(ann->scope.permissions, w->narrow);
+    assert_null(check(users, "ann", "two", ""));
+    assert_null(check(users, "ann", "", ""));
+    assert_null(check(users, "cyd", "", ""));
+    assert_null(check(users, "", "", ""));
+    assert_ptr_equal(check(users, "bob", "", "")->scope.account, w->orders);
+    assert_int_equal(check(users, "bob", "", "")->slow_policy, 2);
+    assert_true(pp_users_announced(users));
+    pp_users_free(users);
+}
+
+static void test_users_no_auth_user(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry entries[] = {{"ann", "one", w->orders, NULL, 0}};
+    pp_users *users = make(w, entries, 1, NULL, "ann");
+
+    assert_true(pp_users_required(users));
+    assert_false(pp_users_announced(users));
+    assert_string_equal(pp_users_anybody(users)->name, "ann");
+    assert_ptr_equal(check(users, "", "", ""), pp_users_anybody(users));
+    assert_null(check(users, "ann", "", "")); /* who names itself shows its password */
+    pp_users_free(users);
+}
+
+static void test_users_share_views(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry entries[] = {
+        {"a", "", w->global, NULL, 0},      {"b", "", w->global, NULL, 0},
+        {"c", "", w->global, w->narrow, 0}, {"d", "", w->global, w->narrow_too, 0},
+        {"e", "", w->global, w->wide, 0},   {"f", "", w->orders, w->narrow, 0},
+    };
+    pp_users *users = make(w, entries, 6, NULL, NULL);
+    uint32_t view[6];
+
+    for (int i = 0; i < 6; i++)
+        view[i] = check(users, entries[i].name, "", "")->scope.view;
+    assert_int_equal(view[0], view[1]);
+    assert_int_equal(view[2], view[3]);
+    assert_int_not_equal(view[0], view[2]);
+    assert_int_not_equal(view[2], view[4]);
+    assert_int_not_equal(view[2], view[5]);
+    pp_users_free(users);
+}
+
+/* A user after a reload: the same, of another password, of another account, gone. */
+static void test_users_renewed(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry before[] = {{"same", "p", w->global, NULL, 0},
+                                    {"pass", "p", w->global, NULL, 0},
+                                    {"moved", "p", w->global, NULL, 0},
+                                    {"gone", "p", w->global, NULL, 0}};
+    const pp_user_entry after[] = {{"same", "p", w->global, w->narrow, 0},
+                                   {"pass", "q", w->global, NULL, 0},
+                                   {"moved", "p", w->orders, NULL, 0}};
+    pp_users *old = make(w, before, 4, NULL, NULL), *fresh = make(w, after, 3, NULL, NULL);
+    bool moved;
+
+    assert_ptr_equal(pp_users_renew(fresh, check(old, "same", "p", ""), &moved),
+                     check(fresh, "same", "p", ""));
+    assert_null(pp_users_renew(fresh, check(old, "pass", "p", ""), &moved));
+    assert_false(moved);
+    assert_null(pp_users_renew(fresh, check(old, "moved", "p", ""), &moved));
+    assert_true(moved);
+    assert_null(pp_users_renew(fresh, check(old, "gone", "p", ""), &moved));
+    assert_false(moved);
+    pp_users_free(old);
+    pp_users_free(fresh);
+}
+
+static void test_users_renewed_without_names(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry entry = {"ann", "p", w->global, NULL, 0};
+    pp_users *open = make(w, NULL, 0, NULL, NULL), *token = make(w, NULL, 0, "t", NULL);
+    pp_users *same = make(w, NULL, 0, "t", NULL), *other = make(w, NULL, 0, "u", NULL);
+    pp_users *ann = make(w, &entry, 1, NULL, NULL), *any_ann = make(w, &entry, 1, NULL, "ann");
+    const pp_user *came_open = pp_users_anybody(open), *came_token = check(token, "", "", "t");
+    bool moved;
+
+    assert_non_null(pp_users_renew(open, came_token, &moved));
+    assert_non_null(pp_users_renew(same, came_token, &moved));
+    assert_null(pp_users_renew(other, came_token, &moved));
+    assert_null(pp_users_renew(token, came_open, &moved));
+    assert_null(pp_users_renew(ann, came_open, &moved));
+    assert_string_equal(pp_users_renew(any_ann, came_open, &moved)->name, "ann");
+    assert_null(pp_users_renew(ann, pp_users_anybody(any_ann), &moved));
+    pp_users_free(open);
+    pp_users_free(token);
+    pp_users_free(same);
+    pp_users_free(other);
+    pp_users_free(ann);
+    pp_users_free(any_ann);
+}
+
+static void test_users_counts_holders(void **state)
+{
+    struct world *w = *state;
+    pp_users *users = make(w, NULL, 0, NULL, NULL);
+
+    assert_false(pp_users_held(users));
+    pp_user_hold(pp_users_anybody(users));
+    assert_true(pp_users_held(users));
+    pp_user_let_go(pp_users_anybody(users));
+    assert_false(pp_users_held(users));
+    pp_users_free(users);
+}
+
+static void test_users_refuses(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry hashed = {"ann", "$2a$11$abcdefghijklmnopqrstuv", w->global, NULL, 0};
+    pp_users_setup setup = {.key = &w->key, .anybody = {.name = "", .account = w->global}};
+    pp_users *users;
+
+    setup.users = &hashed;
+    setup.user_count = 1;
+    assert_int_equal(pp_users_new(&users, &setup), PIPIT_EINVAL);
+    setup.user_count = 0;
+    setup.token = hashed.pass;
+    assert_int_equal(pp_users_new(&users, &setup), PIPIT_EINVAL);
+    setup.token = NULL;
+    setup.no_auth_user = "cyd";
+    assert_int_equal(pp_users_new(&users, &setup), PIPIT_ENOTFOUND);
+}
+
+static void test_users_many(void **state)
+{
+    struct world *w = *state;
+    static char names[MANY][16];
+    static pp_user_entry entries[MANY];
+    pp_users *users;
+
+    for (int i = 0; i < MANY; i++) {
+        (void)snprintf(names[i], sizeof(names[i]), "user-%d", i);
+        entries[i] = (pp_user_entry){names[i], names[i], w->global, NULL, 0};
+    }
+    users = make(w, entries, MANY, NULL, NULL);
+    for (int i = 0; i < MANY; i += 97) {
+        assert_string_equal(check(users, names[i], names[i], "")->name, names[i]);
+        assert_null(check(users, names[i], "user", ""));
+    }
+    pp_users_free(users);
+}
+
+static void test_users_fault_sweep(void **state)
+{
+    struct world *w = *state;
+    const pp_user_entry entry = {"ann", "one", w->global, NULL, 0};
+    const pp_users_setup setup = {.key = &w->key,
+                                  .users = &entry,
+                                  .user_count = 1,
+                                  .anybody = {.name = "", .account = w->global}};
+    int64_t live = pp_alloc_live();
+
+    for (unsigned nth = 1;; nth++) {
+        pp_users *users = NULL;
+        pipit_err err;
+
+        pp_fault_arm("*", nth);
+        err = pp_users_new(&users, &setup);
+        if (!pp_fault_disarm()) {
+            assert_int_equal(err, PIPIT_OK);
+            pp_users_free(users);
+            break;
+        }
+        assert_int_equal(err, PIPIT_ENOMEM);
+        assert_int_equal(pp_alloc_live(), live);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_users_none_lets_everybody_in),
+        cmocka_unit_test(test_users_token),
+        cmocka_unit_test(test_users_by_name_and_password),
+        cmocka_unit_test(test_users_no_auth_user),
+        cmocka_unit_test(test_users_share_views),
+        cmocka_unit_test(test_users_renewed),
+        cmocka_unit_test(test_users_renewed_without_names),
+        cmocka_unit_test(test_users_counts_holders),
+        cmocka_unit_test(test_users_refuses),
+        cmocka_unit_test(test_users_many),
+        cmocka_unit_test(test_users_fault_sweep),
+    };
+
+    return cmocka_run_group_tests(tests, world_init, world_fini);
+}
