@@ -2,8 +2,8 @@
  *
  * Pure: no sockets, no clock. Bytes are taken as they come and may be cut anywhere. Kept of a
  * request are its target and the few headers that somebody asks for; between requests a reader
- * holds no memory. The library is more lenient than we want in places; see on_header_field and
- * on_headers_complete. */
+ * holds no memory. The library is more lenient than we want in places: what its callbacks refuse.
+ */
 #ifndef PP_HTTP_READER_H
 #define PP_HTTP_READER_H
 
