@@ -13,10 +13,14 @@ for target in "$build"/fuzz/fuzz_*; do
     [ -x "$target" ] && [ -f "$target" ] || continue
     name=$(basename "$target")
     found="$build/corpus/${name#fuzz_}"
+    case $name in
+    fuzz_config) set -- "$here/tests/config/valid" "$here/tests/config/invalid" ;;
+    *) set -- "$here/fuzz/corpus/${name#fuzz_}" ;;
+    esac
     mkdir -p "$found"
     echo "== $name, $seconds s"
     if "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="$build/" "$found" "$here/fuzz/corpus/${name#fuzz_}" \
+        -artifact_prefix="$build/" "$found" "$@" \
         >"$build/$name.log" 2>&1; then
         passed=$((passed + 1))
         grep -E 'number_of_executed_units|average_exec' "$build/$name.log" || true
