@@ -408,7 +408,7 @@ static void test_transform_hostile_sources(void **state)
 {
     char *many = repeat("*", PP_TRANSFORM_TEXT_MAX / 2);
     char *more = repeat("*", PP_TRANSFORM_TEXT_MAX / 2 + 1);
-    char *token = repeat("x", 1000);
+    static char token[2000];
     pp_transform *t = NULL;
     pp_buf error;
 
@@ -429,7 +429,6 @@ static void test_transform_hostile_sources(void **state)
                      PIPIT_EINVAL);
     assert_true(error.len > 100 && memcmp(error.ptr + error.len - 3, "...", 3) == 0);
     pp_buf_fini(&error);
-    free(token);
     free(more);
     free(many);
 }
