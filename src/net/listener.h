@@ -19,7 +19,7 @@ typedef struct pp_listener {
     const pp_door *door;
     pp_timer retry;
     int64_t retry_ns;
-    char *unlink_path; /* a Unix socket's file; NULL: none */
+    const char *unlink_path; /* a Unix socket's file; NULL: none */
 } pp_listener;
 
 /* Bind and listen, without accepting yet. port 0: any that is free; *out_port tells which.

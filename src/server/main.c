@@ -17,8 +17,6 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MESSAGE_MAX = 16 * 1024 };
-
 /* Source: nats-server's log lines: "[PID] date time.micros [LEVEL] text". */
 static void log_line(void *context, pipit_log_level level, const char *text)
 {
@@ -204,14 +202,20 @@ int main(int argc, char **argv)
     /* The parser wipes secrets from argv; the server gets its options from the copy. */
     for (int i = 0; i < argc; i++)
         copy[i] = strdup(argv[i]);
-    pp_buf_init(&message, MESSAGE_MAX);
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     err = pp_options_parse(&options, argc, argv, &message);
-    if (err) {
-        (void)fprintf(stderr, "%.*s\n", (int)message.len, message.ptr);
+    if (err && !message.len) {
+        (void)fprintf(stderr, "pipit-server: %s\n", pipit_strerror(err));
+    } else if (err) {
+        (void)fprintf(stderr, "%.*s", (int)message.len, message.ptr);
+    } else if (options.action == PP_OPTIONS_TEST) {
+        (void)fprintf(stderr, "%.*s", (int)message.len, message.ptr);
+        code = EXIT_SUCCESS;
     } else if (options.action != PP_OPTIONS_RUN) {
         (void)printf("%.*s", (int)message.len, message.ptr);
         code = EXIT_SUCCESS;
     } else {
+        (void)fprintf(stderr, "%.*s", (int)message.len, message.ptr); /* warnings */
         code = run(&options, argc, copy);
     }
     if (!err)

@@ -14,7 +14,6 @@
 
 enum {
     THREADS_MAX = 256,
-    MESSAGE_MAX = 16 * 1024,
     PAYLOAD_DISCOURAGED = 8 * 1024 * 1024,
 };
 
@@ -104,7 +103,6 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
 static pipit_err build(pipit_server *server)
 {
     unsigned count = thread_count(&server->options);
-    const pp_options *o = &server->options;
     pipit_err err;
 
     err = pp_nkey_new_server(server->server_id);
@@ -114,8 +112,8 @@ static pipit_err build(pipit_server *server)
     if (err)
         return err;
     pp_accounts_init(&server->accounts, count);
-    err = pp_directory_new_plain(&server->directory, &server->accounts, o->user, o->pass,
-                                 o->auth_token, &server->user_key, NULL);
+    err = pp_directory_new(&server->directory, &server->accounts, &server->options,
+                           &server->user_key, NULL);
     pp_options_forget_secrets(&server->options);
     if (err)
         return err;
@@ -145,7 +143,7 @@ static pipit_err parse_options(pipit_server *server, const char *const *options,
     pipit_err err = PIPIT_ENOMEM;
     pp_buf message;
 
-    pp_buf_init(&message, MESSAGE_MAX);
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     if (!argv)
         goto out;
     /* Copies: the parser wipes what is secret where it finds it. */

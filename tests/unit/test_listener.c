@@ -513,7 +513,7 @@ static void test_listener_stops(void **state)
     pp_listener_stop(&x->listener);
     assert_int_equal(lstat(x->listener.unlink_path, &st), -1); /* the file is gone */
     assert_int_equal(x->l.at[0].conn_count, 1);                /* who was there stays */
-    free(x->listener.unlink_path);
+    free((void *)(uintptr_t)x->listener.unlink_path);
     x->listener.unlink_path = NULL;
     world_fini(x);
 }
