@@ -181,12 +181,10 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
         goto out;
     server->log_fn = log;
     server->log_context = log_context;
-    server->log = (pp_log){
-        .sink = log ? to_callback : NULL,
-        .context = server,
-        .debug = server->options.debug,
-        .trace = server->options.trace,
-    };
+    server->log.sink = log ? to_callback : NULL;
+    server->log.context = server;
+    atomic_store(&server->log.debug, server->options.debug);
+    atomic_store(&server->log.trace, server->options.trace);
     err = build(server);
     if (err)
         goto out;

@@ -1,5 +1,6 @@
 /* INFO and CONNECT: who is who. */
 #include "proto/nats/info.h"
+#include "proto/nats/log_prefix.h"
 #include "proto/nats/session.h"
 
 enum { INFO_MAX = 64 * 1024 };
@@ -66,8 +67,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         !(s->authenticated && !s->connect.has_credentials)) {
         s->authenticated = may_enter(s);
         if (!s->authenticated) {
-            pp_log_limited(s->context->door->log, &s->context->auth_log, s->conn->loop->now_ns,
-                           PP_LOG_ERROR, "authentication error", s->conn->id);
+            pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_ERROR, "authentication error");
             pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
             return;
         }
