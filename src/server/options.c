@@ -31,10 +31,10 @@ enum kind {
     SECRET, /* a text that is wiped from argv */
     BOOLEAN,
     DEBUG_AND_TRACE,
-    LOG_TIME,
-    COUNT,    /* from min to max */
-    SIZE,     /* from min to max bytes */
-    DURATION, /* at least min nanoseconds */
+    LOG_FORMAT, /* a text: json, or text, which is NULL */
+    COUNT,      /* from min to max */
+    SIZE,       /* from min to max bytes */
+    DURATION,   /* at least min nanoseconds */
     PORT,
     FILE_MODE,
     HOST_AND_PORT,
@@ -68,18 +68,29 @@ static const struct flag flags[] = {
      "Event loops, one thread each\n(default 0: chosen)"},
     {"client_advertise", HOST_AND_PORT, AT(client_advertise_host), 0, 0, "HOST[:PORT]",
      "Address that clients are told"},
-    {"proxy_protocol", BOOLEAN, AT(proxy_protocol), 0, 0, NULL,
-     "Take PROXY headers from clients"},
+    {"proxy_protocol", BOOLEAN, AT(proxy_protocol), 0, 0, NULL, "Take PROXY headers from clients"},
     {"P pid", TEXT, AT(pid_file), 0, 0, "FILE", "Write the process id to this file"},
     {"ports_file_dir", TEXT, AT(ports_file_dir), 0, 0, "DIR",
      "Write pipit-server_<pid>.ports there"},
 
     {.kind = HEADING, .help = "Logging options"},
     {"l log", TEXT, AT(log_file), 0, 0, "FILE", "Log to this file (default: stderr)"},
-    {"T logtime", LOG_TIME, 0, 0, 0, NULL, "Log with the time (always so)"},
+    {"log_size_limit", SIZE, AT(log_size_limit_bytes), 0, SIZE_MAX_BYTES, "SIZE",
+     "Set the file aside when it is larger\n(default 0: never)"},
+    {"log_max_num", COUNT, AT(log_max_num), 0, INT32_MAX, "N",
+     "Log files to keep (default 0: all)"},
+    {"log_format", LOG_FORMAT, AT(log_format), 0, 0, "FORMAT",
+     "text or json, one object a line\n(default text)"},
+    {"s syslog", BOOLEAN, AT(syslog), 0, 0, NULL, "Log to this host's syslog"},
+    {"r remote_syslog", TEXT, AT(remote_syslog), 0, 0, "URL",
+     "Log to udp://HOST:PORT,\ntcp://HOST:PORT or unix:/PATH"},
+    {"T logtime", BOOLEAN, AT(logtime), 0, 0, NULL, "Log with the time (default true)"},
+    {"logtime_utc", BOOLEAN, AT(logtime_utc), 0, 0, NULL, "Log times in UTC"},
     {"D debug", BOOLEAN, AT(debug), 0, 0, NULL, "Log what helps to debug"},
     {"V trace VV", BOOLEAN, AT(trace), 0, 0, NULL, "Log each protocol line"},
     {"DV DVV", DEBUG_AND_TRACE, 0, 0, 0, NULL, "Both"},
+    {"max_traced_msg_len", COUNT, AT(max_traced_msg_len), 0, INT32_MAX, "N",
+     "Bytes of a message in a trace\n(default 0: no limit)"},
 
     {.kind = HEADING, .help = "Authorization options"},
     {"user", TEXT, AT(user), 0, 0, "USER", "User that clients must present"},
@@ -118,6 +129,8 @@ static const struct flag flags[] = {
      "Drop rather than slow publishers down"},
 
     {.kind = HEADING, .help = "Common options"},
+    {"sl signal", TEXT, AT(signal), 0, 0, "CMD[=PID]",
+     "Tell another server: stop, quit, term,\nreopen, reload or ldm"},
     {"h help", HELP, 0, 0, 0, NULL, "Show this text"},
     {"v version", VERSION, 0, 0, 0, NULL, "Show the version"},
 };
@@ -132,11 +145,6 @@ static const struct missing {
     {"tls tlscert tlskey tlsverify tlscacert help_tls", "TLS"},
     {"routes cluster cluster_listen cluster_name cluster_advertise no_advertise connect_retries",
      "clustering"},
-    {"sl signal", "sending signals by flag"},
-    {"s syslog r remote_syslog", "logging to syslog"},
-    {"logtime_utc", "log times in UTC"},
-    {"log_size_limit", "log rotation"},
-    {"max_traced_msg_len", "shortened traces"},
     {"profile", "profiling over HTTP"},
 };
 
@@ -166,6 +174,7 @@ pipit_err pp_options_init(struct pp_options *options)
         .host = host,
         .port = DEFAULT_PORT,
         .unix_mode = 0700,
+        .logtime = true,
         .auth_timeout_ns = 2 * PP_NS_PER_S,
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
@@ -195,7 +204,10 @@ void pp_options_fini(struct pp_options *options)
     pp_free(options->unix_path);
     pp_free(options->pid_file);
     pp_free(options->ports_file_dir);
+    pp_free(options->signal);
     pp_free(options->log_file);
+    pp_free(options->log_format);
+    pp_free(options->remote_syslog);
     pp_free(options->user);
     free_secret(options->pass);
     free_secret(options->auth_token);
@@ -263,9 +275,6 @@ static pipit_err apply_bool(struct parser *parser, const struct flag *flag, cons
         parser->options->debug = parser->options->trace = on;
     else if (flag->kind == BOOLEAN)
         *(bool *)field = on;
-    else if (flag->kind == LOG_TIME && !on)
-        return refuse(parser, "%.*s cannot be false: log lines always carry the time; leave it out",
-                      PP_STR_ARGS(parser->typed));
     else if (flag->kind == HELP && on)
         parser->options->action = PP_OPTIONS_HELP;
     else if (flag->kind == VERSION && on)
@@ -282,6 +291,15 @@ static pipit_err apply_secret(char *value, char **text)
     err = set_text(text, pp_str_of(value));
     explicit_bzero(value, strlen(value));
     return err;
+}
+
+static pipit_err apply_log_format(struct parser *parser, const char *value, char **text)
+{
+    bool json = strcmp(value, "json") == 0;
+
+    if (!json && strcmp(value, "text") != 0 && *value)
+        return refuse_value(parser, value, "text or json");
+    return set_text(text, pp_str_of(json ? value : ""));
 }
 
 static pipit_err apply_count(struct parser *parser, const struct flag *flag, const char *value,
@@ -393,8 +411,7 @@ static pipit_err apply_advertise(struct parser *parser, const char *value)
 
 static bool takes_value(enum kind kind)
 {
-    return kind != BOOLEAN && kind != DEBUG_AND_TRACE && kind != LOG_TIME && kind != HELP &&
-           kind != VERSION;
+    return kind != BOOLEAN && kind != DEBUG_AND_TRACE && kind != HELP && kind != VERSION;
 }
 
 /* value is NULL only for a boolean that was given none. */
@@ -409,10 +426,11 @@ static pipit_err apply(struct parser *parser, const struct flag *flag, char *val
         return apply_secret(value, field);
     case BOOLEAN:
     case DEBUG_AND_TRACE:
-    case LOG_TIME:
     case HELP:
     case VERSION:
         return apply_bool(parser, flag, value, field);
+    case LOG_FORMAT:
+        return apply_log_format(parser, value, field);
     case COUNT:
         return apply_count(parser, flag, value, field);
     case SIZE:
@@ -561,8 +579,9 @@ static pipit_err check(struct parser *parser)
         return refuse(parser, "--name cannot hold spaces: take \"%.100s\" without them",
                       o->server_name);
     if (o->unix_path && strlen(o->unix_path) > UNIX_PATH_MAX)
-        return refuse(parser, "--unix names a path of %zu bytes, but sockets take %zu: give a "
-                              "shorter one",
+        return refuse(parser,
+                      "--unix names a path of %zu bytes, but sockets take %zu: give a "
+                      "shorter one",
                       strlen(o->unix_path), UNIX_PATH_MAX);
     return check_credentials(parser);
 }

@@ -28,9 +28,19 @@ typedef struct pp_options {
     char *pid_file;
     char *ports_file_dir;
 
-    char *log_file; /* NULL: stderr */
+    char *signal; /* what to tell another server instead of being one; NULL: be one */
+
+    char *log_file;                /* NULL: none */
+    uint64_t log_size_limit_bytes; /* 0: it may grow */
+    uint32_t log_max_num;          /* files to keep; 0: all */
+    char *log_format;              /* "json", or NULL: text */
+    char *remote_syslog;
+    bool syslog;
+    bool logtime;
+    bool logtime_utc;
     bool debug;
     bool trace;
+    uint32_t max_traced_msg_len; /* bytes; 0: no limit */
 
     char *user;
     char *pass;

@@ -71,6 +71,7 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
 
     worker->server = server;
     worker->random = pp_random_seed();
+    worker->pulse.run = pp_pulse_run;
     err = pp_loop_init(&worker->loop, index, &server->reclaim, &worker->counters);
     if (err)
         return err;
@@ -144,6 +145,10 @@ static pipit_err parse_options(pipit_server *server, const char *const *options,
             goto out;
     }
     err = pp_options_parse(&server->options, (int)count + 1, argv, &message);
+    if (!err && server->options.signal) {
+        err = pp_buf_addf(&message, "pipit-server: --signal is not an option of a server");
+        err = err ? err : PIPIT_EINVAL;
+    }
     if (!err && server->options.action != PP_OPTIONS_RUN)
         err = PIPIT_EINVAL;
     if (err == PIPIT_EINVAL && error_bytes)
@@ -173,6 +178,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
         return PIPIT_ENOMEM;
     server->done_fd = -1;
     server->tcp.source.fd = server->local.source.fd = -1;
+    server->adopted_tcp = server->adopted_local = -1;
     (void)pthread_mutex_init(&server->errands, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
@@ -215,6 +221,10 @@ void pipit_server_free(pipit_server *server)
     pp_options_fini(&server->options);
     if (server->done_fd >= 0)
         (void)close(server->done_fd);
+    if (server->adopted_tcp >= 0)
+        (void)close(server->adopted_tcp);
+    if (server->adopted_local >= 0)
+        (void)close(server->adopted_local);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->lock);
     (void)pthread_mutex_destroy(&server->errands);
@@ -245,33 +255,79 @@ static void listener_init(pipit_server *server, pp_listener *listener)
     pp_listener_init(listener);
 }
 
+/* Why a TCP address cannot be bound, in the words of nats-server's log. */
+static void bind_failure(int errno_value, char *out, size_t out_bytes)
+{
+    char reason[128];
+
+    pp_errno_text(errno_value, reason, sizeof(reason));
+    if (errno_value)
+        (void)snprintf(out, out_bytes, "bind: %s", reason);
+    else
+        (void)snprintf(out, out_bytes, "no such host");
+}
+
+/* Take over the socket at *adopted, if there is one. */
+static bool listen_adopted(int *adopted, pp_listener *listener)
+{
+    listener->source.fd = *adopted;
+    *adopted = -1;
+    return listener->source.fd >= 0;
+}
+
+static pipit_err listen_tcp(pipit_server *server)
+{
+    const pp_options *o = &server->options;
+    const char *open = strchr(o->host, ':') ? "[" : "", *close = *open ? "]" : "";
+    int port = o->port < 0 ? 0 : o->port;
+    char where[64], reason[160];
+    pipit_err err;
+
+    if (listen_adopted(&server->adopted_tcp, &server->tcp)) {
+        pp_listen_text(server->tcp.source.fd, where, sizeof(where));
+        pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s", where);
+        return pp_listen_port(server->tcp.source.fd, &server->port);
+    }
+    err = pp_listen_tcp(o->host, (uint16_t)port, &server->tcp.source.fd, &server->port);
+    bind_failure(errno, reason, sizeof(reason));
+    if (err)
+        pp_log_write(&server->log, PP_LOG_FATAL,
+                     "Error listening on port: %s%s%s:%d, \"listen tcp %s%s%s:%d: %s\"", open,
+                     o->host, close, port, open, o->host, close, port, reason);
+    else
+        pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s%s%s:%u",
+                     open, o->host, close, server->port);
+    return err;
+}
+
+static pipit_err listen_local(pipit_server *server)
+{
+    const pp_options *o = &server->options;
+    char where[160];
+    pipit_err err;
+
+    if (!listen_adopted(&server->adopted_local, &server->local)) {
+        if (!o->unix_path)
+            return PIPIT_OK;
+        err = pp_listen_unix(o->unix_path, o->unix_mode, &server->local.source.fd);
+        if (err) {
+            pp_log_write(&server->log, PP_LOG_FATAL, "Error listening on unix socket: %s, \"%s\"",
+                         o->unix_path, pipit_strerror(err));
+            return err;
+        }
+        server->local.unlink_path = o->unix_path;
+    }
+    pp_listen_text(server->local.source.fd, where, sizeof(where));
+    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s", where);
+    return PIPIT_OK;
+}
+
 /* Bind both; nobody is accepted yet. */
 static pipit_err listen_all(pipit_server *server)
 {
-    const pp_options *o = &server->options;
-    pipit_err err;
+    pipit_err err = listen_tcp(server);
 
-    err = pp_listen_tcp(o->host, o->port < 0 ? 0 : (uint16_t)o->port, &server->tcp.source.fd,
-                        &server->port);
-    if (err) {
-        pp_log_write(&server->log, PP_LOG_FATAL, "cannot listen host=%s port=%d: %s", o->host,
-                     (int)o->port, pipit_strerror(err));
-        return err;
-    }
-    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s:%u", o->host,
-                 server->port);
-    if (!o->unix_path)
-        return PIPIT_OK;
-    err = pp_listen_unix(o->unix_path, o->unix_mode, &server->local.source.fd);
-    if (err) {
-        pp_log_write(&server->log, PP_LOG_FATAL, "cannot listen unix=%s: %s", o->unix_path,
-                     pipit_strerror(err));
-        return err;
-    }
-    server->local.unlink_path = o->unix_path;
-    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on unix:%s",
-                 o->unix_path);
-    return PIPIT_OK;
+    return err ? err : listen_local(server);
 }
 
 static pipit_err start_threads(pipit_server *server)
@@ -288,6 +344,27 @@ static pipit_err start_threads(pipit_server *server)
     return PIPIT_OK;
 }
 
+/* The first lines, in the order of nats-server's: tools read them. */
+static void log_who(const pipit_server *server)
+{
+    const pp_log *log = &server->log;
+    const char *name = server->options.server_name;
+
+    pp_log_write(log, PP_LOG_INFO, "Starting pipit-server");
+    pp_log_write(log, PP_LOG_INFO, "  Version:  %s (follows nats-server %s)", PIPIT_VERSION,
+                 PP_NATS_VERSION);
+    pp_log_write(log, PP_LOG_INFO, "  Git:      [%s]", PIPIT_GIT);
+    pp_log_write(log, PP_LOG_INFO, "  Name:     %s", name ? name : server->server_id);
+    pp_log_write(log, PP_LOG_INFO, "  ID:       %s", server->server_id);
+    pp_log_write(log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
+    if (server->credentials.has_user)
+        pp_log_write(log, PP_LOG_WARN, "Plaintext passwords detected, use nkeys or bcrypt");
+    if (server->options.max_payload_bytes > PAYLOAD_DISCOURAGED)
+        pp_log_write(log, PP_LOG_WARN,
+                     "payloads over 8 MB are discouraged: each holds that much memory until it is "
+                     "complete");
+}
+
 pipit_err pipit_server_start(pipit_server *server)
 {
     pipit_err err;
@@ -295,15 +372,7 @@ pipit_err pipit_server_start(pipit_server *server)
     if (server->started)
         return PIPIT_EINVAL;
     server->started = true;
-    pp_log_write(&server->log, PP_LOG_INFO, "Starting pipit-server");
-    pp_log_write(&server->log, PP_LOG_INFO, "  Version:  %s (follows nats-server %s)",
-                 PIPIT_VERSION, PP_NATS_VERSION);
-    pp_log_write(&server->log, PP_LOG_INFO, "  ID:       %s", server->server_id);
-    pp_log_write(&server->log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
-    if (server->options.max_payload_bytes > PAYLOAD_DISCOURAGED)
-        pp_log_write(&server->log, PP_LOG_WARN,
-                     "payloads over 8 MB are discouraged: each holds that much memory until it is "
-                     "complete");
+    log_who(server);
     listener_init(server, &server->tcp);
     listener_init(server, &server->local);
     err = listen_all(server);
@@ -402,6 +471,8 @@ void pipit_server_stop(pipit_server *server)
     bool was_running = false, more = true;
 
     atomic_store(&server->open, false);
+    if (server->worker_count && server->workers[0].running)
+        pp_log_write(&server->log, PP_LOG_INFO, "Initiating Shutdown...");
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, close_connections);

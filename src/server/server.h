@@ -29,6 +29,8 @@ typedef struct pp_worker {
     uint64_t lame_clients;
     size_t lame_at;
     uint64_t random;
+    pp_task pulse; /* it answers by running it */
+    atomic_bool pulse_posted;
 } pp_worker;
 
 struct pipit_server {
@@ -48,6 +50,7 @@ struct pipit_server {
     uint64_t *given;
     atomic_uint_fast64_t next_conn_id;
     pp_listener tcp, local;
+    int adopted_tcp, adopted_local; /* sockets to listen on, given before start; -1: none */
     uint16_t port;
     bool started;
     atomic_bool open;      /* messages come in and go out in-process */
@@ -66,6 +69,18 @@ void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));
 
 /* Accept nobody any more. Thread: the worker's loop. */
 void pp_server_stop_listening(pp_worker *worker);
+
+/* Listen on fd, a TCP or Unix socket that listens already, instead of what the options say. Before
+ * start. Owner: fd is the server's from then on, or closed. Errors: PIPIT_EINVAL it is no such
+ * socket; PIPIT_EEXIST there is one of its kind. */
+pipit_err pp_server_adopt(pipit_server *server, int fd);
+
+/* The socket that clients connect to by TCP; -1: not now. Thread: as start. */
+int pp_server_client_fd(const pipit_server *server);
+
+/* True when every loop has turned since this was asked last. Never waits. Thread: as start. */
+bool pp_server_pulse(pipit_server *server);
+void pp_pulse_run(pp_task *task);
 
 /* lame_duck.c: begin on one worker. Thread: its loop's. */
 void pp_lame_duck_begin(pp_worker *worker);

@@ -76,6 +76,15 @@ static void test_options_defaults(void **state)
     assert_null(o.pid_file);
     assert_null(o.ports_file_dir);
     assert_null(o.log_file);
+    assert_null(o.log_format);
+    assert_null(o.remote_syslog);
+    assert_null(o.signal);
+    assert_int_equal(o.log_size_limit_bytes, 0);
+    assert_int_equal(o.log_max_num, 0);
+    assert_int_equal(o.max_traced_msg_len, 0);
+    assert_false(o.syslog);
+    assert_true(o.logtime);
+    assert_false(o.logtime_utc);
     assert_false(o.debug);
     assert_false(o.trace);
     assert_null(o.user);
@@ -125,6 +134,12 @@ static void test_options_texts(void **state)
         {"--ports_file_dir|d", AT(ports_file_dir), "d"},
         {"-l|f", AT(log_file), "f"},
         {"--log|f", AT(log_file), "f"},
+        {"--log_format|json", AT(log_format), "json"},
+        {"--log_format|json|--log_format=text", AT(log_format), NULL},
+        {"-r|udp://h:1", AT(remote_syslog), "udp://h:1"},
+        {"--remote_syslog|unix:/s", AT(remote_syslog), "unix:/s"},
+        {"-sl|ldm", AT(signal), "ldm"},
+        {"--signal=quit=12", AT(signal), "quit=12"},
         {"--user|u", AT(user), "u"},
         {"--user=u|--pass=p", AT(pass), "p"},
         {"--user|u|--pass|p|--pass|q", AT(pass), "q"},
@@ -173,6 +188,13 @@ static void test_options_flags(void **state)
         {"--no_header_support", AT(no_header_support), true},
         {"--no_fast_producer_stall", AT(no_fast_producer_stall), true},
         {"-T|--logtime=true|-D", AT(debug), true},
+        {"-D", AT(logtime), true},
+        {"-T=false", AT(logtime), false},
+        {"--logtime=false", AT(logtime), false},
+        {"--logtime=false|-T", AT(logtime), true},
+        {"--logtime_utc", AT(logtime_utc), true},
+        {"-s", AT(syslog), true},
+        {"--syslog", AT(syslog), true},
         {"--help=false|-D", AT(debug), true},
     };
 
@@ -265,7 +287,9 @@ static const struct {
     {"-p|x", "a port"},
     {"-D=yes", "-D cannot be \"yes\": give true or false"},
     {"--help=x", "true or false"},
-    {"--logtime=false", "log lines always carry the time"},
+    {"--log_format=xml", "text or json"},
+    {"--log_max_num=-1", "a number from 0"},
+    {"--log_size_limit=x", "a size"},
     {"--unix_mode|0x1", "an octal file mode"},
     {"--unix_mode|888", "an octal file mode"},
     {"--unix_mode|1000", "an octal file mode"},
@@ -328,15 +352,6 @@ static const struct {
     {"--cluster_advertise|x", "clustering"},
     {"--no_advertise", "clustering"},
     {"--connect_retries|1", "clustering"},
-    {"-sl|ldm", "signals"},
-    {"--signal|ldm", "signals"},
-    {"-s", "syslog"},
-    {"--syslog", "syslog"},
-    {"-r|udp://h", "syslog"},
-    {"--remote_syslog|udp://h", "syslog"},
-    {"--logtime_utc", "UTC"},
-    {"--log_size_limit|1", "log rotation"},
-    {"--max_traced_msg_len|1", "traces"},
     {"--profile|1", "profiling"},
 };
 
