@@ -1,5 +1,6 @@
 /* pipit-server: what the command line asks for. */
 #include "base/buf.h"
+#include "server/health_check.h"
 #include "server/options.h"
 #include "server/process.h"
 #include "server/signal_command.h"
@@ -24,6 +25,20 @@ static int send_signal(const pp_options *options, const char *program)
     return code;
 }
 
+static int check_health(const pp_options *options, const char *program)
+{
+    char error[512];
+
+    if (options->port < 0) {
+        (void)fprintf(stderr, "%s: --health_check needs the --port to look at\n", program);
+        return EXIT_FAILURE;
+    }
+    if (!pp_health_check(options->host, (uint16_t)options->port, error, sizeof(error)))
+        return EXIT_SUCCESS;
+    (void)fprintf(stderr, "%s: %s\n", program, error);
+    return EXIT_FAILURE;
+}
+
 /* copy: the arguments as they were before the parser wiped secrets from them. */
 static int run(int argc, char **argv, char **copy)
 {
@@ -42,6 +57,8 @@ static int run(int argc, char **argv, char **copy)
         code = EXIT_SUCCESS;
     } else if (options.signal) {
         code = send_signal(&options, program);
+    } else if (options.health_check) {
+        code = check_health(&options, program);
     } else {
         code = pp_process_run(&options, program, argc, (const char *const *)copy);
     }

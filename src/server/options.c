@@ -131,6 +131,8 @@ static const struct flag flags[] = {
     {.kind = HEADING, .help = "Common options"},
     {"sl signal", TEXT, AT(signal), 0, 0, "CMD[=PID]",
      "Tell another server: stop, quit, term,\nreopen, reload or ldm"},
+    {"health_check", BOOLEAN, AT(health_check), 0, 0, NULL,
+     "Exit with 0 if a server answers\non --addr and --port"},
     {"h help", HELP, 0, 0, 0, NULL, "Show this text"},
     {"v version", VERSION, 0, 0, 0, NULL, "Show the version"},
 };

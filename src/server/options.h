@@ -30,6 +30,8 @@ typedef struct pp_options {
 
     char *signal; /* what to tell another server instead of being one; NULL: be one */
 
+    bool health_check; /* ask a server instead of being one */
+
     char *log_file;                /* NULL: none */
     uint64_t log_size_limit_bytes; /* 0: it may grow */
     uint32_t log_max_num;          /* files to keep; 0: all */

@@ -145,8 +145,9 @@ static pipit_err parse_options(pipit_server *server, const char *const *options,
             goto out;
     }
     err = pp_options_parse(&server->options, (int)count + 1, argv, &message);
-    if (!err && server->options.signal) {
-        err = pp_buf_addf(&message, "pipit-server: --signal is not an option of a server");
+    if (!err && (server->options.signal || server->options.health_check)) {
+        err = pp_buf_addf(&message,
+                          "pipit-server: --signal and --health_check are not options of a server");
         err = err ? err : PIPIT_EINVAL;
     }
     if (!err && server->options.action != PP_OPTIONS_RUN)

@@ -280,6 +280,27 @@ class Files(Case):
         self.assertNotIn("s3cret-word", "\n".join(server.lines))
 
 
+class Health(Case):
+    def ask(self, port):
+        done = subprocess.run([PIPIT, "--health_check", "-a", "127.0.0.1", "-p", str(port)],
+                              capture_output=True, text=True, timeout=WAIT_S)
+        self.assertEqual(done.stdout, "")
+        return done.returncode, done.stderr
+
+    def test_a_server_answers(self):
+        with Server(PIPIT, "--max_connections=0") as server:
+            self.assertEqual(self.ask(server.port), (0, ""))
+            self.assertEqual(server.stop(), 0)
+        self.assertEqual(self.ask(server.port), (
+            1, f"pipit-server: not healthy: port {server.port}: connection refused\n"))
+
+    def test_something_else_answers(self):
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            self.assertEqual(self.ask(other.getsockname()[1]),
+                             (1, "pipit-server: not healthy: nothing is said in 2 s\n"))
+        self.assertEqual(self.ask(-1)[0], 1)
+
+
 class Logs(Case):
     def flow(self, client, count=2000):
         """Publish and hear so many messages."""

@@ -193,6 +193,7 @@ static void test_options_flags(void **state)
         {"--logtime=false", AT(logtime), false},
         {"--logtime=false|-T", AT(logtime), true},
         {"--logtime_utc", AT(logtime_utc), true},
+        {"--health_check", AT(health_check), true},
         {"-s", AT(syslog), true},
         {"--syslog", AT(syslog), true},
         {"--help=false|-D", AT(debug), true},
