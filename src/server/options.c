@@ -90,7 +90,7 @@ static const struct flag flags[] = {
     {"V trace VV", BOOLEAN, AT(trace), 0, 0, NULL, "Log each protocol line"},
     {"DV DVV", DEBUG_AND_TRACE, 0, 0, 0, NULL, "Both"},
     {"max_traced_msg_len", COUNT, AT(max_traced_msg_len), 0, INT32_MAX, "N",
-     "Bytes of a message in a trace\n(default 0: no limit)"},
+     "Bytes of a message in a trace (taken,\nbut traces tell its length only)"},
 
     {.kind = HEADING, .help = "Authorization options"},
     {"user", TEXT, AT(user), 0, 0, "USER", "User that clients must present"},

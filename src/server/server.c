@@ -192,6 +192,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     server->log.context = server;
     atomic_store(&server->log.debug, server->options.debug);
     atomic_store(&server->log.trace, server->options.trace);
+    atomic_store(&server->log.max_traced_msg_len, server->options.max_traced_msg_len);
     err = build(server);
     if (err)
         goto out;

@@ -414,12 +414,12 @@ static void test_logger_syslog_kinds(void **state)
         logger = open_logger(&options);
         fd = stream ? accept(daemon.fd, NULL, NULL) : daemon.fd;
         pp_logger_write(logger, PIPIT_LOG_WARN, "watch out");
-        pp_logger_reopen(logger);
         await_text(fd, "watch out\n", got, sizeof(got));
         (void)snprintf(wanted, sizeof(wanted), " pp[%d]: watch out\n", (int)getpid());
         assert_non_null(strstr(got, wanted));
         assert_int_equal(strncmp(got, local ? "<28>" : "<4>", local ? 4 : 3), 0);
         assert_int_equal(got[local ? 4 : 3] == '2', kind < 2); /* RFC 3339 or a month */
+        pp_logger_reopen(logger);
         await_text(fd, "File log re-open ignored, not a file logger\n", got, sizeof(got));
         pp_logger_free(logger);
         (void)close(fd);
