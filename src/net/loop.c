@@ -295,6 +295,7 @@ void pp_loop_run(pp_loop *loop)
         pp_reclaim_pass(&loop->reclaimer);
         garbage = pp_reclaim_collect(&loop->reclaimer);
         pp_loop_flush(loop); /* what waited for other loops may have staged an answer */
+        pp_turns_note(&loop->turns, (uint64_t)(pp_clock_mono_ns() - loop->now_ns));
     }
     pp_reclaim_leave(&loop->reclaimer);
     current = NULL;
