@@ -36,10 +36,20 @@ typedef struct pp_nats_settings {
     struct pp_credentials *credentials;
 } pp_nats_settings;
 
+struct pp_nats_session;
+
+/* Who wants to know when sessions end. */
+typedef struct pp_nats_observer {
+    /* Called before the session lets go of anything. Thread: its loop's. NULL: nobody. */
+    void (*closed)(void *context, struct pp_nats_session *session);
+    void *context;
+} pp_nats_observer;
+
 /* Shared by all loops. */
 typedef struct pp_nats_door {
     pp_account *account; /* $G */
     const pp_log *log;
+    pp_nats_observer observer;
     _Alignas(64) atomic_int_fast64_t clients;
     atomic_bool lame_duck;
 } pp_nats_door;

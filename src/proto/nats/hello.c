@@ -72,6 +72,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
             return;
         }
     }
+    s->by_token = pp_nats_connect_text(&s->connect, PP_CONNECT_AUTH_TOKEN).len > 0;
     pp_nats_connect_forget_secrets(&s->connect);
     if (pp_nats_connect_text(&s->connect, PP_CONNECT_ACCOUNT).len || s->connect.new_account) {
         pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
@@ -88,6 +89,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         return;
     }
     s->connected = true;
+    pp_nats_guess_rtt(s);
     s->careful = s->connect.verbose || s->connect.pedantic;
     pp_nats_schedule_ping(s, true);
     pp_nats_ok(s);

@@ -1,6 +1,7 @@
 #include "proto/nats/session.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "net/proxy.h"
 
 #include <stdarg.h>
@@ -55,7 +56,9 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
         return;
     if (reason == PP_CLOSE_AUTH || reason == PP_CLOSE_AUTH_TIMEOUT)
         pp_count(&s->conn->loop->counters->auth_failures, 1);
-    else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_STALE)
+    else if (reason == PP_CLOSE_STALE)
+        pp_count(&s->conn->loop->counters->stale_connections, 1);
+    else if (reason != PP_CLOSE_CONNECTIONS)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
     if (text)
         pp_nats_error(s, "%s", text);
@@ -299,6 +302,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
     s->client.ops = &pp_nats_client_ops;
     s->conn = conn;
     s->context = context;
+    s->start_ns = pp_clock_mono_ns();
     s->let_go.run = let_go;
     pp_nats_connect_init(&s->connect);
     s->careful = true;
@@ -327,7 +331,10 @@ static pipit_err open_session(void *session, pp_conn *conn)
 static void on_close(void *session)
 {
     pp_nats_session *s = session;
+    const pp_nats_observer *observer = &s->context->door->observer;
 
+    if (observer->closed)
+        observer->closed(observer->context, s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
