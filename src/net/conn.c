@@ -298,6 +298,30 @@ static void on_write_watch(pp_timer *timer)
         pp_timer_set(&conn->loop->timers, timer, due_ns, on_write_watch);
 }
 
+/* Has everything gone: what was staged here, queued, and in the hands of a sender? */
+static bool take_sent(pp_conn *conn)
+{
+    pp_outbox *box = &conn->box;
+    bool sent;
+
+    if (!conn->asks_sent || conn->own.first)
+        return false; /* the flush to come ends with a notice */
+    (void)pthread_mutex_lock(&box->lock);
+    sent = !box->first && !box->sending && !box->closed;
+    box->owner_waits = !sent;
+    (void)pthread_mutex_unlock(&box->lock);
+    conn->asks_sent = !sent;
+    return sent;
+}
+
+void pp_conn_ask_sent(pp_conn *conn)
+{
+    if (conn->closing)
+        return;
+    conn->asks_sent = true;
+    pp_outbox_notify_sent(conn);
+}
+
 /* Another loop, or the socket, has something to tell the owner. */
 static void on_notice(pp_task *task)
 {
@@ -324,6 +348,8 @@ static void on_notice(pp_task *task)
     else if (watch)
         pp_timer_set(&conn->loop->timers, &conn->write_timer,
                      conn->loop->now_ns + pp_conn_write_deadline(conn), on_write_watch);
+    else if (take_sent(conn))
+        conn->door->proto->on_sent(conn->session);
 }
 
 /* --- pausing publishers ------------------------------------------------------------------- */
@@ -366,6 +392,12 @@ void pp_conn_start_reading(pp_conn *conn)
 {
     if (!conn->closing)
         resume(conn);
+}
+
+void pp_conn_shut_write(pp_conn *conn)
+{
+    if (!conn->closing)
+        (void)shutdown(conn->source.fd, SHUT_WR); /* fails if the peer has gone: reading tells */
 }
 
 void pp_conn_resume_due(pp_loop *loop)

@@ -59,6 +59,7 @@ typedef struct pp_proto_ops {
      * operation that begins behind the used ones needs; 0: not known yet. */
     void (*on_bytes)(void *session, pp_str window, size_t *out_used, size_t *out_want);
     void (*on_timer)(void *session);
+    void (*on_sent)(void *session);  /* what pp_conn_ask_sent asked for; may be NULL if none does */
     void (*on_close)(void *session); /* accepts a session whose open failed */
     void (*free)(void *session);
 } pp_proto_ops;
@@ -101,6 +102,7 @@ typedef struct pp_conn {
     bool flush_on_close;
     bool settled;    /* nothing held it when it was to be freed for the last time */
     bool yielding;   /* the door has had its share of this turn: what is left comes to it again */
+    bool asks_sent;  /* the door is to be told when all is sent */
     uint32_t stalls; /* times it was made to wait for a recipient */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
      * loop's buffer; else it is large, want bytes in all, and read in place. */
@@ -192,6 +194,13 @@ void pp_conn_unhold(pp_conn *conn);
 /* Read nothing, and dispatch nothing that is kept, until told to go on. */
 void pp_conn_stop_reading(pp_conn *conn);
 void pp_conn_start_reading(pp_conn *conn);
+
+/* Call the door's on_sent, once, in another turn, when nothing staged or queued is left. For a door
+ * that sends a lot and wants to have little of it waiting. */
+void pp_conn_ask_sent(pp_conn *conn);
+
+/* Say to the peer that nothing more comes from here, and go on reading. Only when all is sent. */
+void pp_conn_shut_write(pp_conn *conn);
 
 /* The peer's address, in place of the socket's (PROXY protocol). */
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);

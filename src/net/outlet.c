@@ -638,6 +638,16 @@ void pp_outbox_on_writable(pp_conn *conn)
     (void)pthread_mutex_unlock(&box->lock);
 }
 
+void pp_outbox_notify_sent(pp_conn *conn)
+{
+    pp_outbox *box = &conn->box;
+
+    (void)pthread_mutex_lock(&box->lock);
+    box->owner_waits = true;
+    notice_owner_locked(conn);
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
 void pp_outbox_shut(pp_conn *conn)
 {
     pp_outbox *box = &conn->box;

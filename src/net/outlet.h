@@ -67,7 +67,7 @@ typedef struct pp_outbox {
     uint32_t posted;    /* tasks under way that hold the connection */
     bool sending, armed, retry, closed;
     bool noticed;                 /* the owner's notice is posted */
-    bool owner_waits;             /* the owner closes when all is sent */
+    bool owner_waits;             /* the owner closes, or goes on, when all is sent */
     bool watching;                /* the owner's write timer runs */
     uint8_t fault;                /* pp_close_reason why the owner must close; 0: none */
     uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
@@ -111,6 +111,10 @@ void pp_outlet_fini(pp_outlet *outlet);
 
 /* The socket has room again. Thread: the connection's loop. */
 void pp_outbox_on_writable(struct pp_conn *conn);
+
+/* Send the owner a notice now and at the end of each send, until it has seen that all is sent.
+ * Thread: the connection's loop. */
+void pp_outbox_notify_sent(struct pp_conn *conn);
 
 /* Refuse new bytes, free those that wait. Thread: the connection's loop. */
 void pp_outbox_shut(struct pp_conn *conn);

@@ -205,6 +205,7 @@ struct watch_hooks {
     pipit_err (*open)(struct watch *w);
     void (*on_bytes)(struct watch *w, pp_str window, size_t *used, size_t *want);
     void (*on_timer)(struct watch *w);
+    void (*on_sent)(struct watch *w);
     void (*on_close)(struct watch *w);
 };
 
@@ -217,6 +218,7 @@ struct watch {
     bool opened;
     unsigned closed; /* calls */
     unsigned timers;
+    unsigned sents;
     atomic_uint freed;
     uint8_t reason;
     pp_buf got;    /* what it was sent, unless a hook takes it */
@@ -268,6 +270,15 @@ static inline void watch_on_timer(void *session)
         w->hooks->on_timer(w);
 }
 
+static inline void watch_on_sent(void *session)
+{
+    struct watch *w = watch_of(session);
+
+    w->sents++;
+    if (w->hooks && w->hooks->on_sent)
+        w->hooks->on_sent(w);
+}
+
 static inline void watch_on_close(void *session)
 {
     struct watch *w = watch_of(session);
@@ -297,6 +308,7 @@ static const pp_proto_ops watch_proto = {
     .open = watch_open,
     .on_bytes = watch_on_bytes,
     .on_timer = watch_on_timer,
+    .on_sent = watch_on_sent,
     .on_close = watch_on_close,
     .free = watch_free,
 };
