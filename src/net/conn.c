@@ -705,10 +705,15 @@ void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr)
     }
 }
 
+void pp_conn_address_text(uint8_t family, const uint8_t address[16], char out[48])
+{
+    if (family == AF_UNIX || !inet_ntop(family, address, out, 48))
+        (void)snprintf(out, 48, "unix");
+}
+
 void pp_conn_peer_text(const pp_conn *conn, char out[48])
 {
-    if (conn->addr_family == AF_UNIX || !inet_ntop(conn->addr_family, conn->peer_addr, out, 48))
-        (void)snprintf(out, 48, "unix");
+    pp_conn_address_text(conn->addr_family, conn->peer_addr, out);
 }
 
 pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,

@@ -45,6 +45,7 @@ typedef enum pp_close_reason {
 #define PP_CLOSE_ENUM(name, text) name,
     PP_CLOSE_REASONS(PP_CLOSE_ENUM)
 #undef PP_CLOSE_ENUM
+        PP_CLOSE_REASON_COUNT
 } pp_close_reason;
 
 const char *pp_close_reason_text(pp_close_reason reason);
@@ -206,6 +207,7 @@ void pp_conn_shut_write(pp_conn *conn);
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);
 
 /* Write the peer's address as text without port: "127.0.0.1", "::1", "unix". */
+void pp_conn_address_text(uint8_t family, const uint8_t address[16], char out[48]);
 void pp_conn_peer_text(const pp_conn *conn, char out[48]);
 
 /* Tell the owner that it must close conn. Thread: any loop; box lock held. */

@@ -26,6 +26,10 @@ pp_sub *pp_nats_sids_find(const pp_nats_sids *sids, pp_str sid);
 pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub);
 /* Must be there. Gives memory back as it empties. */
 void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub);
+/* Visit those in the next slots, from *at on, which is moved; false: that was the end. While
+ * slots and mask stay the same a subscription that stays is visited once in a walk from 0. */
+bool pp_nats_sids_walk(const pp_nats_sids *sids, uint32_t *at, uint32_t slots,
+                       void (*visit)(const pp_sub *sub, void *arg), void *arg);
 /* Any one of them; NULL when empty. at is where to look first and is moved on. */
 pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at);
 
