@@ -74,6 +74,16 @@ static const struct flag flags[] = {
     {"ports_file_dir", TEXT, AT(ports_file_dir), 0, 0, "DIR",
      "Write pipit-server_<pid>.ports there"},
 
+    {.kind = HEADING, .help = "Monitoring options"},
+    {"m http_port", PORT, AT(http_port), 0, 0, "PORT", "Answer over HTTP on this port"},
+    {"http_host", TEXT, AT(http_host), 0, 0, "HOST",
+     "On this address (default: that of\n--addr if given, else 127.0.0.1)"},
+    {"http_base_path", TEXT, AT(http_base_path), 0, 0, "PATH", "Below this path"},
+    {"http_user", TEXT, AT(http_user), 0, 0, "USER", "User that must be presented there"},
+    {"http_password", SECRET, AT(http_password), 0, 0, "PASSWORD", "Password of that user"},
+    {"max_closed_clients", COUNT, AT(max_closed_clients), 0, INT32_MAX, "N",
+     "Closed connections to remember\n(default 10000)"},
+
     {.kind = HEADING, .help = "Logging options"},
     {"l log", TEXT, AT(log_file), 0, 0, "FILE", "Log to this file (default: stderr)"},
     {"T logtime", LOG_TIME, 0, 0, 0, NULL, "Log with the time (always so)"},
@@ -128,7 +138,7 @@ static const struct missing {
 } missing[] = {
     {"c config t", "configuration files"},
     {"js jetstream sd store_dir", "JetStream"},
-    {"m http_port ms https_port", "HTTP monitoring"},
+    {"ms https_port", "HTTP monitoring over TLS"},
     {"tls tlscert tlskey tlsverify tlscacert help_tls", "TLS"},
     {"routes cluster cluster_listen cluster_name cluster_advertise no_advertise connect_retries",
      "clustering"},
@@ -168,6 +178,7 @@ pipit_err pp_options_init(struct pp_options *options)
         .unix_mode = 0700,
         .auth_timeout_ns = 2 * PP_NS_PER_S,
         .max_connections = 65536,
+        .max_closed_clients = 10000,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,
         .max_pending_bytes = 64 << 20,
@@ -184,7 +195,8 @@ void pp_options_forget_secrets(struct pp_options *options)
 {
     free_secret(options->pass);
     free_secret(options->auth_token);
-    options->pass = options->auth_token = NULL;
+    free_secret(options->http_password);
+    options->pass = options->auth_token = options->http_password = NULL;
 }
 
 void pp_options_fini(struct pp_options *options)
@@ -199,6 +211,10 @@ void pp_options_fini(struct pp_options *options)
     pp_free(options->user);
     free_secret(options->pass);
     free_secret(options->auth_token);
+    pp_free(options->http_host);
+    pp_free(options->http_base_path);
+    pp_free(options->http_user);
+    free_secret(options->http_password);
     *options = (struct pp_options){0};
 }
 
@@ -339,7 +355,8 @@ static pipit_err apply_port(struct parser *parser, const char *value, int32_t *o
     }
     if (!pp_str_parse_u64(pp_str_of(value), UINT16_MAX, &port))
         return refuse_value(parser, value, "a port from 1 to 65535, or -1 for any that is free");
-    *out = port ? (int32_t)port : DEFAULT_PORT; /* 0 is the default in nats-server, too */
+    /* 0 is the default in nats-server, too; for monitoring that is none. */
+    *out = port || out != &parser->options->port ? (int32_t)port : DEFAULT_PORT;
     return PIPIT_OK;
 }
 
@@ -404,6 +421,7 @@ static pipit_err apply(struct parser *parser, const struct flag *flag, char *val
 
     switch (flag->kind) {
     case TEXT:
+        parser->options->host_given |= flag->offset == AT(host);
         return set_text(field, pp_str_of(value));
     case SECRET:
         return apply_secret(value, field);
@@ -532,6 +550,10 @@ static pipit_err check_credentials(struct parser *parser)
 
     if (o->pass && !o->user)
         return refuse(parser, "--pass without --user protects nothing: give both");
+    if (o->http_password && !o->http_user)
+        return refuse(parser, "--http_password without --http_user protects nothing: give both");
+    if (o->http_user && strchr(o->http_user, ':'))
+        return refuse(parser, "--http_user cannot hold a colon");
     if (pp_credentials_is_bcrypt(pp_str_of(o->pass)))
         return refuse(parser, "--pass is a bcrypt hash, which this version cannot check yet: give "
                               "the password itself");

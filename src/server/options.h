@@ -17,6 +17,7 @@ typedef struct pp_options {
     enum pp_options_action action;
 
     char *host;   /* never NULL */
+    bool host_given;
     int32_t port; /* -1: any that is free */
     char *server_name;
     char *client_advertise_host;
@@ -27,6 +28,13 @@ typedef struct pp_options {
     bool proxy_protocol;
     char *pid_file;
     char *ports_file_dir;
+
+    int32_t http_port; /* of monitoring; 0: none, -1: any that is free */
+    char *http_host;
+    char *http_base_path;
+    char *http_user;
+    char *http_password;
+    uint32_t max_closed_clients; /* that monitoring remembers */
 
     char *log_file; /* NULL: stderr */
     bool debug;

@@ -2,9 +2,13 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/random.h"
 #include "proto/nats/session.h"
+#include "server/monitor/history.h"
+#include "server/monitor/http.h"
+#include "server/monitor/monitor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-    THREADS_MAX = 256,
     MESSAGE_MAX = 16 * 1024,
     PAYLOAD_DISCOURAGED = 8 * 1024 * 1024,
 };
@@ -32,8 +35,8 @@ static unsigned thread_count(const pp_options *options)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
     if (options->threads)
-        return options->threads < THREADS_MAX ? options->threads : THREADS_MAX;
-    return cpus < 1 ? 1 : cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
+        return options->threads < PP_WORKERS_MAX ? options->threads : PP_WORKERS_MAX;
+    return cpus < 1 ? 1 : cpus < PP_WORKERS_MAX ? (unsigned)cpus : PP_WORKERS_MAX;
 }
 
 static void fill_settings(pipit_server *server)
@@ -89,6 +92,21 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
     return PIPIT_OK;
 }
 
+static void on_session_closed(void *context, pp_nats_session *session)
+{
+    pp_history_note(((pipit_server *)context)->history, session);
+}
+
+static pipit_err build_monitoring(pipit_server *server)
+{
+    pipit_err err = pp_history_new(&server->history, server->options.max_closed_clients);
+
+    if (!err)
+        err = pp_http_monitor_init(server);
+    server->nats_door.observer = (pp_nats_observer){on_session_closed, server};
+    return err;
+}
+
 static pipit_err build(pipit_server *server)
 {
     unsigned count = thread_count(&server->options);
@@ -100,6 +118,8 @@ static pipit_err build(pipit_server *server)
         return err;
     err = pp_credentials_init(&server->credentials, pp_str_of(o->user), pp_str_of(o->pass),
                               pp_str_of(o->auth_token));
+    if (!err)
+        err = build_monitoring(server);
     pp_options_forget_secrets(&server->options);
     if (err)
         return err;
@@ -171,7 +191,9 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     if (!server)
         return PIPIT_ENOMEM;
     server->done_fd = -1;
-    server->tcp.source.fd = server->local.source.fd = -1;
+    server->tcp.source.fd = server->local.source.fd = server->http.source.fd = -1;
+    server->start_wall_ns = server->config_wall_ns = pp_clock_wall_ns();
+    server->start_mono_ns = pp_clock_mono_ns();
     (void)pthread_mutex_init(&server->errands, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
@@ -211,6 +233,9 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->loops);
     pp_free(server->given);
     pp_reclaim_fini(&server->reclaim);
+    pp_monitor_free(server->monitor);
+    pp_http_monitor_fini(server);
+    pp_history_free(server->history);
     pp_account_free(server->nats_door.account);
     pp_credentials_fini(&server->credentials);
     pp_options_fini(&server->options);
@@ -251,6 +276,9 @@ static pipit_err listen_all(pipit_server *server)
     const pp_options *o = &server->options;
     pipit_err err;
 
+    err = pp_http_monitor_listen(server);
+    if (err)
+        return err;
     err = pp_listen_tcp(o->host, o->port < 0 ? 0 : (uint16_t)o->port, &server->tcp.source.fd,
                         &server->port);
     if (err) {
@@ -311,6 +339,10 @@ pipit_err pipit_server_start(pipit_server *server)
     /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);
+    if (!err)
+        err = pp_monitor_start(&server->monitor, server);
+    if (!err)
+        err = pp_http_monitor_start(server);
     if (!err)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
@@ -380,6 +412,13 @@ void pp_server_stop_listening(pp_worker *worker)
     pp_listener_stop(&worker->server->local);
 }
 
+/* Lame ducks are still looked after; who stops is not. */
+static void stop_monitoring(pp_worker *worker)
+{
+    if (worker->loop.index == 0)
+        pp_listener_stop(&worker->server->http);
+}
+
 static void shut_conn(pp_conn *conn, void *arg)
 {
     (void)arg;
@@ -404,6 +443,8 @@ void pipit_server_stop(pipit_server *server)
     atomic_store(&server->open, false);
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
+    pp_server_on_all(server, stop_monitoring);
+    pp_monitor_stop(server->monitor);
     pp_server_on_all(server, close_connections);
     pp_server_on_all(server, abandon_closing);
     for (unsigned i = 0; i < server->worker_count; i++) {
@@ -420,6 +461,7 @@ void pipit_server_stop(pipit_server *server)
     }
     pp_listener_stop(&server->tcp); /* threads that never started leave them */
     pp_listener_stop(&server->local);
+    pp_listener_stop(&server->http);
     while (more) {
         more = false;
         for (unsigned i = 0; i < server->worker_count; i++)

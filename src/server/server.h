@@ -5,6 +5,7 @@
 #include "auth/credentials.h"
 #include "auth/nkey.h"
 #include "base/log.h"
+#include "http/door.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "pipit/server.h"
@@ -13,6 +14,8 @@
 #include "server/options.h"
 
 #include <pthread.h>
+
+enum { PP_WORKERS_MAX = 256 };
 
 /* One loop with what lives on it. */
 typedef struct pp_worker {
@@ -49,6 +52,18 @@ struct pipit_server {
     atomic_uint_fast64_t next_conn_id;
     pp_listener tcp, local;
     uint16_t port;
+    int64_t start_wall_ns, start_mono_ns; /* the same moment by two clocks */
+    int64_t config_wall_ns;               /* when the configuration in force was loaded */
+    struct pp_history *history;           /* of connections that have closed */
+    struct pp_monitor *monitor;           /* from start on */
+    pp_http_door http_door;               /* of the monitoring port */
+    pp_listener http;
+    const char *http_host; /* as bound; borrowed */
+    uint16_t http_port;    /* 0: none */
+    pp_str http_base_path; /* "" or "/name" */
+    uint64_t http_given;
+    atomic_uint_fast64_t http_next_id;
+    bool http_made; /* http_door is initialised */
     bool started;
     atomic_bool open;      /* messages come in and go out in-process */
     atomic_uint next_home; /* of a subscription made in-process */

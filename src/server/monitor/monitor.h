@@ -31,7 +31,7 @@ enum {
 
 /* Name in the enumeration, path below the base path, path it is counted under in /varz (NULL: not
  * counted), file-local noun of who answers. A new endpoint is a line here and a
- * pp_monitor_write_<noun> (writers.h). */
+ * pp_monitor_write_<noun> (page.h). */
 #define PP_MONITOR_ENDPOINTS(X)                                                                    \
     X(PP_MONITOR_ROOT, "/", "/", root)                                                             \
     X(PP_MONITOR_VARZ, "/varz", "/varz", varz)                                                     \
@@ -102,10 +102,10 @@ typedef struct pp_monitor_options {
     bool streams, consumers, direct_consumers, config, leader_only, raft, stream_leader_only;
     bool js_enabled_only, js_server_only, js_meta_only, details; /* healthz */
     bool all;                                                    /* ipqueuesz */
-    bool open_metrics;      /* metrics: OpenMetrics 1.0 rather than the text format 0.0.4 */
-    bool compact;           /* JSON without line ends and blanks */
-    bool only_account;      /* see and count account alone: requests of an ordinary account */
-    pp_str account;         /* connz, subsz, leafz, accountz, accstatz, jsz, healthz, raftz */
+    bool open_metrics; /* metrics: OpenMetrics 1.0 rather than the text format 0.0.4 */
+    bool compact;      /* JSON without line ends and blanks */
+    bool only_account; /* see and count account alone: requests of an ordinary account */
+    pp_str account;    /* connz, subsz, leafz, accountz, accstatz, jsz, healthz, raftz */
     pp_str user, mqtt_client, filter_subject; /* connz */
     pp_str test;                              /* subsz */
     pp_str gateway;                           /* gatewayz */
@@ -130,11 +130,14 @@ typedef void (*pp_monitor_reply_fn)(void *context, const pp_monitor_answer *answ
 
 /* Start the thread. server outlives the monitor. Errors: PIPIT_ENOMEM; PIPIT_ELIMIT no thread. */
 pipit_err pp_monitor_start(pp_monitor **out_monitor, struct pipit_server *server);
-/* Answer what waits with 503, end the thread. Loops must still run, or never have. NULL is fine. */
+/* Answer what waits with 503, end the thread; from then on nothing can be asked. Loops must still
+ * run. May be called again; NULL is fine. */
 void pp_monitor_stop(pp_monitor *monitor);
+/* When nobody can ask any more. NULL is fine. */
+void pp_monitor_free(pp_monitor *monitor);
 
 /* Ask. Errors, and reply is not called: PIPIT_EAGAIN too many wait; PIPIT_ECLOSED stopping;
- * PIPIT_ENOMEM. Thread: any. */
+ * PIPIT_ETOOBIG texts of more than 64 KiB together; PIPIT_ENOMEM. Thread: any. */
 pipit_err pp_monitor_ask(pp_monitor *monitor, pp_monitor_endpoint endpoint,
                          const pp_monitor_options *options, pp_monitor_reply_fn reply,
                          void *context);
