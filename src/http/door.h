@@ -75,8 +75,8 @@ typedef struct pp_http_door {
     atomic_uint_fast64_t refusals_left_out;
 } pp_http_door;
 
-/* Set everything to its default; log, handle, context and base_path are then the caller's to set.
- * A door outlives its connections. */
+/* Set everything to its default; log and handle, and what else is wanted, are then the caller's to
+ * set. A door outlives its connections and stays where it is. */
 void pp_http_door_init(pp_http_door *door);
 void pp_http_door_fini(pp_http_door *door);
 

@@ -273,18 +273,21 @@ static void test_http_reader_asks_for_continue(void **state)
     static const struct {
         const char *head, *body;
         bool asked;
+        bool bytes; /* the body begins with a byte of its own */
     } pairs[] = {
-        {"POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", "x", true},
+        {"POST / HTTP/1.1\r\n" H "Expect: 100-Continue\r\nContent-Length: 2\r\n\r\n", "xy", true,
+         true},
         {"POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
-         "0\r\n\r\n", true},
-        {"POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n", "", false},
-        {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", "x", false},
-        {"POST / HTTP/1.1\r\n" H "Content-Length: 1\r\n\r\n", "x", false},
+         "0\r\n\r\n", true, false},
+        {"POST / HTTP/1.1\r\n" H "Expect: 100-continue\r\nContent-Length: 0\r\n\r\n", "", false,
+         false},
+        {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", "x", false, true},
+        {"POST / HTTP/1.1\r\n" H "Content-Length: 1\r\n\r\n", "x", false, true},
     };
 
     (void)state;
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
-        for (unsigned at_once = 0; at_once < 2; at_once++) {
+        for (unsigned how = 0; how < 3; how++) { /* head first, with a byte of body, all at once */
             struct outcome o = {0};
             pp_http_request request;
             pp_http_reader r;
@@ -292,12 +295,12 @@ static void test_http_reader_asks_for_continue(void **state)
 
             (void)snprintf(wire, sizeof(wire), "%s%s", pairs[i].head, pairs[i].body);
             pp_http_reader_init(&r, &limits);
-            if (!at_once)
-                feed(&r, wire, strlen(pairs[i].head), &o, &request);
-            if (o.err == PIPIT_EAGAIN || at_once)
+            if (how < 2)
+                feed(&r, wire, strlen(pairs[i].head) + (pairs[i].bytes ? how : 0), &o, &request);
+            if (o.err == PIPIT_EAGAIN || how == 2)
                 feed(&r, wire, strlen(wire), &o, &request);
             assert_int_equal(o.err, PIPIT_OK);
-            assert_int_equal(o.asked, pairs[i].asked && !at_once);
+            assert_int_equal(o.asked, pairs[i].asked && how < (pairs[i].bytes ? 1 : 2));
             pp_http_reader_fini(&r);
         }
     }
