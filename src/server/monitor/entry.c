@@ -82,10 +82,12 @@ void pp_entry_write_sub(pp_json *json, const pp_sub_record *sub, pp_str account)
     pp_json_end_object(json);
 }
 
-static void write_listed_sub(const pp_page *page, pp_json *json, const pp_sub_record *sub)
+/* Source: the reference says the account with those of a connection that has closed, only. */
+static void write_listed_sub(const pp_page *page, pp_json *json, const pp_sub_record *sub,
+                             pp_str account)
 {
     if (page->options->subs == PP_SUBS_DETAIL)
-        pp_entry_write_sub(json, sub, (pp_str){NULL, 0});
+        pp_entry_write_sub(json, sub, account);
     else
         pp_json_text(json, NULL, pp_sub_record_subject(sub));
 }
@@ -120,11 +122,11 @@ static void write_subs(const pp_page *page, pp_json *json, const pp_conn_record 
     for (const char *end = (const char *)conn + conn->bytes; kept < end;) {
         const pp_sub_record *sub = (const pp_sub_record *)(const void *)kept;
 
-        write_listed_sub(page, json, sub);
+        write_listed_sub(page, json, sub, pp_conn_record_text(conn, PP_RECORD_ACCOUNT));
         kept += sub->bytes;
     }
     for (; at < subs->count && subs->list[at]->cid == conn->cid; at++)
-        write_listed_sub(page, json, subs->list[at]);
+        write_listed_sub(page, json, subs->list[at], (pp_str){NULL, 0});
     pp_json_end_array(json);
 }
 
