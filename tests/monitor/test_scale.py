@@ -2,6 +2,7 @@
 """Ten thousand connections: how long pages take, beside nats-server, and how long they hold up the
 loops. The figures are printed; limits are loose, for machines differ and are shared."""
 
+import os
 import resource
 import statistics
 import time
@@ -13,6 +14,7 @@ WANTED = 10000
 PAGES = ("/connz", "/connz?limit=10000", "/connz?limit=10000&subs=1", "/connz?sort=idle&limit=10000",
          "/subsz?subs=1", "/metrics", "/varz")
 ROUNDS = 5
+SANITIZED = bool(os.environ.get("PIPIT_SANITIZED"))  # times mean nothing then
 
 
 def descriptors():
@@ -65,7 +67,7 @@ class Scale(unittest.TestCase):
         for page in PAGES:
             print(f"  {page:32} {ours[page]:7.1f} {theirs.get(page, float('nan')):7.1f}")
         for page in PAGES:
-            if page in theirs:
+            if page in theirs and not SANITIZED:
                 # Twice as slow would be a change that somebody should look at; so are 5 ms nothing.
                 self.assertLess(ours[page], max(2 * theirs[page], 100), page)
 
