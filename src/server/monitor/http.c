@@ -209,3 +209,8 @@ pipit_err pp_http_monitor_start(pipit_server *server)
 {
     return server->http.source.fd < 0 ? PIPIT_OK : pp_listener_start(&server->http);
 }
+
+uint16_t pp_http_monitor_port(const pipit_server *server)
+{
+    return server->http_port;
+}

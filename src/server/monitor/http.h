@@ -6,6 +6,8 @@
 
 #include "base/err.h"
 
+#include <stdint.h>
+
 struct pipit_server;
 
 /* Take credentials and base path from the options. Errors: PIPIT_EINVAL; PIPIT_ENOMEM; PIPIT_EIO.
@@ -16,6 +18,8 @@ void pp_http_monitor_fini(struct pipit_server *server);
 
 /* Bind, if a port is asked for; says so in the log. */
 pipit_err pp_http_monitor_listen(struct pipit_server *server);
+/* The port that is listened on; 0: none. */
+uint16_t pp_http_monitor_port(const struct pipit_server *server);
 /* Begin to accept. The loops and the monitor run. */
 pipit_err pp_http_monitor_start(struct pipit_server *server);
 

@@ -104,7 +104,6 @@ typedef struct pp_monitor_options {
     bool all;                                                    /* ipqueuesz */
     bool open_metrics; /* metrics: OpenMetrics 1.0 rather than the text format 0.0.4 */
     bool compact;      /* JSON without line ends and blanks */
-    bool only_account; /* see and count account alone: requests of an ordinary account */
     pp_str account;    /* connz, subsz, leafz, accountz, accstatz, jsz, healthz, raftz */
     pp_str user, mqtt_client, filter_subject; /* connz */
     pp_str test;                              /* subsz */
