@@ -1,12 +1,12 @@
 #!/bin/sh
 # Install the Debian packages that building and testing need, those that are missing; with sudo
 # only if not root. Names the packages and stops where there is no apt.
-#   deps.sh        building, unit, protocol and fault tests
+#   deps.sh        building, unit, protocol, process, packaging and fault tests
 #   deps.sh fuzz   the fuzz targets too
 set -eu
 
 packages="build-essential cmake ninja-build pkg-config python3 libjansson-dev libsodium-dev
-libxxhash-dev libhttp-parser-dev libcmocka-dev"
+libxxhash-dev libhttp-parser-dev libcmocka-dev systemd"
 [ "${1:-}" = fuzz ] && packages="$packages clang libclang-rt-14-dev"
 
 if ! command -v dpkg-query >/dev/null; then

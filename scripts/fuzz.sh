@@ -14,6 +14,7 @@ for target in "$build"/fuzz/fuzz_*; do
     name=$(basename "$target")
     found="$build/corpus/${name#fuzz_}"
     case $name in
+    fuzz_options) set -- "$here/tests/config/keys/valid" "$here/tests/config/keys/invalid" ;;
     fuzz_config) set -- "$here/tests/config/valid" "$here/tests/config/invalid" ;;
     *) set -- "$here/fuzz/corpus/${name#fuzz_}" ;;
     esac

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Bring what pipit is compared with: nats-server and the `nats` command-line tool.
+# Bring what pipit is compared with, nats-server and the `nats` command-line tool, and tools that read
+# the monitoring pages of either.
 #
 # usage: scripts/peers.sh [--update]
 #
@@ -10,9 +11,11 @@
 #                fails, Debian's package, unpacked and not installed: its service would take port 4222
 #   nats         the newest, built with the Go toolchain; otherwise the version pinned in scripts/peers/,
 #                which builds where the newest cannot be listed or needs a newer Go
+#   nats-top, prometheus-nats-exporter
+#                the newest, built with the Go toolchain
 #
-# Exit status: 0 if both are there; 1 if nats-server could not be brought, or, under CI (the variable
-# CI is not empty), if either is missing. A missing `nats` only costs a user the tests that use it.
+# Exit status: 0 if nats-server is there; 1 if it could not be brought, or, under CI (the variable CI is
+# not empty), if anything is missing. What else is missing only costs a user the tests that use it.
 set -eu
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -87,7 +90,7 @@ cli_newest() {
 cli_pinned() {
     say "building nats as pinned in scripts/peers/go.mod"
     # -C would need Go 1.20; a copy keeps go from touching the tree.
-    cp "$root"/scripts/peers/* "$scratch/"
+    cp "$root"/scripts/peers/*.* "$scratch/"
     (cd "$scratch" && attempt env GOFLAGS=-mod=readonly go build -o "$scratch/nats" \
         github.com/nats-io/natscli/nats) && mv "$scratch/nats" "$bin/nats"
 }
@@ -117,6 +120,18 @@ bring_cli() {
     works nats || { say "nats was brought but does not run"; return 1; }
 }
 
+bring_tool() {
+    if [ $update = no ] && [ -x "$bin/$1" ]; then
+        return 0
+    fi
+    have_go || { say "$1 is missing: it needs the Go toolchain"; return 1; }
+    say "building $1 as pinned in scripts/peers/tools/go.mod"
+    rm -rf "$scratch/tools"
+    cp -r "$root/scripts/peers/tools" "$scratch/tools"
+    (cd "$scratch/tools" && attempt env GOFLAGS=-mod=readonly go build -o "$scratch/$1" \
+        "github.com/nats-io/$1") && mv "$scratch/$1" "$bin/$1"
+}
+
 status=0
 if bring_server; then
     say "$("$bin/nats-server" --version)"
@@ -130,4 +145,12 @@ elif [ -n "${CI:-}" ]; then
     say "nats is missing, which under CI is a failure"
     status=1
 fi
+for tool in nats-top prometheus-nats-exporter; do
+    if bring_tool $tool; then
+        say "$tool is there"
+    elif [ -n "${CI:-}" ]; then
+        say "$tool is missing, which under CI is a failure"
+        status=1
+    fi
+done
 exit $status

@@ -277,12 +277,12 @@ static bool is_anybody(const pp_users *users, const pp_user *user)
     return user == &users->users[users->user_count];
 }
 
-const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *out_moved)
+const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *out_gone)
 {
     const pp_user *anybody = &users->users[users->user_count], *user;
     const pp_users *old_users = old->table;
 
-    *out_moved = false;
+    *out_gone = false;
     if (!pp_users_required(users))
         user = anybody;
     else if (is_anybody(old_users, old))
@@ -299,13 +299,15 @@ const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *o
                    : NULL;
     else
         user = find_name(users, pp_str_of(old->name));
-    if (!user)
+    if (!user) {
+        *out_gone = !is_anybody(old_users, old);
         return NULL;
+    }
     if (!is_anybody(users, user) && user != users->no_auth_user &&
         sodium_memcmp(user->pass_hash, old->pass_hash, sizeof(user->pass_hash)) != 0)
         return NULL;
     if (user->scope.account != old->scope.account) {
-        *out_moved = true;
+        *out_gone = true;
         return NULL;
     }
     return user;

@@ -82,9 +82,9 @@ const pp_user *pp_users_anybody(const pp_users *users);
 const pp_user *pp_users_check(const pp_users *users, pp_str name, pp_str pass, pp_str token);
 
 /* Who somebody that came in as old, of another table of the same server, is in this one, with the
- * same password or token, in the same account. NULL: nobody; *out_moved tells whether that is
- * because it is in another account now. */
-const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *out_moved);
+ * same password or token, in the same account. NULL: nobody; *out_gone tells whether that is
+ * because there is no such user any more, or it is in another account. */
+const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *out_gone);
 
 /* Count who points at users of a table, so that it can be freed when nobody does. Thread: any. */
 void pp_user_hold(const pp_user *user);

@@ -16,6 +16,7 @@
     X(subs_inserted, "subscriptions made")                                                         \
     X(subs_removed, "subscriptions ended")                                                         \
     X(slow_consumers, "connections closed for not keeping up")                                     \
+    X(stale_connections, "connections closed for not answering pings")                             \
     X(stalls, "times a publisher was made to wait for a recipient")                                \
     X(stall_drops, "copies dropped for a recipient that lags, where publishers never wait")        \
     X(route_misses, "publishes that asked the index")                                              \

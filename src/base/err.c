@@ -1,6 +1,9 @@
 #include "base/err.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 const char *pipit_strerror(pipit_err err)
 {
@@ -74,4 +77,14 @@ pipit_err pp_err_from_errno(int errno_value)
     default:
         return PIPIT_EIO;
     }
+}
+
+void pp_errno_text(int errno_value, char *out, size_t out_bytes)
+{
+    const char *text = strerrordesc_np(errno_value); /* not translated, and safe in threads */
+
+    (void)snprintf(out, out_bytes, "%s", text ? text : "unknown error");
+    /* An abbreviation in capitals ("RFS specific error") stays as it is. */
+    if (out_bytes && !isupper((unsigned char)out[0] ? (unsigned char)out[1] : 0))
+        out[0] = (char)tolower((unsigned char)out[0]);
 }

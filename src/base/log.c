@@ -1,5 +1,7 @@
 #include "base/log.h"
 
+#include "base/clock.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -23,18 +25,14 @@ void pp_log_write(const pp_log *log, pp_log_level level, const char *format, ...
     log->sink(log->context, level, line);
 }
 
-void pp_log_limited(const pp_log *log, pp_log_limit *limit, int64_t now_ns, pp_log_level level,
-                    const char *text, uint64_t conn_id)
+bool pp_log_limit_allows(pp_log_limit *limit, int64_t now_ns, uint64_t *out_left_out)
 {
     if (now_ns < limit->next_ns) {
         limit->left_out++;
-        return;
+        return false;
     }
-    limit->next_ns = now_ns + 1000000000;
-    if (limit->left_out)
-        pp_log_write(log, level, "cid:%llu - %s (and %llu like it since the last line)",
-                     (unsigned long long)conn_id, text, (unsigned long long)limit->left_out);
-    else
-        pp_log_write(log, level, "cid:%llu - %s", (unsigned long long)conn_id, text);
+    limit->next_ns = now_ns + PP_NS_PER_S;
+    *out_left_out = limit->left_out;
     limit->left_out = 0;
+    return true;
 }

@@ -4,6 +4,7 @@
 #ifndef PP_BASE_LOG_H
 #define PP_BASE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -20,9 +21,18 @@ typedef struct pp_log {
     /* Thread: called from any; text is one line without its end. NULL: silent. */
     void (*sink)(void *context, pp_log_level level, const char *text);
     void *context;
-    bool debug;
-    bool trace;
+    /* Switched by a reload while any thread reads them: a line more or less does no harm. */
+    atomic_bool debug;
+    atomic_bool trace;
+    atomic_bool trace_verbose;      /* trace what the server's own accounts do, too */
+    atomic_bool trace_headers;      /* trace headers of messages where payloads are left out */
+    atomic_uint max_traced_msg_len; /* bytes of a message in a trace line; 0: no limit */
 } pp_log;
+
+static inline bool pp_log_flag(const atomic_bool *flag)
+{
+    return atomic_load_explicit((atomic_bool *)flag, memory_order_relaxed);
+}
 
 void pp_log_write(const pp_log *log, pp_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -33,18 +43,18 @@ typedef struct pp_log_limit {
     uint64_t left_out;
 } pp_log_limit;
 
-/* Thread: one per limit. */
-void pp_log_limited(const pp_log *log, pp_log_limit *limit, int64_t now_ns, pp_log_level level,
-                    const char *text, uint64_t conn_id);
+/* May a line be written now? Then *out_left_out tells how many were not since the last one.
+ * Thread: one per limit. */
+bool pp_log_limit_allows(pp_log_limit *limit, int64_t now_ns, uint64_t *out_left_out);
 
 #define PP_DEBUG(log, ...)                                                                         \
     do {                                                                                           \
-        if (__builtin_expect((log)->debug, 0))                                                     \
+        if (__builtin_expect(pp_log_flag(&(log)->debug), 0))                                       \
             pp_log_write((log), PP_LOG_DEBUG, __VA_ARGS__);                                        \
     } while (0)
 #define PP_TRACE(log, ...)                                                                         \
     do {                                                                                           \
-        if (__builtin_expect((log)->trace, 0))                                                     \
+        if (__builtin_expect(pp_log_flag(&(log)->trace), 0))                                       \
             pp_log_write((log), PP_LOG_TRACE, __VA_ARGS__);                                        \
     } while (0)
 

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "config/arena.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,11 +18,11 @@
 /* What the program is to do. */
 enum pp_options_action {
     PP_OPTIONS_RUN,
-    PP_OPTIONS_TEST,   /* -t: say whether all of this is right */
-    PP_OPTIONS_SIGNAL, /* --signal: send options.signal to another server */
-    PP_OPTIONS_HELP,   /* these three: print what was written for it */
+    PP_OPTIONS_TEST, /* -t: say whether all of this is right */
+    PP_OPTIONS_HELP, /* these: print what was written for it */
     PP_OPTIONS_VERSION,
     PP_OPTIONS_REFERENCE, /* --help-config */
+    PP_OPTIONS_REFERENCE_MARKDOWN,
 };
 
 enum pp_log_format { PP_LOG_TEXT, PP_LOG_JSON };
@@ -49,6 +50,9 @@ enum {
     PP_CONNECTION_IN_PROCESS = 1 << 6,
     PP_CONNECTION_ANY = (1 << 7) - 1,
 };
+
+#define PP_DEFAULT_HOST "0.0.0.0"
+#define PP_DEFAULT_PORT 4222
 
 /* Of sizes: there is no limit at all. */
 #define PP_OPTION_NO_LIMIT UINT64_MAX
@@ -122,8 +126,11 @@ typedef struct pp_pair_option {
 } pp_pair_option;
 
 typedef struct pp_options {
-    struct pp_arena *arena; /* owns what the rest points to */
+    pp_arena arena; /* owns what the rest points to */
     enum pp_options_action action;
+
+    const char *signal; /* what to tell another server instead of being one; NULL: be one */
+    bool health_check;  /* ask a server instead of being one */
 
     /* Where the server listens and what it calls itself. */
     const char *host; /* never NULL */
@@ -146,7 +153,6 @@ typedef struct pp_options {
     const char *config_digest; /* "sha256:...", NULL without file */
     const char *pid_file;
     const char *ports_file_dir;
-    const char *signal; /* what --signal was given; NULL: it was not */
 
     const char *log_file;          /* NULL: stderr */
     uint64_t log_size_limit_bytes; /* 0: none */
@@ -160,7 +166,7 @@ typedef struct pp_options {
     bool trace;
     bool trace_verbose;
     bool trace_headers;
-    uint32_t max_traced_msg_bytes; /* 0: no limit */
+    uint32_t max_traced_msg_len; /* 0: no limit */
 
     /* Monitoring. */
     const char *http_host;      /* NULL: as host, if that was given, else loopback */
@@ -206,6 +212,13 @@ typedef struct pp_options {
 
 /* The defaults. Errors: PIPIT_ENOMEM. */
 pipit_err pp_options_init(pp_options *options);
+
+/* An account that has a name, no users and no limits. */
+pp_account_options pp_account_options_none(const char *name);
+
+/* Wipe the secrets that clients are compared with; the rest stays. Whoever wants to compare these
+ * options with others takes a snapshot before. */
+void pp_options_forget_secrets(pp_options *options);
 
 /* Wipe and free all of it. */
 void pp_options_fini(pp_options *options);

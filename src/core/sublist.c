@@ -254,6 +254,14 @@ size_t pp_sublist_count(const pp_sublist *list)
     return atomic_load_explicit(&((pp_sublist *)list)->count, memory_order_relaxed);
 }
 
+void pp_sublist_size(pp_sublist *list, size_t *out_patterns, size_t *out_nodes)
+{
+    lock_for_reading(list);
+    *out_patterns = list->trie.pattern_count;
+    *out_nodes = list->trie.node_count;
+    unlock(list);
+}
+
 pipit_err pp_sublist_dump(pp_sublist *list, pp_buf *out)
 {
     pp_trie_shape shape;

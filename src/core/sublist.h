@@ -80,6 +80,9 @@ static inline pp_sublist_gen pp_sublist_gen_read(const pp_sublist_gens *gens, ui
 
 size_t pp_sublist_count(const pp_sublist *list);
 
+/* How many patterns and nodes it is made of. Thread: any. */
+void pp_sublist_size(pp_sublist *list, size_t *out_patterns, size_t *out_nodes);
+
 /* Write counts and shape (subscriptions, patterns, nodes, depth) as text. Thread: any. */
 pipit_err pp_sublist_dump(pp_sublist *list, pp_buf *out);
 

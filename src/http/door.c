@@ -211,15 +211,20 @@ static void log_refusal(session *s, const char *text)
     pp_http_door *door = s->door;
     int_fast64_t due_ns = atomic_load(&door->refusal_log_ns);
     int64_t now_ns = s->conn->loop->now_ns;
-    pp_log_limit limit = {0};
+    uint64_t left_out;
 
     if (now_ns < due_ns ||
         !atomic_compare_exchange_strong(&door->refusal_log_ns, &due_ns, now_ns + PP_NS_PER_S)) {
         (void)atomic_fetch_add(&door->refusals_left_out, 1);
         return;
     }
-    limit.left_out = atomic_exchange(&door->refusals_left_out, 0);
-    pp_log_limited(door->log, &limit, now_ns, PP_LOG_WARN, text, s->conn->id);
+    left_out = atomic_exchange(&door->refusals_left_out, 0);
+    if (left_out)
+        pp_log_write(door->log, PP_LOG_WARN, "cid:%llu - %s (and %llu like it since the last line)",
+                     (unsigned long long)s->conn->id, text, (unsigned long long)left_out);
+    else
+        pp_log_write(door->log, PP_LOG_WARN, "cid:%llu - %s", (unsigned long long)s->conn->id,
+                     text);
 }
 
 /* The part of path below the base path: "/" for the base path itself, "" for what is not below. */

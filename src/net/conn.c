@@ -62,6 +62,7 @@ static void table_add(pp_loop *loop, pp_conn *conn)
     slot = &loop->conn_table[conn->id & loop->conn_mask];
     conn->next_in_table = *slot;
     *slot = conn;
+    loop->aside_count += conn->door->aside;
 }
 
 static void table_remove(pp_loop *loop, pp_conn *conn)
@@ -72,6 +73,7 @@ static void table_remove(pp_loop *loop, pp_conn *conn)
         at = &(*at)->next_in_table;
     *at = conn->next_in_table;
     loop->conn_count--;
+    loop->aside_count -= conn->door->aside;
 }
 
 pp_conn *pp_conn_find(pp_loop *loop, uint64_t id)
@@ -88,7 +90,7 @@ pp_conn *pp_conn_any(pp_loop *loop, size_t *at)
     for (size_t i = 0; i <= loop->conn_mask; i++, (*at)++) {
         for (pp_conn *conn = loop->conn_table[*at & loop->conn_mask]; conn;
              conn = conn->next_in_table) {
-            if (!conn->closing)
+            if (!conn->closing && !conn->door->aside)
                 return conn;
         }
     }
@@ -104,6 +106,30 @@ void pp_conn_each(pp_loop *loop, void (*visit)(pp_conn *conn, void *arg), void *
                 visit(conn, arg);
         }
     }
+}
+
+/* Count up from the highest bit down. What is done when the table doubles is then done in the new
+ * one, too: both halves of a place that was visited come before *at in this order. */
+static bool next_place(size_t mask, size_t *at)
+{
+    size_t bit = (mask + 1) / 2;
+
+    while (bit && (*at & bit)) {
+        *at &= ~bit;
+        bit /= 2;
+    }
+    *at |= bit;
+    return bit != 0;
+}
+
+bool pp_conn_walk(pp_loop *loop, size_t *at, void (*visit)(pp_conn *conn, void *arg), void *arg)
+{
+    for (pp_conn *conn = loop->conn_table[*at & loop->conn_mask], *next; conn; conn = next) {
+        next = conn->next_in_table;
+        if (!conn->closing)
+            visit(conn, arg);
+    }
+    return next_place(loop->conn_mask, at);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -161,7 +187,7 @@ static void finish(pp_conn *conn)
     (void)pp_loop_unwatch(loop, &conn->source); /* shut below: no event can matter */
     (void)shutdown(conn->source.fd, SHUT_RDWR);
     table_remove(loop, conn);
-    pp_count(&loop->counters->connections_closed, 1);
+    pp_count(&loop->counters->connections_closed, !conn->door->aside);
     pp_reclaim_retire(&loop->reclaimer, &conn->retired, conn_free);
 }
 
@@ -250,7 +276,7 @@ static void close_slow(pp_conn *conn, pp_close_reason reason)
 {
     if (conn->closing)
         return;
-    pp_count(&conn->loop->counters->slow_consumers, 1);
+    pp_count(&conn->loop->counters->slow_consumers, !conn->door->aside);
     pp_conn_close(conn, reason, false);
 }
 
@@ -353,6 +379,7 @@ void pp_conn_pause(pp_conn *conn, const void *gate, int64_t ns)
     pp_list_remove(&conn->link);
     pp_list_append(&conn->loop->paused, &conn->link);
     pp_count(&conn->loop->counters->stalls, 1);
+    conn->stalls++;
 }
 
 void pp_conn_stop_reading(pp_conn *conn)
@@ -678,14 +705,18 @@ void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr)
     }
 }
 
-void pp_conn_peer_text(const pp_conn *conn, char out[48])
+void pp_conn_address_text(uint8_t family, const uint8_t address[16], char out[48])
 {
-    if (conn->addr_family == AF_UNIX || !inet_ntop(conn->addr_family, conn->peer_addr, out, 48))
+    if (family == AF_UNIX || !inet_ntop(family, address, out, 48))
         (void)snprintf(out, 48, "unix");
 }
 
-pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,
-                       pp_conn **out_conn)
+void pp_conn_peer_text(const pp_conn *conn, char out[48])
+{
+    pp_conn_address_text(conn->addr_family, conn->peer_addr, out);
+}
+
+pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door, pp_conn **out_conn)
 {
     struct sockaddr_storage peer = {0};
     socklen_t peer_len = sizeof(peer);
@@ -711,7 +742,7 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,
         pp_conn_set_peer(conn, (struct sockaddr *)&peer);
     conn->local = conn->addr_family == AF_UNIX;
     table_add(loop, conn);
-    pp_count(&loop->counters->connections_opened, 1);
+    pp_count(&loop->counters->connections_opened, !door->aside);
     err = door->proto->open(conn->session, conn);
     if (!err)
         err = pp_loop_watch(loop, &conn->source);
@@ -723,7 +754,7 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door,
     return PIPIT_OK;
 out:
     (void)close(fd);
-    pp_count(&loop->counters->connections_opened, 1); /* whoever gave it away has counted it */
-    pp_count(&loop->counters->connections_closed, 1);
+    pp_count(&loop->counters->connections_opened, !door->aside); /* who gave it away counts it */
+    pp_count(&loop->counters->connections_closed, !door->aside);
     return err;
 }

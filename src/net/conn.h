@@ -46,6 +46,7 @@ typedef enum pp_close_reason {
 #define PP_CLOSE_ENUM(name, text) name,
     PP_CLOSE_REASONS(PP_CLOSE_ENUM)
 #undef PP_CLOSE_ENUM
+        PP_CLOSE_REASON_COUNT
 } pp_close_reason;
 
 const char *pp_close_reason_text(pp_close_reason reason);
@@ -76,6 +77,9 @@ typedef struct pp_door {
     const pp_proto_ops *proto;
     pp_conn_limits limits;
     void *context; /* the protocol's own */
+    /* Serves the operator, not clients: its connections are counted by nobody but the door, and
+     * stay when clients are asked to leave. */
+    bool aside;
 } pp_door;
 
 typedef struct pp_conn {
@@ -85,26 +89,27 @@ typedef struct pp_conn {
     uint64_t id;
     pp_link link; /* in its loop's ready, paused or closing list */
     struct pp_conn *next_in_table;
-    bool readable; /* may have input that was not read yet */
-    bool hung_up;  /* the peer closed: read to the end */
+    uint8_t peer_addr[16];
+    uint16_t peer_port;
+    uint8_t addr_family;
+    uint8_t reason; /* pp_close_reason */
+    bool readable;  /* may have input that was not read yet */
+    bool hung_up;   /* the peer closed: read to the end */
     bool paused;
     bool closing;
     bool closed;
-    bool local;     /* a Unix socket */
-    uint8_t reason; /* pp_close_reason */
-    uint8_t addr_family;
-    uint16_t peer_port;
-    uint8_t peer_addr[16];
+    bool local;   /* a Unix socket */
+    bool in_body; /* on_bytes is looking at body, a large operation */
+    bool large;   /* the last operation was read as a body; the next may be one too */
+    bool flush_on_close;
+    bool settled;    /* nothing held it when it was to be freed for the last time */
+    bool yielding;   /* the door has had its share of this turn: what is left comes to it again */
+    bool asks_sent;  /* the door is to be told when all is sent */
+    uint32_t stalls; /* times it was made to wait for a recipient */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
      * loop's buffer; else it is large, want bytes in all, and read in place. */
     pp_body *body;
     size_t got, want;
-    bool in_body; /* on_bytes is looking at body, a large operation */
-    bool large;   /* the last operation was read as a body; the next may be one too */
-    bool flush_on_close;
-    bool settled;  /* nothing held it when it was to be freed for the last time */
-    bool yielding; /* the door has had its share of this turn: what is left comes to it again */
-    bool asks_sent; /* the door is to be told when all is sent */
     pp_outlet own;
     pp_outbox box;
     const void *waits_for; /* outlet or post: paused until it has caught up */
@@ -114,7 +119,7 @@ typedef struct pp_conn {
     pp_task notice; /* from other loops: look at box.fault */
     uint64_t in_msgs, in_bytes;
     pp_retired retired;
-    _Alignas(16) char session[];
+    _Alignas(8) char session[];
 } pp_conn;
 
 /* Adopt fd. door is borrowed for the life of the connection. On an error fd is closed. Thread: the
@@ -138,7 +143,7 @@ static inline size_t pp_conn_pending_max(const pp_conn *conn)
 /* NULL: not open on this loop. */
 pp_conn *pp_conn_find(pp_loop *loop, uint64_t id);
 
-/* Any connection that is open; NULL: none. at: where to look first, 0 to begin with. */
+/* Any connection of a client that is open; NULL: none. at: where to look first, 0 to begin with. */
 pp_conn *pp_conn_any(pp_loop *loop, size_t *at);
 
 /* The door has had its share of the turn: called from on_bytes, which then returns; it is called
@@ -150,6 +155,12 @@ static inline void pp_conn_yield(pp_conn *conn)
 
 /* Call visit for each open connection; it may close the one it is given. */
 void pp_conn_each(pp_loop *loop, void (*visit)(pp_conn *conn, void *arg), void *arg);
+
+/* Visit the open connections of the next place in the loop's table; *at is 0 to begin with. False:
+ * that was the last place. Between the steps of a walk the loop may do what it likes: a connection
+ * that is open from the first step to the last is visited, once, however the table grows
+ * meanwhile; one that comes or goes may be. visit may close the one it is given. */
+bool pp_conn_walk(pp_loop *loop, size_t *at, void (*visit)(pp_conn *conn, void *arg), void *arg);
 
 /* The outlet from loop to conn, made on first use. NULL: closing, or no memory. Thread: loop's. */
 pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop);
@@ -196,6 +207,7 @@ void pp_conn_shut_write(pp_conn *conn);
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);
 
 /* Write the peer's address as text without port: "127.0.0.1", "::1", "unix". */
+void pp_conn_address_text(uint8_t family, const uint8_t address[16], char out[48]);
 void pp_conn_peer_text(const pp_conn *conn, char out[48]);
 
 /* Tell the owner that it must close conn. Thread: any loop; box lock held. */

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/fault.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -39,7 +41,7 @@ static pipit_err bind_tcp(const struct addrinfo *addr, int *out_fd)
 {
     int one = 1, zero = 0;
     int fd = open_socket(addr->ai_family, addr->ai_protocol);
-    pipit_err err;
+    int error;
 
     if (fd < 0)
         return pp_err_from_errno(errno);
@@ -47,15 +49,16 @@ static pipit_err bind_tcp(const struct addrinfo *addr, int *out_fd)
     if (addr->ai_family == AF_INET6) /* "::" is everybody, IPv4 too */
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
     if (bind(fd, addr->ai_addr, addr->ai_addrlen) < 0 || listen(fd, BACKLOG) < 0) {
-        err = pp_err_from_errno(errno);
+        error = errno;
         (void)close(fd);
-        return err;
+        errno = error;
+        return pp_err_from_errno(error);
     }
     *out_fd = fd;
     return PIPIT_OK;
 }
 
-static pipit_err bound_port(int fd, uint16_t *out_port)
+pipit_err pp_listen_port(int fd, uint16_t *out_port)
 {
     struct sockaddr_storage addr = {0};
     socklen_t len = sizeof(addr);
@@ -73,17 +76,22 @@ pipit_err pp_listen_tcp(const char *host, uint16_t port, int *out_fd, uint16_t *
     struct addrinfo *addrs;
     char service[8];
     pipit_err err = PIPIT_EINVAL;
-    int fd = -1;
+    int fd = -1, error;
 
+    errno = 0;
     (void)snprintf(service, sizeof(service), "%u", port);
-    if (getaddrinfo(host, service, &hints, &addrs) != 0)
+    if (getaddrinfo(host, service, &hints, &addrs) != 0) {
+        errno = 0;
         return PIPIT_EINVAL;
+    }
     for (const struct addrinfo *addr = addrs; addr && err; addr = addr->ai_next)
         err = bind_tcp(addr, &fd);
+    error = errno;
     freeaddrinfo(addrs);
+    errno = error;
     if (err)
         return err;
-    err = bound_port(fd, out_port);
+    err = pp_listen_port(fd, out_port);
     if (err) {
         (void)close(fd);
         return err;
@@ -143,6 +151,53 @@ pipit_err pp_listen_unix(const char *path, unsigned mode, int *out_fd)
     }
     *out_fd = fd;
     return PIPIT_OK;
+}
+
+static int socket_option(int fd, int option)
+{
+    int value = -1;
+    socklen_t len = sizeof(value);
+
+    return getsockopt(fd, SOL_SOCKET, option, &value, &len) < 0 ? -1 : value;
+}
+
+pipit_err pp_listen_adopt(int fd, int *out_family)
+{
+    int family = socket_option(fd, SO_DOMAIN), flags = fcntl(fd, F_GETFL);
+
+    if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
+        return PIPIT_EINVAL;
+    if (socket_option(fd, SO_TYPE) != SOCK_STREAM || socket_option(fd, SO_ACCEPTCONN) != 1)
+        return PIPIT_EINVAL;
+    if (fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        return PIPIT_EINVAL;
+    *out_family = family;
+    return PIPIT_OK;
+}
+
+void pp_listen_text(int fd, char *out, size_t out_bytes)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in four;
+        struct sockaddr_in6 six;
+        struct sockaddr_un local;
+        struct sockaddr_storage storage;
+    } addr = {0};
+    socklen_t len = sizeof(addr.storage);
+    char text[INET6_ADDRSTRLEN] = "";
+
+    (void)getsockname(fd, &addr.any, &len);
+    if (addr.any.sa_family == AF_UNIX) {
+        (void)snprintf(out, out_bytes, "unix:%.*s", (int)sizeof(addr.local.sun_path),
+                       addr.local.sun_path);
+    } else if (addr.any.sa_family == AF_INET6) {
+        (void)inet_ntop(AF_INET6, &addr.six.sin6_addr, text, sizeof(text));
+        (void)snprintf(out, out_bytes, "[%s]:%u", text, ntohs(addr.six.sin6_port));
+    } else {
+        (void)inet_ntop(AF_INET, &addr.four.sin_addr, text, sizeof(text));
+        (void)snprintf(out, out_bytes, "%s:%u", text, ntohs(addr.four.sin_port));
+    }
 }
 
 /* --- accepting ---------------------------------------------------------------------------- */

@@ -19,17 +19,29 @@ typedef struct pp_listener {
     const pp_door *door;
     pp_timer retry;
     int64_t retry_ns;
-    char *unlink_path; /* a Unix socket's file; NULL: none */
+    const char *unlink_path; /* a Unix socket's file; NULL: none */
 } pp_listener;
 
-/* Bind and listen, without accepting yet. port 0: any that is free; *out_port tells which.
- * Errors: PIPIT_EINVAL no such host; PIPIT_EINUSE; PIPIT_EDENIED; PIPIT_ENOMEM; PIPIT_EIO. */
+/* Bind and listen, without accepting yet. port 0: any that is free; *out_port tells which. On
+ * failure errno says more; 0: the name leads nowhere. Errors: PIPIT_EINVAL no such host;
+ * PIPIT_EINUSE; PIPIT_EDENIED; PIPIT_ENOMEM; PIPIT_EIO. */
 pipit_err pp_listen_tcp(const char *host, uint16_t port, int *out_fd, uint16_t *out_port);
 
 /* The same on a Unix socket with those permissions. A socket file that nobody answers on is
  * replaced. Errors: PIPIT_EINUSE somebody answers; PIPIT_EEXIST there is a file that is no socket;
  * PIPIT_EINVAL path too long; PIPIT_EDENIED; PIPIT_ENOTFOUND no such folder; PIPIT_EIO. */
 pipit_err pp_listen_unix(const char *path, unsigned mode, int *out_fd);
+
+/* Make a socket that listens already, opened by somebody else, ready to be accepted on.
+ * *out_family: AF_INET, AF_INET6 or AF_UNIX. Errors: PIPIT_EINVAL it is no stream socket of these,
+ * or does not listen. */
+pipit_err pp_listen_adopt(int fd, int *out_family);
+
+/* The port of a TCP socket that listens. */
+pipit_err pp_listen_port(int fd, uint16_t *out_port);
+
+/* Write where fd listens: "127.0.0.1:4222", "[::]:4222", "unix:/run/pipit.sock". */
+void pp_listen_text(int fd, char *out, size_t out_bytes);
 
 /* Complete a listener whose other fields are set; before its loop runs. */
 void pp_listener_init(pp_listener *listener);

@@ -228,8 +228,8 @@ static int sleep_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t unt
     /* From here a poster that finds us sleeping must wake us; look once more for one that did
      * not. */
     atomic_store(&loop->mailbox.sleeping, true);
-    stay = until_ns <= loop->now_ns || atomic_load(&loop->mailbox.waiting) ||
-           atomic_load(&loop->stop);
+    stay =
+        until_ns <= loop->now_ns || atomic_load(&loop->mailbox.waiting) || atomic_load(&loop->stop);
     if (!stay)
         set_alarm(loop, until_ns);
     pp_count(&loop->counters->sleeps, 1);
@@ -295,6 +295,7 @@ void pp_loop_run(pp_loop *loop)
         pp_reclaim_pass(&loop->reclaimer);
         garbage = pp_reclaim_collect(&loop->reclaimer);
         pp_loop_flush(loop); /* what waited for other loops may have staged an answer */
+        pp_turns_note(&loop->turns, (uint64_t)(pp_clock_mono_ns() - loop->now_ns));
     }
     pp_reclaim_leave(&loop->reclaimer);
     current = NULL;

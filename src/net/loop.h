@@ -13,6 +13,7 @@
 #include "base/reclaim.h"
 #include "net/chunk.h"
 #include "net/timer.h"
+#include "net/turns.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -58,7 +59,7 @@ typedef struct pp_loop {
     pp_source wake;
     pp_source alarm;  /* a timer, so that sleeping need not set one each time */
     int64_t alarm_ns; /* when it goes off; INT64_MAX: it does not */
-    int64_t now_ns; /* monotonic, read once a turn */
+    int64_t now_ns;   /* monotonic, read once a turn */
     pp_reclaimer reclaimer;
     pp_timers timers;
     pp_chunk_pool chunks;
@@ -80,11 +81,13 @@ typedef struct pp_loop {
     char *read_buf;
     size_t read_cap;
     size_t conn_count;
+    size_t aside_count;          /* of them, those that serve the operator (pp_door.aside) */
     struct pp_conn **conn_table; /* by id; chained */
     size_t conn_mask;
     void *context;       /* the doors' state on this loop */
     size_t litter_bytes; /* given back to the allocator and perhaps not by it to the system */
     pp_timer tidy;
+    pp_turns turns;
     atomic_bool stop;
     pp_mailbox mailbox;
 } pp_loop;

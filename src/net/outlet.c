@@ -535,6 +535,8 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
     bool mine;
 
     (void)pthread_mutex_lock(&box->lock);
+    if (outlet->msgs)
+        box->out_time = (uint32_t)(outlet->loop->now_ns >> PP_OUT_TIME_SHIFT);
     box->out_msgs += outlet->msgs;
     box->out_bytes += outlet->bytes;
     mine = !box->closed && !box->sending && !box->first;

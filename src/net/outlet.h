@@ -26,6 +26,7 @@ struct pp_conn;
 
 enum {
     PP_OUTLET_REFS_MAX = 256,
+    PP_OUT_TIME_SHIFT = 24,  /* 17 ms; 32 bits last for two years after the machine's start */
     PP_STAGED_MAX = 1 << 20, /* bytes staged on a loop after which it flushes before it goes on */
 };
 
@@ -70,6 +71,7 @@ typedef struct pp_outbox {
     bool owner_waits;             /* the owner closes, or goes on, when all is sent */
     bool watching;                /* the owner's write timer runs */
     uint8_t fault;                /* pp_close_reason why the owner must close; 0: none */
+    uint32_t out_time;            /* of the last message, in units of 1 << PP_OUT_TIME_SHIFT ns */
     uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
 } pp_outbox;
 

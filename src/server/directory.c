@@ -11,6 +11,7 @@
 #define SYSTEM_ACCOUNT "$SYS"
 
 struct pp_directory {
+    pp_directory *next;
     pp_users *users;
     pp_account **accounts; /* as in the options; then the system account, if they do not name it */
     size_t account_count;
@@ -339,18 +340,6 @@ out:
     return err;
 }
 
-pipit_err pp_directory_new_plain(pp_directory **out_directory, pp_accounts *accounts,
-                                 const char *user, const char *pass, const char *token,
-                                 const pp_user_key *key, pp_buf *error)
-{
-    pp_account_options global = {
-        .name = "$G", .max_connections = -1, .max_subscriptions = -1, .max_payload_bytes = -1};
-    pp_options options = {
-        .accounts = &global, .account_count = 1, .user = user, .pass = pass, .auth_token = token};
-
-    return pp_directory_new(out_directory, accounts, &options, key, error);
-}
-
 void pp_directory_free(pp_directory *d)
 {
     if (!d)
@@ -381,6 +370,11 @@ pp_account *pp_directory_global(const pp_directory *d)
 pp_account *pp_directory_system(const pp_directory *d)
 {
     return d->system;
+}
+
+pp_directory **pp_directory_next(pp_directory *d)
+{
+    return &d->next;
 }
 
 void pp_directory_install(pp_directory *d, pp_accounts *accounts)

@@ -12,6 +12,7 @@
 
 #include "auth/users.h"
 #include "base/buf.h"
+#include "config/options.h"
 
 #include <pthread.h>
 
@@ -34,7 +35,6 @@ void pp_accounts_each(pp_accounts *accounts, void (*visit)(pp_account *account, 
                       void *arg);
 
 typedef struct pp_directory pp_directory;
-struct pp_options;
 
 /**
  * Make the directory of options; nothing of it can be seen yet. Accounts that are not there are
@@ -44,16 +44,15 @@ struct pp_options;
  * Errors: PIPIT_EINVAL; PIPIT_ENOMEM.
  */
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
-                           const struct pp_options *options, const pp_user_key *key, pp_buf *error);
-/* The same for one user or token and no file. */
-pipit_err pp_directory_new_plain(pp_directory **out_directory, pp_accounts *accounts,
-                                 const char *user, const char *pass, const char *token,
-                                 const pp_user_key *key, pp_buf *error);
+                           const pp_options *options, const pp_user_key *key, pp_buf *error);
 void pp_directory_free(pp_directory *directory);
 
 const pp_users *pp_directory_users(const pp_directory *directory);
 pp_account *pp_directory_global(const pp_directory *directory);
 pp_account *pp_directory_system(const pp_directory *directory); /* NULL: none */
+
+/* Where the next of a list of old ones stands. */
+pp_directory **pp_directory_next(pp_directory *directory);
 
 /* Give the accounts their limits, mappings and roots; those that it does not name are found no
  * more. What they had before may still be looked at until every loop has ended its turn. */

@@ -22,7 +22,7 @@ static void close_next(pp_timer *timer);
 
 static void schedule_next(pp_worker *worker)
 {
-    const pp_options *options = &worker->server->options;
+    const pp_options *options = worker->server->options;
     int64_t span_ns = options->lame_duck_duration_ns - options->lame_duck_grace_period_ns;
     int64_t interval_ns = span_ns / (int64_t)(worker->lame_clients ? worker->lame_clients : 1);
 
@@ -50,16 +50,16 @@ static void begin_closing(pp_timer *timer)
 {
     pp_worker *worker = PP_CONTAINER(timer, pp_worker, lame_timer);
 
-    worker->lame_clients = worker->loop.conn_count;
+    worker->lame_clients = worker->loop.conn_count - worker->loop.aside_count;
     close_next(timer);
 }
 
 void pp_lame_duck_begin(pp_worker *worker)
 {
-    int64_t grace_ns = worker->server->options.lame_duck_grace_period_ns;
+    int64_t grace_ns = worker->server->options->lame_duck_grace_period_ns;
 
     pp_nats_announce_lame_duck(&worker->nats);
-    if (worker->loop.conn_count == 0)
+    if (worker->loop.conn_count == worker->loop.aside_count)
         report_done(worker);
     else
         pp_timer_set(&worker->loop.timers, &worker->lame_timer, worker->loop.now_ns + grace_ns,

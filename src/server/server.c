@@ -2,9 +2,14 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/random.h"
 #include "proto/nats/session.h"
+#include "server/monitor/history.h"
+#include "server/monitor/http.h"
+#include "server/monitor/monitor.h"
+#include "server/options.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -13,8 +18,6 @@
 #include <unistd.h>
 
 enum {
-    THREADS_MAX = 256,
-    MESSAGE_MAX = 16 * 1024,
     PAYLOAD_DISCOURAGED = 8 * 1024 * 1024,
 };
 
@@ -32,48 +35,8 @@ static unsigned thread_count(const pp_options *options)
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
     if (options->threads)
-        return options->threads < THREADS_MAX ? options->threads : THREADS_MAX;
-    return cpus < 1 ? 1 : cpus < THREADS_MAX ? (unsigned)cpus : THREADS_MAX;
-}
-
-static pipit_err make_settings(pipit_server *server, pp_nats_settings **out_settings)
-{
-    const pp_options *o = &server->options;
-    pp_nats_settings *settings = pp_alloc(sizeof(*settings));
-
-    if (!settings)
-        return PIPIT_ENOMEM;
-    *settings = (pp_nats_settings){
-        .server_id = server->server_id,
-        .server_name = o->server_name ? o->server_name : server->server_id,
-        .host = o->client_advertise_host ? o->client_advertise_host : o->host,
-        .port = o->client_advertise_port ? o->client_advertise_port : server->port,
-        .max_connections = o->max_connections,
-        .max_payload = (int64_t)o->max_payload_bytes,
-        .max_control_line = (uint32_t)o->max_control_line_bytes,
-        .max_subscriptions = o->max_subscriptions,
-        .max_subscription_tokens = o->max_subscription_tokens,
-        .ping_interval_ns = o->ping_interval_ns,
-        .auth_timeout_ns = o->auth_timeout_ns,
-        .ping_max = o->ping_max,
-        .headers = !o->no_header_support,
-        .proxy_protocol = o->proxy_protocol,
-        .no_stall = o->no_fast_producer_stall,
-        .users = pp_directory_users(server->directory),
-    };
-    *out_settings = settings;
-    return PIPIT_OK;
-}
-
-/* What has no snapshot and is read wherever it is needed. */
-static void install_limits(pipit_server *server)
-{
-    const pp_options *o = &server->options;
-
-    atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
-    atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
-    atomic_store(&server->max_line, (size_t)o->max_control_line_bytes);
-    atomic_store(&server->max_payload, (int64_t)o->max_payload_bytes);
+        return options->threads < PP_WORKERS_MAX ? options->threads : PP_WORKERS_MAX;
+    return cpus < 1 ? 1 : cpus < PP_WORKERS_MAX ? (unsigned)cpus : PP_WORKERS_MAX;
 }
 
 static pipit_err worker_init(pipit_server *server, unsigned index)
@@ -83,10 +46,11 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
 
     worker->server = server;
     worker->random = pp_random_seed();
+    worker->pulse.run = pp_pulse_run;
     err = pp_loop_init(&worker->loop, index, &server->reclaim, &worker->counters);
     if (err)
         return err;
-    worker->loop.post_bytes_max = (size_t)server->options.max_pending_bytes;
+    worker->loop.post_bytes_max = (size_t)server->options->max_pending_bytes;
     pp_router_init(&worker->router, index, &worker->counters);
     pp_local_init(&worker->local, worker);
     worker->loop.context = &worker->nats;
@@ -101,25 +65,42 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
     return PIPIT_OK;
 }
 
+static void on_session_closed(void *context, pp_nats_session *session)
+{
+    pp_history_note(((pipit_server *)context)->history, session);
+}
+
+static pipit_err build_monitoring(pipit_server *server)
+{
+    pipit_err err = pp_history_new(&server->history, server->options->max_closed_clients);
+
+    if (!err)
+        err = pp_http_monitor_init(server);
+    server->nats_door.observer = (pp_nats_observer){on_session_closed, server};
+    return err;
+}
+
 static pipit_err build(pipit_server *server)
 {
-    unsigned count = thread_count(&server->options);
-    const pp_options *o = &server->options;
+    unsigned count = thread_count(server->options);
     pipit_err err;
 
     err = pp_nkey_new_server(server->server_id);
+    if (err)
+        return err;
+    err = build_monitoring(server);
     if (err)
         return err;
     err = pp_user_key_new(&server->user_key);
     if (err)
         return err;
     pp_accounts_init(&server->accounts, count);
-    err = pp_directory_new_plain(&server->directory, &server->accounts, o->user, o->pass,
-                                 o->auth_token, &server->user_key, NULL);
-    pp_options_forget_secrets(&server->options);
+    err = pp_directory_new(&server->directory, &server->accounts, server->options,
+                           &server->user_key, NULL);
     if (err)
         return err;
     pp_directory_install(server->directory, &server->accounts);
+    pp_options_forget_secrets(server->options); /* nothing needs them any more */
     server->nats_door.log = &server->log;
     err = pp_reclaim_init(&server->reclaim, count);
     if (err)
@@ -138,36 +119,24 @@ static pipit_err build(pipit_server *server)
     return server->done_fd < 0 ? PIPIT_ELIMIT : PIPIT_OK;
 }
 
-static pipit_err parse_options(pipit_server *server, const char *const *options, size_t count,
-                               char *error, size_t error_bytes)
+static pipit_err read_options(pipit_server *server, const char *const *options, size_t count,
+                              char *error, size_t error_bytes)
 {
-    char **argv = pp_calloc(count + 2, sizeof(*argv));
-    pipit_err err = PIPIT_ENOMEM;
+    pipit_err err = pp_arguments_init(&server->arguments, options, count);
     pp_buf message;
 
-    pp_buf_init(&message, MESSAGE_MAX);
-    if (!argv)
-        goto out;
-    /* Copies: the parser wipes what is secret where it finds it. */
-    for (size_t i = 0; i <= count; i++) {
-        const char *text = i == 0 ? "pipit-server" : options[i - 1];
-
-        argv[i] = pp_memdupz(text, strlen(text));
-        if (!argv[i])
-            goto out;
-    }
-    err = pp_options_parse(&server->options, (int)count + 1, argv, &message);
-    if (!err && server->options.action != PP_OPTIONS_RUN)
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
+    if (!err)
+        err = pp_server_options_new(&server->options, &server->arguments, &message);
+    if (!err)
+        err = pp_snapshot_new(&server->snapshot, server->options, NULL);
+    if (!err && (server->options->signal || server->options->health_check)) {
+        (void)pp_buf_addf(&message, "pipit-server: --signal and --health_check are not options of "
+                                    "a server");
         err = PIPIT_EINVAL;
+    }
     if (err == PIPIT_EINVAL && error_bytes)
         (void)snprintf(error, error_bytes, "%.*s", (int)message.len, message.ptr);
-out:
-    for (size_t i = 0; argv && i <= count; i++) {
-        if (argv[i])
-            explicit_bzero(argv[i], strlen(argv[i]));
-        pp_free(argv[i]);
-    }
-    pp_free(argv);
     pp_buf_fini(&message);
     return err;
 }
@@ -185,21 +154,24 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     if (!server)
         return PIPIT_ENOMEM;
     server->done_fd = -1;
-    server->tcp.source.fd = server->local.source.fd = -1;
+    server->tcp.source.fd = server->local.source.fd = server->http.source.fd = -1;
+    server->start_wall_ns = server->config_wall_ns = pp_clock_wall_ns();
+    server->start_mono_ns = pp_clock_mono_ns();
+    server->adopted_tcp = server->adopted_local = -1;
     (void)pthread_mutex_init(&server->errands, NULL);
+    (void)pthread_mutex_init(&server->reloading, NULL);
+    (void)pthread_mutex_init(&server->report_lock, NULL);
+    (void)pthread_rwlock_init(&server->options_lock, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
-    err = parse_options(server, options, option_count, error, error_bytes);
+    err = read_options(server, options, option_count, error, error_bytes);
     if (err)
         goto out;
     server->log_fn = log;
     server->log_context = log_context;
-    server->log = (pp_log){
-        .sink = log ? to_callback : NULL,
-        .context = server,
-        .debug = server->options.debug,
-        .trace = server->options.trace,
-    };
+    server->log.sink = log ? to_callback : NULL;
+    server->log.context = server;
+    pp_server_install_log_flags(server, server->options);
     err = build(server);
     if (err)
         goto out;
@@ -227,12 +199,32 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->loops);
     pp_free(server->given);
     pp_reclaim_fini(&server->reclaim);
+    pp_monitor_free(server->monitor);
+    pp_http_monitor_fini(server);
+    pp_history_free(server->history);
     pp_free((void *)server->settings);
     pp_directory_free(server->directory);
+    while (server->old_directories) {
+        pp_directory *old = server->old_directories;
+
+        server->old_directories = *pp_directory_next(old);
+        pp_directory_free(old);
+    }
     pp_accounts_fini(&server->accounts);
-    pp_options_fini(&server->options);
+    pp_server_options_free(server->options);
+    pp_snapshot_free(server->snapshot);
+    pp_changes_free(server->reload_report.changes);
+    pp_free(server->reload_report.error);
+    pp_arguments_fini(&server->arguments);
+    (void)pthread_rwlock_destroy(&server->options_lock);
+    (void)pthread_mutex_destroy(&server->reloading);
+    (void)pthread_mutex_destroy(&server->report_lock);
     if (server->done_fd >= 0)
         (void)close(server->done_fd);
+    if (server->adopted_tcp >= 0)
+        (void)close(server->adopted_tcp);
+    if (server->adopted_local >= 0)
+        (void)close(server->adopted_local);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->lock);
     (void)pthread_mutex_destroy(&server->errands);
@@ -262,33 +254,81 @@ static void listener_init(pipit_server *server, pp_listener *listener)
     pp_listener_init(listener);
 }
 
+/* Why a TCP address cannot be bound, in the words of nats-server's log. */
+static void bind_failure(int errno_value, char *out, size_t out_bytes)
+{
+    char reason[128];
+
+    pp_errno_text(errno_value, reason, sizeof(reason));
+    if (errno_value)
+        (void)snprintf(out, out_bytes, "bind: %s", reason);
+    else
+        (void)snprintf(out, out_bytes, "no such host");
+}
+
+/* Take over the socket at *adopted, if there is one. */
+static bool listen_adopted(int *adopted, pp_listener *listener)
+{
+    listener->source.fd = *adopted;
+    *adopted = -1;
+    return listener->source.fd >= 0;
+}
+
+static pipit_err listen_tcp(pipit_server *server)
+{
+    const pp_options *o = server->options;
+    const char *open = strchr(o->host, ':') ? "[" : "", *close = *open ? "]" : "";
+    int port = o->port < 0 ? 0 : o->port;
+    char where[64], reason[160];
+    pipit_err err;
+
+    if (listen_adopted(&server->adopted_tcp, &server->tcp)) {
+        pp_listen_text(server->tcp.source.fd, where, sizeof(where));
+        pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s", where);
+        return pp_listen_port(server->tcp.source.fd, &server->port);
+    }
+    err = pp_listen_tcp(o->host, (uint16_t)port, &server->tcp.source.fd, &server->port);
+    bind_failure(errno, reason, sizeof(reason));
+    if (err)
+        pp_log_write(&server->log, PP_LOG_FATAL,
+                     "Error listening on port: %s%s%s:%d, \"listen tcp %s%s%s:%d: %s\"", open,
+                     o->host, close, port, open, o->host, close, port, reason);
+    else
+        pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s%s%s:%u",
+                     open, o->host, close, server->port);
+    return err;
+}
+
+static pipit_err listen_local(pipit_server *server)
+{
+    const pp_options *o = server->options;
+    char where[160];
+    pipit_err err;
+
+    if (!listen_adopted(&server->adopted_local, &server->local)) {
+        if (!o->unix_path)
+            return PIPIT_OK;
+        err = pp_listen_unix(o->unix_path, o->unix_mode, &server->local.source.fd);
+        if (err) {
+            pp_log_write(&server->log, PP_LOG_FATAL, "Error listening on unix socket: %s, \"%s\"",
+                         o->unix_path, pipit_strerror(err));
+            return err;
+        }
+        server->local.unlink_path = o->unix_path;
+    }
+    pp_listen_text(server->local.source.fd, where, sizeof(where));
+    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s", where);
+    return PIPIT_OK;
+}
+
 /* Bind both; nobody is accepted yet. */
 static pipit_err listen_all(pipit_server *server)
 {
-    const pp_options *o = &server->options;
-    pipit_err err;
+    pipit_err err = pp_http_monitor_listen(server);
 
-    err = pp_listen_tcp(o->host, o->port < 0 ? 0 : (uint16_t)o->port, &server->tcp.source.fd,
-                        &server->port);
-    if (err) {
-        pp_log_write(&server->log, PP_LOG_FATAL, "cannot listen host=%s port=%d: %s", o->host,
-                     (int)o->port, pipit_strerror(err));
-        return err;
-    }
-    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s:%u", o->host,
-                 server->port);
-    if (!o->unix_path)
-        return PIPIT_OK;
-    err = pp_listen_unix(o->unix_path, o->unix_mode, &server->local.source.fd);
-    if (err) {
-        pp_log_write(&server->log, PP_LOG_FATAL, "cannot listen unix=%s: %s", o->unix_path,
-                     pipit_strerror(err));
-        return err;
-    }
-    server->local.unlink_path = o->unix_path;
-    pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on unix:%s",
-                 o->unix_path);
-    return PIPIT_OK;
+    if (!err)
+        err = listen_tcp(server);
+    return err ? err : listen_local(server);
 }
 
 static pipit_err start_threads(pipit_server *server)
@@ -309,16 +349,40 @@ static pipit_err start_threads(pipit_server *server)
 static pipit_err install_settings(pipit_server *server)
 {
     pp_nats_settings *settings;
-    pipit_err err = make_settings(server, &settings);
+    pipit_err err = pp_server_settings_new(&settings, server, server->options, server->directory);
 
     if (err)
         return err;
     server->settings = settings;
     server->client_door.proto = &pp_nats_proto;
-    install_limits(server);
+    pp_server_install_limits(server, server->options);
     for (unsigned i = 0; i < server->worker_count; i++)
         server->workers[i].nats.settings = settings;
     return PIPIT_OK;
+}
+
+/* The first lines, in the order of nats-server's: tools read them. */
+static void log_who(const pipit_server *server)
+{
+    const pp_log *log = &server->log;
+    const char *name = server->options->server_name;
+
+    pp_log_write(log, PP_LOG_INFO, "Starting pipit-server");
+    pp_log_write(log, PP_LOG_INFO, "  Version:  %s (follows nats-server %s)", PIPIT_VERSION,
+                 PP_NATS_VERSION);
+    pp_log_write(log, PP_LOG_INFO, "  Git:      [%s]", PIPIT_GIT);
+    pp_log_write(log, PP_LOG_INFO, "  Name:     %s", name ? name : server->server_id);
+    pp_log_write(log, PP_LOG_INFO, "  ID:       %s", server->server_id);
+    pp_log_write(log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
+    if (server->options->user || server->options->user_count)
+        pp_log_write(log, PP_LOG_WARN, "Plaintext passwords detected, use nkeys or bcrypt");
+    if (server->options->config_file)
+        pp_log_write(log, PP_LOG_INFO, "Using configuration file: %s (%s)",
+                     server->options->config_file, server->options->config_digest);
+    if (server->options->max_payload_bytes > PAYLOAD_DISCOURAGED)
+        pp_log_write(log, PP_LOG_WARN,
+                     "payloads over 8 MB are discouraged: each holds that much memory until it is "
+                     "complete");
 }
 
 pipit_err pipit_server_start(pipit_server *server)
@@ -328,15 +392,7 @@ pipit_err pipit_server_start(pipit_server *server)
     if (server->started)
         return PIPIT_EINVAL;
     server->started = true;
-    pp_log_write(&server->log, PP_LOG_INFO, "Starting pipit-server");
-    pp_log_write(&server->log, PP_LOG_INFO, "  Version:  %s (follows nats-server %s)",
-                 PIPIT_VERSION, PP_NATS_VERSION);
-    pp_log_write(&server->log, PP_LOG_INFO, "  ID:       %s", server->server_id);
-    pp_log_write(&server->log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
-    if (server->options.max_payload_bytes > PAYLOAD_DISCOURAGED)
-        pp_log_write(&server->log, PP_LOG_WARN,
-                     "payloads over 8 MB are discouraged: each holds that much memory until it is "
-                     "complete");
+    log_who(server);
     listener_init(server, &server->tcp);
     listener_init(server, &server->local);
     err = listen_all(server);
@@ -345,6 +401,10 @@ pipit_err pipit_server_start(pipit_server *server)
     /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);
+    if (!err)
+        err = pp_monitor_start(&server->monitor, server);
+    if (!err)
+        err = pp_http_monitor_start(server);
     if (!err)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
@@ -414,6 +474,13 @@ void pp_server_stop_listening(pp_worker *worker)
     pp_listener_stop(&worker->server->local);
 }
 
+/* Lame ducks are still looked after; who stops is not. */
+static void stop_monitoring(pp_worker *worker)
+{
+    if (worker->loop.index == 0)
+        pp_listener_stop(&worker->server->http);
+}
+
 static void shut_conn(pp_conn *conn, void *arg)
 {
     (void)arg;
@@ -436,8 +503,12 @@ void pipit_server_stop(pipit_server *server)
     bool was_running = false, more = true;
 
     atomic_store(&server->open, false);
+    if (server->worker_count && server->workers[0].running)
+        pp_log_write(&server->log, PP_LOG_INFO, "Initiating Shutdown...");
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
+    pp_server_on_all(server, stop_monitoring);
+    pp_monitor_stop(server->monitor);
     pp_server_on_all(server, close_connections);
     pp_server_on_all(server, abandon_closing);
     for (unsigned i = 0; i < server->worker_count; i++) {
@@ -454,6 +525,7 @@ void pipit_server_stop(pipit_server *server)
     }
     pp_listener_stop(&server->tcp); /* threads that never started leave them */
     pp_listener_stop(&server->local);
+    pp_listener_stop(&server->http);
     while (more) {
         more = false;
         for (unsigned i = 0; i < server->worker_count; i++)

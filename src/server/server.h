@@ -4,15 +4,19 @@
 
 #include "auth/nkey.h"
 #include "base/log.h"
+#include "http/door.h"
 #include "net/listener.h"
 #include "net/loop.h"
 #include "pipit/server.h"
 #include "proto/nats/door.h"
 #include "server/directory.h"
 #include "server/local.h"
-#include "server/options.h"
+#include "server/reload.h"
+#include "server/settings.h"
 
 #include <pthread.h>
+
+enum { PP_WORKERS_MAX = 256 };
 
 /* One loop with what lives on it. */
 typedef struct pp_worker {
@@ -29,17 +33,28 @@ typedef struct pp_worker {
     uint64_t lame_clients;
     size_t lame_at;
     uint64_t random;
+    pp_task pulse; /* it answers by running it */
+    atomic_bool pulse_posted;
 } pp_worker;
 
 struct pipit_server {
-    pp_options options;
+    pp_arguments arguments;
+    pp_options *options;           /* in force */
+    pthread_rwlock_t options_lock; /* guards options, settings, directory for who is on no loop */
+    pp_snapshot *snapshot;         /* of options */
+    pthread_mutex_t reloading;     /* one at a time */
+    const pp_reload_hook *reload_hook;
+    pthread_mutex_t report_lock;
+    pp_reload_report reload_report; /* under report_lock */
+    uint64_t excess_closed;
     pp_log log;
     pipit_log_fn log_fn;
     void *log_context;
     char server_id[PP_NKEY_TEXT_BYTES];
     pp_user_key user_key;
     pp_accounts accounts;
-    pp_directory *directory;          /* the one in force */
+    pp_directory *directory;          /* in force */
+    pp_directory *old_directories;    /* that sessions still point to */
     const pp_nats_settings *settings; /* in force; loops have their own pointer to it */
     /* What in-process publishers and subscribers must keep to; they may be on any thread. */
     atomic_size_t max_line;
@@ -53,7 +68,20 @@ struct pipit_server {
     uint64_t *given;
     atomic_uint_fast64_t next_conn_id;
     pp_listener tcp, local;
+    int adopted_tcp, adopted_local; /* sockets to listen on, given before start; -1: none */
     uint16_t port;
+    int64_t start_wall_ns, start_mono_ns; /* the same moment by two clocks */
+    atomic_int_fast64_t config_wall_ns;   /* when the configuration in force was loaded */
+    struct pp_history *history;           /* of connections that have closed */
+    struct pp_monitor *monitor;           /* from start on */
+    pp_http_door http_door;               /* of the monitoring port */
+    pp_listener http;
+    const char *http_host; /* as bound; borrowed */
+    uint16_t http_port;    /* 0: none */
+    pp_str http_base_path; /* "" or "/name" */
+    uint64_t http_given;
+    atomic_uint_fast64_t http_next_id;
+    bool http_made; /* http_door is initialised */
     bool started;
     atomic_bool open;      /* messages come in and go out in-process */
     atomic_uint next_home; /* of a subscription made in-process */
@@ -71,6 +99,18 @@ void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));
 
 /* Accept nobody any more. Thread: the worker's loop. */
 void pp_server_stop_listening(pp_worker *worker);
+
+/* Listen on fd, a TCP or Unix socket that listens already, instead of what the options say. Before
+ * start. Owner: fd is the server's from then on, or closed. Errors: PIPIT_EINVAL it is no such
+ * socket; PIPIT_EEXIST there is one of its kind. */
+pipit_err pp_server_adopt(pipit_server *server, int fd);
+
+/* The socket that clients connect to by TCP; -1: not now. Thread: as start. */
+int pp_server_client_fd(const pipit_server *server);
+
+/* True when every loop has turned since this was asked last. Never waits. Thread: as start. */
+bool pp_server_pulse(pipit_server *server);
+void pp_pulse_run(pp_task *task);
 
 /* lame_duck.c: begin on one worker. Thread: its loop's. */
 void pp_lame_duck_begin(pp_worker *worker);

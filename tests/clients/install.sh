@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install what the client tests need and Debian has, where the commands are missing: as root with
+# Install what the client and monitoring tests need and Debian has, where the commands are missing: as root with
 # apt-get, through sudo otherwise. What Debian has only in too old a version is named, not
 # installed; its client is skipped then, or fails under CI.
 set -eu
@@ -28,6 +28,7 @@ want node nodejs
 want npm npm
 want javac default-jdk-headless
 want mvn maven
+want promtool prometheus
 dpkg-query -W -f '${Status}' libnats-dev 2>/dev/null | grep -q 'ok installed' ||
     packages="$packages libnats-dev"
 python3 -c 'import ensurepip, venv' 2>/dev/null || packages="$packages python3-venv"

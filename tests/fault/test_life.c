@@ -5,6 +5,8 @@
 #include "support/host.h"
 #include "support/peer.h"
 
+#include "server/server.h"
+
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -272,6 +274,59 @@ static void lame_duck_races_stop(void)
     }
 }
 
+/* --- the watchdog's question -------------------------------------------------------------- */
+
+struct hang {
+    atomic_bool begun, over;
+};
+
+static bool has_begun(void *arg)
+{
+    return atomic_load(&((struct hang *)arg)->begun);
+}
+
+static bool is_over(void *arg)
+{
+    return atomic_load(&((struct hang *)arg)->over);
+}
+
+static void hang_loop(void *context, pipit_subscription *subscription, const pipit_msg *msg)
+{
+    struct hang *hang = context;
+
+    (void)subscription;
+    (void)msg;
+    atomic_store(&hang->begun, true);
+    check_until(is_over, hang, "the test lets go");
+}
+
+static bool pulses(void *server)
+{
+    return pp_server_pulse(server);
+}
+
+/* A loop that hangs is missed by the second question, whatever the others do, and not for ever. */
+static void pulse(void)
+{
+    static const char *const options[] = {"--threads=3", NULL};
+    struct hang hang = {0};
+    pipit_subscription *sub;
+    host h;
+
+    host_start(&h, options);
+    REQUIRE(pp_server_pulse(h.server), "nothing was asked before");
+    check_until(pulses, h.server, "all loops answer");
+    REQUIRE(!pipit_server_subscribe(h.server, "hang", NULL, hang_loop, &hang, &sub), "subscribed");
+    REQUIRE(!pipit_server_publish(h.server, "hang", NULL, "", 0), "published");
+    check_until(has_begun, &hang, "a loop hangs");
+    (void)pp_server_pulse(h.server);
+    for (unsigned i = 0; i < 100; i++)
+        REQUIRE(!pp_server_pulse(h.server), "one loop does not answer");
+    atomic_store(&hang.over, true);
+    check_until(pulses, h.server, "it turns again");
+    host_stop(&h); /* while they are asked */
+}
+
 /* --- idle --------------------------------------------------------------------------------- */
 
 static bool has_settled(void *arg)
@@ -352,6 +407,7 @@ int main(int argc, char **argv)
         {"lame_duck_interrupted", lame_duck_interrupted, 30},
         {"lame_process", lame_process, 20},
         {"lame_duck_races_stop", lame_duck_races_stop, 30},
+        {"pulse", pulse, 20},
         {"idle", idle, 30},
         {"idle_after_load", idle_after_load, 30},
     };

@@ -201,9 +201,9 @@ static void test_conn_random_input(void **state)
         x.t.greedy = round % 2 == 0;
         x.t.yield_each = x.t.greedy && round % 3 == 1 ? 0 : round * 2;
         while (ops < OPS && len < 8 * MAX) {
-            uint32_t op = pp_random_below(&random, 20)   ? pp_random_below(&random, 200)
+            uint32_t op = pp_random_below(&random, 20)  ? pp_random_below(&random, 200)
                           : pp_random_below(&random, 3) ? pp_random_below(&random, 50000)
-                                                         : pp_random_below(&random, MAX);
+                                                        : pp_random_below(&random, MAX);
 
             len += make_op(bytes + len, stream, op);
             stream += op;
@@ -490,6 +490,55 @@ static void count_and_close(pp_conn *conn, void *arg)
 
     if (++*count % 2)
         pp_conn_close(conn, PP_CLOSE_CLIENT, false);
+}
+
+struct walked {
+    unsigned times[3000];
+};
+
+static void note_walked(pp_conn *conn, void *arg)
+{
+    ((struct walked *)arg)->times[conn->id]++;
+}
+
+/* Between the steps connections come, so that the table grows, and go. */
+static void test_conn_walk_visits_once_what_stays(void **state)
+{
+    enum { COUNT = 100, COMING = 900 };
+    static struct watch watches[COUNT + COMING];
+    static struct walked walked;
+    unsigned opened = COUNT;
+    size_t at = 0, mask;
+    struct loops l;
+
+    (void)state;
+    loops_init(&l, 1);
+    for (unsigned i = 0; i < COUNT + COMING; i++)
+        watch_init(&watches[i], &l, NULL);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(watch_connect_as(&watches[i], 0, 3 * i, &roomy_limits, 0), PIPIT_OK);
+    mask = l.at[0].conn_mask;
+    while (pp_conn_walk(&l.at[0], &at, note_walked, &walked)) {
+        for (unsigned n = 0; n < 20 && opened < COUNT + COMING; n++, opened++)
+            assert_int_equal(watch_connect_as(&watches[opened], 0, 3 * opened, &roomy_limits, 0),
+                             PIPIT_OK);
+        if (opened % 60 == 0) /* one of those that were there, and every third of them */
+            pp_conn_close(watches[opened / 60 * 3 % COUNT].conn, PP_CLOSE_CLIENT, false);
+    }
+    assert_int_equal(opened, COUNT + COMING);
+    assert_true(l.at[0].conn_mask >= 8 * mask);
+    for (unsigned i = 0; i < COUNT + COMING; i++) {
+        assert_true(walked.times[3 * i] <= 1);
+        if (i < COUNT && !watches[i].closed)
+            assert_int_equal(walked.times[3 * i], 1);
+    }
+    for (unsigned i = 0; i < COUNT + COMING; i++)
+        pp_conn_close(watches[i].conn, PP_CLOSE_CLIENT, false);
+    settle(&l, 0);
+    loops_fini(&l);
+    for (unsigned i = 0; i < COUNT + COMING; i++)
+        watch_fini(&watches[i]);
+    loops_check_memory(&l);
 }
 
 static void test_conn_is_found_by_id(void **state)
@@ -954,6 +1003,7 @@ int main(void)
         cmocka_unit_test(test_conn_peer_leaves_while_it_closes),
         cmocka_unit_test(test_conn_abandon),
         cmocka_unit_test(test_conn_is_held),
+        cmocka_unit_test(test_conn_walk_visits_once_what_stays),
         cmocka_unit_test(test_conn_is_found_by_id),
         cmocka_unit_test(test_conn_open_fault_sweep),
         cmocka_unit_test(test_conn_door_refuses_to_open),

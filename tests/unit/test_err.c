@@ -62,11 +62,27 @@ static void test_err_from_errno_says_what_happened(void **state)
         assert_int_equal(pp_err_from_errno(cases[i].errno_value), cases[i].err);
 }
 
+static void test_errno_text_stands_within_a_sentence(void **state)
+{
+    char text[64], little[6];
+
+    (void)state;
+    pp_errno_text(ENOENT, text, sizeof(text));
+    assert_string_equal(text, "no such file or directory");
+    pp_errno_text(EADDRINUSE, text, sizeof(text));
+    assert_string_equal(text, "address already in use");
+    pp_errno_text(99999, text, sizeof(text));
+    assert_string_equal(text, "unknown error");
+    pp_errno_text(EPERM, little, sizeof(little));
+    assert_string_equal(little, "opera");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_strerror_names_each_code_differently),
         cmocka_unit_test(test_err_from_errno_says_what_happened),
+        cmocka_unit_test(test_errno_text_stands_within_a_sentence),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

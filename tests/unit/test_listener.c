@@ -296,9 +296,9 @@ static pipit_err open_by_id(void *session, pp_conn *conn)
 static void world_init(struct world *x, unsigned loops)
 {
     static pp_proto_ops proto;
-    static pp_door door = {.proto = &proto,
-                           .limits = {.pending_max = 64 << 20,
-                                      .write_deadline_ns = 3600 * PP_NS_PER_S}};
+    static pp_door door = {
+        .proto = &proto,
+        .limits = {.pending_max = 64 << 20, .write_deadline_ns = 3600 * PP_NS_PER_S}};
 
     proto = watch_proto;
     proto.open = open_by_id;
@@ -391,9 +391,8 @@ static void test_listener_sets_no_delay(void **state)
     world_listen_tcp(x);
     world_connect(x);
     turn_until_opened(x, 1);
-    assert_int_equal(getsockopt(x->watches[0].conn->source.fd, IPPROTO_TCP, TCP_NODELAY, &value,
-                                &len),
-                     0);
+    assert_int_equal(
+        getsockopt(x->watches[0].conn->source.fd, IPPROTO_TCP, TCP_NODELAY, &value, &len), 0);
     assert_true(value);
     world_fini(x);
 }
@@ -513,7 +512,7 @@ static void test_listener_stops(void **state)
     pp_listener_stop(&x->listener);
     assert_int_equal(lstat(x->listener.unlink_path, &st), -1); /* the file is gone */
     assert_int_equal(x->l.at[0].conn_count, 1);                /* who was there stays */
-    free(x->listener.unlink_path);
+    free((void *)x->listener.unlink_path);
     x->listener.unlink_path = NULL;
     world_fini(x);
 }

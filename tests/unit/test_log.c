@@ -111,6 +111,23 @@ static void test_log_lines_have_no_control_characters(void **state)
     assert_non_null(strstr(record.text, "ABC"));
 }
 
+/* One line a second; the next one tells how many there would have been. */
+static void test_log_limit_counts_what_it_leaves_out(void **state)
+{
+    pp_log_limit limit = {0};
+    uint64_t left_out = 99;
+
+    (void)state;
+    assert_true(pp_log_limit_allows(&limit, 5, &left_out));
+    assert_int_equal(left_out, 0);
+    for (int i = 0; i < 3; i++)
+        assert_false(pp_log_limit_allows(&limit, 1000000004, &left_out));
+    assert_true(pp_log_limit_allows(&limit, 1000000005, &left_out));
+    assert_int_equal(left_out, 3);
+    assert_true(pp_log_limit_allows(&limit, 3000000000, &left_out));
+    assert_int_equal(left_out, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -119,6 +136,7 @@ int main(void)
         cmocka_unit_test(test_log_levels_that_are_off),
         cmocka_unit_test(test_log_cuts_long_lines),
         cmocka_unit_test(test_log_lines_have_no_control_characters),
+        cmocka_unit_test(test_log_limit_counts_what_it_leaves_out),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -122,7 +122,10 @@ static void test_info_extreme_numbers(void **state)
                        "\"api_lvl\":9223372036854775807} \r\n");
 }
 
-#define BYTES(literal) {(literal), sizeof(literal) - 1}
+#define BYTES(literal)                                                                             \
+    {                                                                                              \
+        (literal), sizeof(literal) - 1                                                             \
+    }
 
 /* The first row is what nats-server 2.15.2 answers to a name of these bytes. */
 static const struct {
@@ -174,25 +177,39 @@ static void test_utf8_takes_what_is_a_character(void **state)
 
             bytes[i] = (char)(i ? 0x80 | (six & 0x3F) : heads[len] | six);
         }
-        assert_int_equal(pp_nats_utf8_len((pp_str){bytes, len}), valid ? len : 0);
+        assert_int_equal(pp_str_utf8_len((pp_str){bytes, len}), valid ? len : 0);
         for (size_t cut = 0; cut < len; cut++)
-            assert_int_equal(pp_nats_utf8_len((pp_str){bytes, cut}), 0);
+            assert_int_equal(pp_str_utf8_len((pp_str){bytes, cut}), 0);
     }
 }
 
 static void test_utf8_refuses_what_is_none(void **state)
 {
     static const char *const bad[] = {
-        "\x80",             "\xBF",         "\xC0\x80",     "\xC1\xBF",         "\xE0\x9F\xBF",
-        "\xF0\x8F\xBF\xBF", "\xC2\x7F",     "\xC2\xC0",     "\xE1\x80\x7F",     "\xE1\x7F\x80",
-        "\xF1\x80\x80\x7F", "\xFE",         "\xFF",         "\xF8\x88\x80\x80", "\xF4\x90\x80\x80",
-        "\xED\xA0\x80",     "\xED\xBF\xBF", "\xF1\x7F\x80\x80",
+        "\x80",
+        "\xBF",
+        "\xC0\x80",
+        "\xC1\xBF",
+        "\xE0\x9F\xBF",
+        "\xF0\x8F\xBF\xBF",
+        "\xC2\x7F",
+        "\xC2\xC0",
+        "\xE1\x80\x7F",
+        "\xE1\x7F\x80",
+        "\xF1\x80\x80\x7F",
+        "\xFE",
+        "\xFF",
+        "\xF8\x88\x80\x80",
+        "\xF4\x90\x80\x80",
+        "\xED\xA0\x80",
+        "\xED\xBF\xBF",
+        "\xF1\x7F\x80\x80",
     };
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(pp_nats_utf8_len(pp_str_of(bad[i])), 0);
-    assert_int_equal(pp_nats_utf8_len(PP_STR("\xC3\xA9xyz")), 2);
+        assert_int_equal(pp_str_utf8_len(pp_str_of(bad[i])), 0);
+    assert_int_equal(pp_str_utf8_len(PP_STR("\xC3\xA9xyz")), 2);
 }
 
 static void test_info_that_does_not_fit_leaves_no_trace(void **state)

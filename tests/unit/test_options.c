@@ -3,12 +3,15 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "config/snapshot.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -42,7 +45,7 @@ static pipit_err parse(const char *words, struct pp_options *options, pp_buf *me
     struct line line;
 
     line_init(&line, words);
-    pp_buf_init(message, 16384);
+    pp_buf_init(message, PP_OPTIONS_MESSAGE_MAX);
     return pp_options_parse(options, line.argc, line.argv, message);
 }
 
@@ -81,6 +84,11 @@ static void test_options_defaults(void **state)
     assert_null(o.user);
     assert_null(o.pass);
     assert_null(o.auth_token);
+    assert_int_equal(o.account_count, 1);
+    assert_string_equal(o.accounts[0].name, "$G");
+    assert_int_equal(o.user_count, 0);
+    assert_true(o.logtime);
+    assert_int_equal(o.http_port, 0);
     assert_int_equal(o.auth_timeout_ns, 2 * PP_NS_PER_S);
     assert_int_equal(o.max_connections, 65536);
     assert_int_equal(o.max_payload_bytes, 1048576);
@@ -124,6 +132,11 @@ static void test_options_texts(void **state)
         {"--pid=f", AT(pid_file), "f"},
         {"--ports_file_dir|d", AT(ports_file_dir), "d"},
         {"-l|f", AT(log_file), "f"},
+        {"-r|udp://h:1", AT(remote_syslog), "udp://h:1"},
+        {"--http_host|h", AT(http_host), "h"},
+        {"--http_base_path|/a", AT(http_base_path), "/a"},
+        {"--http_base_path|", AT(http_base_path), "/"},
+        {"--http_user|u|--http_password|p", AT(http_password), "p"},
         {"--log|f", AT(log_file), "f"},
         {"--user|u", AT(user), "u"},
         {"--user=u|--pass=p", AT(pass), "p"},
@@ -172,7 +185,20 @@ static void test_options_flags(void **state)
         {"--proxy_protocol", AT(proxy_protocol), true},
         {"--no_header_support", AT(no_header_support), true},
         {"--no_fast_producer_stall", AT(no_fast_producer_stall), true},
-        {"-T|--logtime=true|-D", AT(debug), true},
+        {"-T", AT(logtime), true},
+        {"-T=false", AT(logtime), false},
+        {"--logtime=f|-D", AT(debug), true},
+        {"--logtime_utc", AT(logtime_utc), true},
+        {"-s", AT(syslog), true},
+        {"--syslog=false", AT(syslog), false},
+        {"-VV", AT(trace_verbose), true},
+        {"-DVV", AT(trace_verbose), true},
+        {"-DV", AT(trace_verbose), false},
+        {"-a|h", AT(host_given), true},
+        {"-a|", AT(host_given), false},
+        {"--tls=false", AT(debug), false}, /* what asks for nothing does no harm */
+        {"-js=false|-D", AT(debug), true},
+        {"--routes=|--cluster||--profile|0|-ms|0|--connect_retries|0|-D", AT(debug), true},
         {"--help=false|-D", AT(debug), true},
     };
 
@@ -199,6 +225,22 @@ static void test_options_numbers(void **state)
         {"-p|-1", AT(port), 4, -1},
         {"-p|65535", AT(port), 4, 65535},
         {"-p|0", AT(port), 4, 4222}, /* as in nats-server */
+        {"-p|0x1092", AT(port), 4, 4242},
+        {"-p|0b11", AT(port), 4, 3},
+        {"-p|0o10", AT(port), 4, 8},
+        {"-p|010", AT(port), 4, 8},
+        {"-p|0x10_00", AT(port), 4, 4096},
+        {"-m|0", AT(http_port), 4, 0},
+        {"--http_port|-1", AT(http_port), 4, -1},
+        {"--log_size_limit|0x10", AT(log_size_limit_bytes), 8, 16},
+        {"--log_size_limit|1KB", AT(log_size_limit_bytes), 8, 1024},
+        {"--log_max_num|3", AT(log_max_num), 4, 3},
+        {"--log_format|json", AT(log_format), 4, PP_LOG_JSON},
+        {"--max_traced_msg_len|10", AT(max_traced_msg_len), 4, 10},
+        {"--max_closed_clients|5", AT(max_closed_clients), 4, 5},
+        {"--max_memory|1GB", AT(max_memory_bytes), 8, 1 << 30},
+        {"--max_memory|none", AT(max_memory_bytes), 8, -1},
+        {"--slow_consumer|conflate", AT(slow_consumer), 4, PP_SLOW_CONSUMER_CONFLATE},
         {"--unix_mode|0660", AT(unix_mode), 4, 0660},
         {"--unix_mode|777", AT(unix_mode), 4, 0777},
         {"--unix_mode|0", AT(unix_mode), 4, 0},
@@ -265,7 +307,6 @@ static const struct {
     {"-p|x", "a port"},
     {"-D=yes", "-D cannot be \"yes\": give true or false"},
     {"--help=x", "true or false"},
-    {"--logtime=false", "log lines always carry the time"},
     {"--unix_mode|0x1", "an octal file mode"},
     {"--unix_mode|888", "an octal file mode"},
     {"--unix_mode|1000", "an octal file mode"},
@@ -278,16 +319,16 @@ static const struct {
     {"--max_payload|0", "a size from 1 to 2147483647 bytes"},
     {"--max_payload|2G", "a size from 1 to 2147483647 bytes"},
     {"--max_payload|-1", "a size"},
-    {"--max_payload|65MB",
-     "--max_payload (68157440 bytes) is above --max_pending (67108864 bytes)"},
-    {"--max_pending|1000", "is above --max_pending (1000 bytes)"},
+    {"--max_payload|65MB", "max_payload (68157440 bytes) is above max_pending (67108864 bytes)"},
+    {"--max_pending|1000", "is above max_pending (1000 bytes)"},
     {"--ping_interval|2", "a time above zero"},
     {"--ping_interval|0s", "a time above zero"},
     {"--ping_interval|-1s", "a time above zero"},
     {"--ping_max|0", "a number from 1"},
     {"--write_deadline|", "a time above zero"},
     {"--lame_duck_grace_period|x", "a time, such as"},
-    {"--lame_duck_duration|10s", "--lame_duck_grace_period (10 s) is not below"},
+    {"--lame_duck_duration|10s",
+     "lame_duck_grace_period (10s) is not below lame_duck_duration (10s)"},
     {"--client_advertise|::1", "an IPv6 address in [brackets]"},
     {"--client_advertise|[::1", "HOST or HOST:PORT"},
     {"--client_advertise|[::1]x", "HOST or HOST:PORT"},
@@ -296,25 +337,35 @@ static const struct {
     {"--client_advertise|h:", "HOST or HOST:PORT"},
     {"--client_advertise|h:65536", "HOST or HOST:PORT"},
     {"--client_advertise|h:x", "HOST or HOST:PORT"},
-    {"--name|a b", "--name cannot hold spaces"},
+    {"--name|a b", "server_name cannot contain spaces"},
     {"--unix|/23456789012345678901234567890123456789012345678901234567890123456789012345678901234"
      "567890123456789012345678",
      "a path of 108 bytes, but sockets take 107"},
-    {"--pass|p", "--pass without --user protects nothing: give both"},
+    {"--pass|p", "a password without a user protects nothing: give both"},
     {"--user|u|--pass|$2a$11$PWIFAL8RsWyGI3jVZtO9Nu8", "--pass is a bcrypt hash"},
     {"--auth|$2b$11$PWIFAL8RsWyGI3jVZtO9Nu8", "--auth is a bcrypt hash"},
+    {"-p|0x", "a port"},
+    {"-p|08", "a port"},
+    {"--threads|1_", "a number from 0 to 256"},
+    {"-t", "must specify [-c, --config] option to check configuration file syntax"},
+    {"-m|99999", "a port from 1 to 65535, or -1"},
+    {"--log_format|xml", "--log_format cannot be \"xml\": give one of: text json"},
+    {"--slow_consumer|drop", "one of: disconnect drop_new drop_old conflate"},
+    {"--max_memory|lots", "or none"},
+    {"--max_memory|-1", "a size"},
+    {"--http_base_path|x", "a path that begins with /"},
+    {"--http_password|p", "http_password without http_user protects nothing"},
+    {"--http_user|u", "http_user has no http_password"},
+    {"--http_user|u:v|--http_password|p", "http_user cannot hold a colon"},
+    {"--help-config=html", "=markdown or nothing"},
+    {"-c|/nonexistent/x.conf", "/nonexistent/x.conf"},
     /* nats-server has these */
-    {"-c|x.conf", "-c is not served: this version has no configuration files yet; leave"},
-    {"--config=x.conf", "configuration files"},
-    {"-t", "configuration files"},
     {"-js", "-js is not served: this version has no JetStream yet"},
     {"--jetstream", "JetStream"},
     {"-sd|d", "JetStream"},
     {"--store_dir=d", "JetStream"},
-    {"-m|8222", "HTTP monitoring"},
-    {"--http_port=8222", "HTTP monitoring"},
-    {"-ms|8222", "HTTP monitoring"},
-    {"--https_port|8222", "HTTP monitoring"},
+    {"-ms|8222", "HTTPS monitoring"},
+    {"--https_port|8222", "HTTPS monitoring"},
     {"--tls", "TLS"},
     {"--tlscert=x", "TLS"},
     {"--tlskey=x", "TLS"},
@@ -328,15 +379,6 @@ static const struct {
     {"--cluster_advertise|x", "clustering"},
     {"--no_advertise", "clustering"},
     {"--connect_retries|1", "clustering"},
-    {"-sl|ldm", "signals"},
-    {"--signal|ldm", "signals"},
-    {"-s", "syslog"},
-    {"--syslog", "syslog"},
-    {"-r|udp://h", "syslog"},
-    {"--remote_syslog|udp://h", "syslog"},
-    {"--logtime_utc", "UTC"},
-    {"--log_size_limit|1", "log rotation"},
-    {"--max_traced_msg_len|1", "traces"},
     {"--profile|1", "profiling"},
 };
 
@@ -375,7 +417,7 @@ static void test_options_cut_a_long_refusal(void **state)
     (void)state;
     memset(novel, 'n', sizeof(novel) - 1);
     memset(name + 2, 'n', sizeof(name) - 3);
-    pp_buf_init(&message, 16384);
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     assert_int_equal(pp_options_parse(&o, 3, argv, &message), PIPIT_EINVAL);
     assert_int_equal(pp_options_parse(&o, 2, named, &message), PIPIT_EINVAL);
     assert_in_range(message.len, 1, 1100);
@@ -385,8 +427,8 @@ static void test_options_cut_a_long_refusal(void **state)
 
 static void test_options_version(void **state)
 {
-    static const char *const words[] = {"-v",      "--version",       "-version",
-                                        "version", "VERSION|x",       "-p|1|-v|--nonsense",
+    static const char *const words[] = {"-v",         "--version",     "-version",
+                                        "version",    "VERSION|x",     "-p|1|-v|--nonsense",
                                         "--|version", "--version=true"};
 
     (void)state;
@@ -397,8 +439,8 @@ static void test_options_version(void **state)
         assert_int_equal(parse(words[i], &o, &message), PIPIT_OK);
         assert_int_equal(o.action, PP_OPTIONS_VERSION);
         assert_int_equal(pp_buf_add(&message, "", 1), PIPIT_OK);
-        assert_string_equal(message.ptr, "pipit-server: v" PIPIT_VERSION
-                                         " (follows nats-server 2.15.1)\n");
+        assert_string_equal(message.ptr,
+                            "pipit-server: v" PIPIT_VERSION " (follows nats-server 2.15.1)\n");
         pp_buf_fini(&message);
         pp_options_fini(&o);
     }
@@ -418,7 +460,7 @@ static void test_options_help(void **state)
         assert_int_equal(o.action, PP_OPTIONS_HELP);
         assert_int_equal(pp_buf_add(&message, "", 1), PIPIT_OK);
         assert_non_null(strstr(message.ptr, "  -a, --addr, --net HOST "));
-        assert_non_null(strstr(message.ptr, "  -DV, -DVV "));
+        assert_non_null(strstr(message.ptr, "  -DVV "));
         assert_non_null(strstr(message.ptr, "      --max_payload SIZE "));
         for (const char *at = message.ptr; *at; at++) {
             width = *at == '\n' ? 0 : width + 1;
@@ -438,7 +480,7 @@ static void test_options_wipe_credentials_from_argv(void **state)
 
     (void)state;
     line_init(&line, "--user|joe|--pass|hush-1|--auth=hush-2|-pass=hush-3");
-    pp_buf_init(&message, 16384);
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     assert_int_equal(pp_options_parse(&o, line.argc, line.argv, &message), PIPIT_OK);
     assert_null(memmem(line.text, sizeof(line.text), "hush", 4));
     assert_string_equal(line.argv[2], "joe");
@@ -451,6 +493,173 @@ static void test_options_wipe_credentials_from_argv(void **state)
     pp_buf_fini(&message);
 }
 
+static pipit_err sweep(const char *words);
+
+/* A file of its own for each test, gone at its end. */
+struct file {
+    char path[64];
+};
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void file_init(struct file *file, const char *text)
+{
+    int fd;
+
+    strcpy(file->path, "/tmp/pipit-options-XXXXXX");
+    fd = mkstemp(file->path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    write_file(file->path, text);
+}
+
+/* The words with %s as the file's path; what is said must hold part. */
+static struct pp_options parse_file(const struct file *file, const char *words, pipit_err expected,
+                                    const char *part)
+{
+    char line[512];
+    struct pp_options o = {0};
+    pp_buf message;
+    pipit_err err;
+
+    (void)snprintf(line, sizeof(line), words, file->path);
+    err = parse(line, &o, &message);
+    assert_int_equal(pp_buf_add(&message, "", 1), PIPIT_OK);
+    if (err != expected || !strstr(message.ptr, part))
+        fail_msg("%s: %d %s", line, err, message.ptr);
+    pp_buf_fini(&message);
+    return o;
+}
+
+static void test_options_flags_win_over_the_file(void **state)
+{
+    struct pp_options o;
+    struct file file;
+
+    (void)state;
+    file_init(&file, "port: 1, debug: true, trace: false, logtime: false, server_name: f\n"
+                     "authorization { token: t }\nmax_payload: 1MB, ping_max: 7\n");
+    o = parse_file(&file, "-c|%s|-D=false|-p|2|-V|--user|u", PIPIT_OK, "");
+    assert_int_equal(o.port, 2);
+    assert_false(o.debug);
+    assert_true(o.trace);
+    assert_false(o.logtime); /* true by default, but nobody typed -T */
+    assert_string_equal(o.server_name, "f");
+    assert_int_equal(o.ping_max, 7);
+    assert_string_equal(o.user, "u");
+    assert_null(o.auth_token); /* the flag names the other way to come in */
+    assert_string_equal(o.config_file, file.path);
+    assert_memory_equal(o.config_digest, "sha256:", 7);
+    pp_options_fini(&o);
+    o = parse_file(&file, "-T|-p|3|--config=%s", PIPIT_OK, "");
+    assert_true(o.logtime);
+    assert_true(o.debug);
+    assert_string_equal(o.auth_token, "t");
+    pp_options_fini(&o);
+    (void)unlink(file.path);
+}
+
+static void test_options_test_a_file(void **state)
+{
+    struct pp_options o;
+    struct file file;
+
+    (void)state;
+    file_init(&file, "port: 1\n");
+    o = parse_file(&file, "-t|-c|%s", PIPIT_OK, "pipit-server: configuration file /tmp/pipit-opt");
+    assert_int_equal(o.action, PP_OPTIONS_TEST);
+    pp_options_fini(&o);
+    (void)parse_file(&file, "-t|-c|%s|--help=x", PIPIT_EINVAL, "--help cannot be");
+    write_file(file.path, "port: x\nfoo: 1\n");
+    (void)parse_file(&file, "-t|-c|%s", PIPIT_EINVAL, ":1:1: \"port\" must be an integer");
+    (void)parse_file(&file, "-t|-c|%s", PIPIT_EINVAL, ":2:1: unknown field \"foo\"");
+    /* a warning is an error for -t only */
+    write_file(file.path, "ping_interval: 5\n");
+    (void)parse_file(&file, "-t|-c|%s", PIPIT_EINVAL, ":1:1: \"ping_interval\" should be");
+    o = parse_file(&file, "-c|%s", PIPIT_OK, "pipit-server: /tmp/");
+    assert_int_equal(o.ping_interval_ns, 5 * PP_NS_PER_S);
+    pp_options_fini(&o);
+    /* what only the broker can judge has its place, too */
+    write_file(file.path, "mappings {\n  a: 'b.{{wildcard(1)}}'\n}\n");
+    (void)parse_file(&file, "-c|%s", PIPIT_EINVAL, ":2:3: ");
+    write_file(file.path, "authorization { users [{user: a}] }\n");
+    (void)parse_file(&file, "-c|%s|--user|u", PIPIT_EINVAL, "cannot stand beside users");
+    (void)unlink(file.path);
+    (void)parse_file(&file, "-c|%s", PIPIT_EINVAL, file.path);
+}
+
+/* Leave beside the pid file what a server that runs with text would. */
+static void pretend_to_run(const char *pid_path, pid_t pid, const struct pp_options *options)
+{
+    char text[32], path[128];
+    pp_snapshot *snapshot;
+    pp_buf buf;
+
+    (void)snprintf(text, sizeof(text), "%d", (int)pid);
+    write_file(pid_path, text);
+    assert_int_equal(pp_snapshot_new(&snapshot, options, NULL), PIPIT_OK);
+    pp_buf_init(&buf, 1 << 20);
+    assert_int_equal(pp_snapshot_format(snapshot, &buf), PIPIT_OK);
+    assert_int_equal(pp_buf_add(&buf, "", 1), PIPIT_OK);
+    (void)snprintf(path, sizeof(path), "%s" PP_SNAPSHOT_SUFFIX, pid_path);
+    write_file(path, buf.ptr);
+    pp_buf_fini(&buf);
+    pp_snapshot_free(snapshot);
+}
+
+static void test_options_compare_with_a_server_that_runs(void **state)
+{
+    struct pp_options o;
+    struct file file, pid;
+    char words[200], path[128];
+
+    (void)state;
+    file_init(&file, "port: 1, max_payload: 1k\n");
+    file_init(&pid, "");
+    (void)snprintf(words, sizeof(words), "-t|-c|%%s|-P|%s", pid.path);
+    (void)snprintf(path, sizeof(path), "%s" PP_SNAPSHOT_SUFFIX, pid.path);
+    o = parse_file(&file, words, PIPIT_OK, "is valid");
+    pretend_to_run(pid.path, getpid(), &o);
+    pp_options_fini(&o);
+    o = parse_file(&file, words, PIPIT_OK, "reloading this means:\nnothing changes\n");
+    pp_options_fini(&o);
+    write_file(file.path, "port: 1, max_payload: 2k\n");
+    o = parse_file(&file, words, PIPIT_OK, "max_payload  1000  2000  applied\n");
+    pp_options_fini(&o);
+    write_file(file.path, "port: 2, max_payload: 2k\n");
+    o = parse_file(&file, words, PIPIT_OK, "port         1     2     needs restart");
+    pp_options_fini(&o);
+    write_file(path, "garbage\n");
+    o = parse_file(&file, words, PIPIT_OK, "cannot be compared with");
+    pp_options_fini(&o);
+    (void)unlink(file.path);
+    (void)unlink(pid.path);
+    (void)unlink(path);
+}
+
+static void test_options_file_out_of_memory(void **state)
+{
+    struct file file;
+    char words[128];
+
+    (void)state;
+    file_init(&file, "port: 1, server_name: n, mappings { a: b, c: [{dest: d, weight: 5}] }\n"
+                     "authorization { users [{user: a, pass: b, permissions {pub: x}}] }\n");
+    (void)snprintf(words, sizeof(words), "-c|%s|-D|-n|x|--client_advertise|h:1", file.path);
+    assert_int_equal(sweep(words), PIPIT_OK);
+    (void)snprintf(words, sizeof(words), "-t|-c|%s", file.path);
+    assert_int_equal(sweep(words), PIPIT_OK);
+    assert_int_equal(sweep("--help-config"), PIPIT_OK);
+    (void)unlink(file.path);
+}
+
 static void test_options_need_no_argv(void **state)
 {
     char *none[] = {NULL};
@@ -458,7 +667,7 @@ static void test_options_need_no_argv(void **state)
     pp_buf message;
 
     (void)state;
-    pp_buf_init(&message, 16384);
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     assert_int_equal(pp_options_parse(&o, 0, none, &message), PIPIT_OK);
     assert_int_equal(o.action, PP_OPTIONS_RUN);
     pp_options_fini(&o);
@@ -529,6 +738,10 @@ int main(void)
         cmocka_unit_test(test_options_version),
         cmocka_unit_test(test_options_help),
         cmocka_unit_test(test_options_wipe_credentials_from_argv),
+        cmocka_unit_test(test_options_flags_win_over_the_file),
+        cmocka_unit_test(test_options_test_a_file),
+        cmocka_unit_test(test_options_compare_with_a_server_that_runs),
+        cmocka_unit_test(test_options_file_out_of_memory),
         cmocka_unit_test(test_options_need_no_argv),
         cmocka_unit_test(test_options_out_of_memory),
         cmocka_unit_test(test_options_init_is_the_default),

@@ -173,16 +173,16 @@ static void test_users_renewed(void **state)
                                    {"pass", "q", w->global, NULL, 0},
                                    {"moved", "p", w->orders, NULL, 0}};
     pp_users *old = make(w, before, 4, NULL, NULL), *fresh = make(w, after, 3, NULL, NULL);
-    bool moved;
+    bool gone;
 
-    assert_ptr_equal(pp_users_renew(fresh, check(old, "same", "p", ""), &moved),
+    assert_ptr_equal(pp_users_renew(fresh, check(old, "same", "p", ""), &gone),
                      check(fresh, "same", "p", ""));
-    assert_null(pp_users_renew(fresh, check(old, "pass", "p", ""), &moved));
-    assert_false(moved);
-    assert_null(pp_users_renew(fresh, check(old, "moved", "p", ""), &moved));
-    assert_true(moved);
-    assert_null(pp_users_renew(fresh, check(old, "gone", "p", ""), &moved));
-    assert_false(moved);
+    assert_null(pp_users_renew(fresh, check(old, "pass", "p", ""), &gone));
+    assert_false(gone);
+    assert_null(pp_users_renew(fresh, check(old, "moved", "p", ""), &gone));
+    assert_true(gone);
+    assert_null(pp_users_renew(fresh, check(old, "gone", "p", ""), &gone));
+    assert_true(gone);
     pp_users_free(old);
     pp_users_free(fresh);
 }
@@ -195,15 +195,15 @@ static void test_users_renewed_without_names(void **state)
     pp_users *same = make(w, NULL, 0, "t", NULL), *other = make(w, NULL, 0, "u", NULL);
     pp_users *ann = make(w, &entry, 1, NULL, NULL), *any_ann = make(w, &entry, 1, NULL, "ann");
     const pp_user *came_open = pp_users_anybody(open), *came_token = check(token, "", "", "t");
-    bool moved;
+    bool gone;
 
-    assert_non_null(pp_users_renew(open, came_token, &moved));
-    assert_non_null(pp_users_renew(same, came_token, &moved));
-    assert_null(pp_users_renew(other, came_token, &moved));
-    assert_null(pp_users_renew(token, came_open, &moved));
-    assert_null(pp_users_renew(ann, came_open, &moved));
-    assert_string_equal(pp_users_renew(any_ann, came_open, &moved)->name, "ann");
-    assert_null(pp_users_renew(ann, pp_users_anybody(any_ann), &moved));
+    assert_non_null(pp_users_renew(open, came_token, &gone));
+    assert_non_null(pp_users_renew(same, came_token, &gone));
+    assert_null(pp_users_renew(other, came_token, &gone));
+    assert_null(pp_users_renew(token, came_open, &gone));
+    assert_null(pp_users_renew(ann, came_open, &gone));
+    assert_string_equal(pp_users_renew(any_ann, came_open, &gone)->name, "ann");
+    assert_null(pp_users_renew(ann, pp_users_anybody(any_ann), &gone));
     pp_users_free(open);
     pp_users_free(token);
     pp_users_free(same);

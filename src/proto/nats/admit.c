@@ -116,11 +116,11 @@ static void check_subs(pp_nats_session *s)
 static void renew_user(pp_nats_session *s)
 {
     const pp_user *old = pp_nats_user(s), *user;
-    bool moved;
+    bool gone;
 
-    user = pp_users_renew(s->context->settings->users, old, &moved);
+    user = pp_users_renew(s->context->settings->users, old, &gone);
     if (!user) {
-        if (moved)
+        if (gone)
             pp_conn_close(s->conn, PP_CLOSE_CLIENT, true);
         else
             pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
@@ -135,13 +135,14 @@ static void renew(pp_conn *conn, void *arg)
     pp_nats_session *s = (pp_nats_session *)conn->session;
     const pp_nats_settings *settings;
 
-    (void)arg;
     if (conn->door->proto != &pp_nats_proto)
         return;
     settings = s->context->settings;
     s->reader.line_max = settings->max_control_line;
     s->reader.payload_max = settings->max_payload;
     if (s->authenticated) {
+        if (*(const bool *)arg && !s->expects_proxy)
+            pp_nats_schedule_ping(s, false);
         renew_user(s);
     } else if (pp_users_anybody(settings->users)) {
         s->authenticated = pp_nats_admit(s, pp_users_anybody(settings->users));
@@ -150,8 +151,17 @@ static void renew(pp_conn *conn, void *arg)
     }
 }
 
-void pp_nats_renew_sessions(pp_nats_context *context)
+bool pp_nats_close_excess(pp_conn *conn)
+{
+    if (conn->door->proto != &pp_nats_proto)
+        return false;
+    pp_nats_refuse((pp_nats_session *)conn->session, PP_CLOSE_CONNECTIONS,
+                   "maximum connections exceeded");
+    return true;
+}
+
+void pp_nats_renew_sessions(pp_nats_context *context, bool new_interval)
 {
     context->route = NULL;
-    pp_conn_each(context->loop, renew, NULL);
+    pp_conn_each(context->loop, renew, &new_interval);
 }

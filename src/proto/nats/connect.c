@@ -4,7 +4,6 @@
 #include "proto/nats/connect.h"
 
 #include "base/alloc.h"
-#include "proto/nats/info.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -170,7 +169,7 @@ static char *replace_bad_bytes(pp_str json, size_t *out_len)
     if (!copy)
         return NULL;
     while (json.len) {
-        size_t n = pp_nats_utf8_len(json);
+        size_t n = pp_str_utf8_len(json);
 
         memcpy(copy + len, n ? json.ptr : replacement, n ? n : sizeof(replacement));
         len += n ? n : sizeof(replacement);
@@ -300,8 +299,8 @@ pipit_err pp_nats_connect_check_info(pp_str json)
         (!json_is_object(root) ||
          json_unpack_ex(root, &error, JSON_VALIDATE_ONLY,
                         "{s?s, s?s, s?s, s?i, s?s, s?i, s?I, s?b, s?b, s?b, s?o}", "server_id",
-                        "server_name", "version", "proto", "host", "port", "max_payload",
-                        "headers", "auth_required", "tls_required", "connect_urls") != 0))
+                        "server_name", "version", "proto", "host", "port", "max_payload", "headers",
+                        "auth_required", "tls_required", "connect_urls") != 0))
         err = PIPIT_EPROTO;
     json_decref(root);
     return err;
@@ -324,7 +323,8 @@ pipit_err pp_nats_connect_parse(pp_str json, struct pp_nats_connect *inout)
     draft.connect.has_credentials = false;
     for (unsigned which = 0; which < PP_CONNECT_TEXT_COUNT; which++)
         draft.texts[which] = pp_nats_connect_text(inout, which);
-    json_object_foreach (root, key, value) {
+    json_object_foreach(root, key, value)
+    {
         if (!err)
             err = apply(&draft, pp_str_of(key), value);
     }

@@ -36,9 +36,19 @@ typedef struct pp_nats_settings {
     const pp_users *users;
 } pp_nats_settings;
 
+struct pp_nats_session;
+
+/* Who wants to know when sessions end. */
+typedef struct pp_nats_observer {
+    /* Called before the session lets go of anything. Thread: its loop's. NULL: nobody. */
+    void (*closed)(void *context, struct pp_nats_session *session);
+    void *context;
+} pp_nats_observer;
+
 /* Shared by all loops. */
 typedef struct pp_nats_door {
     const pp_log *log;
+    pp_nats_observer observer;
     _Alignas(64) atomic_int_fast64_t clients;
     atomic_bool lame_duck;
 } pp_nats_door;
@@ -60,9 +70,12 @@ typedef struct pp_nats_context {
 } pp_nats_context;
 
 /* Put every session of this loop under the context's settings, which have just been exchanged: who
- * may not stay is told so and closed, what may not be heard any more is ended. Thread: the
- * loop's. */
-void pp_nats_renew_sessions(pp_nats_context *context);
+ * may not stay is told so and closed, what may not be heard any more is ended.
+ * new_interval: that of pings has changed, too. Thread: the loop's. */
+void pp_nats_renew_sessions(pp_nats_context *context, bool new_interval);
+
+/* Close a connection because there are too many, if it is a client's. False: it is not. */
+bool pp_nats_close_excess(struct pp_conn *conn);
 
 /* Tell every client of this loop that takes such news that the server is leaving. */
 void pp_nats_announce_lame_duck(pp_nats_context *context);

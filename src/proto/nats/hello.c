@@ -1,5 +1,6 @@
 /* INFO and CONNECT: who is who. */
 #include "proto/nats/info.h"
+#include "proto/nats/log_prefix.h"
 #include "proto/nats/session.h"
 
 enum { INFO_MAX = 64 * 1024 };
@@ -67,14 +68,14 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
 
         s->authenticated = user != NULL;
         if (!user) {
-            pp_log_limited(s->context->door->log, &s->context->auth_log, s->conn->loop->now_ns,
-                           PP_LOG_ERROR, "authentication error", s->conn->id);
+            pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_ERROR, "authentication error");
             pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
             return;
         }
         if (!pp_nats_admit(s, user))
             return;
     }
+    s->by_token = pp_nats_connect_text(&s->connect, PP_CONNECT_AUTH_TOKEN).len > 0;
     pp_nats_connect_forget_secrets(&s->connect);
     if (pp_nats_connect_text(&s->connect, PP_CONNECT_ACCOUNT).len || s->connect.new_account) {
         pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
@@ -91,6 +92,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         return;
     }
     s->connected = true;
+    pp_nats_guess_rtt(s);
     s->careful = s->connect.verbose || s->connect.pedantic;
     pp_nats_schedule_ping(s, true);
     pp_nats_ok(s);

@@ -61,11 +61,50 @@ void pp_nats_on_ping(pp_nats_session *s)
     pp_reclaim_retire(reclaimer, &s->barrier, on_barrier);
 }
 
+/* Never 0, which is: not measured. */
+static uint32_t rtt_since(int64_t sent_ns)
+{
+    int64_t us = (pp_clock_mono_ns() - sent_ns) / 1000;
+
+    return us < 1 ? 1 : us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+void pp_nats_guess_rtt(pp_nats_session *s)
+{
+    if (!s->rtt_us)
+        s->rtt_us = rtt_since(s->start_ns);
+}
+
 void pp_nats_on_pong(pp_nats_session *s)
 {
-    if (s->pings_out)
-        s->rtt_measured_ns = s->conn->loop->now_ns;
+    if (s->pings_out) {
+        s->rtt_us = rtt_since(s->ping_sent_ns);
+        s->rtt_measured_s = (uint32_t)(s->conn->loop->now_ns / PP_NS_PER_S + 1);
+    }
     s->pings_out = 0;
+}
+
+static bool rtt_is_fresh(const pp_nats_session *s)
+{
+    return s->rtt_measured_s &&
+           s->conn->loop->now_ns - s->rtt_measured_s * PP_NS_PER_S < rtt_valid_ns;
+}
+
+static void send_ping(pp_nats_session *s)
+{
+    s->pings_out++;
+    s->ping_sent_ns = pp_clock_mono_ns();
+    pp_nats_send(s, PP_STR("PING\r\n"));
+}
+
+bool pp_nats_measure_rtt(pp_nats_session *s)
+{
+    /* The first PONG must go out before it, for clients that wait for just that. */
+    if (!s->told || s->pings_out || rtt_is_fresh(s) || s->conn->closing ||
+        s->context->settings->ping_max < 2) /* a ping more must not make it stale */
+        return false;
+    send_ping(s);
+    return true;
 }
 
 void pp_nats_on_ping_timer(pp_nats_session *s)
@@ -73,15 +112,13 @@ void pp_nats_on_ping_timer(pp_nats_session *s)
     const pp_nats_settings *settings = s->context->settings;
     int64_t now_ns = s->conn->loop->now_ns;
     bool active = s->op_ns && now_ns - s->op_ns < settings->ping_interval_ns;
-    bool measured = s->rtt_measured_ns && now_ns - s->rtt_measured_ns < rtt_valid_ns;
 
-    if (!active || !measured) {
+    if (!active || !rtt_is_fresh(s)) {
         if (s->pings_out >= settings->ping_max) {
             pp_nats_refuse(s, PP_CLOSE_STALE, "Stale Connection");
             return;
         }
-        s->pings_out++;
-        pp_nats_send(s, PP_STR("PING\r\n"));
+        send_ping(s);
     }
     pp_nats_schedule_ping(s, false);
 }

@@ -1,7 +1,9 @@
 #include "proto/nats/session.h"
 
 #include "base/assert.h"
+#include "base/clock.h"
 #include "net/proxy.h"
+#include "proto/nats/log_prefix.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,8 +43,7 @@ void pp_nats_error(pp_nats_session *s, const char *format, ...)
     m = vsnprintf(line + n, sizeof(line) - (size_t)n - 4, format, args);
     va_end(args);
     n += m < (int)sizeof(line) - n - 4 ? m : (int)sizeof(line) - n - 5;
-    PP_DEBUG(s->context->door->log, "cid:%llu - %.*s", (unsigned long long)s->conn->id, n - 6,
-             line + 6);
+    PP_NATS_DEBUG(s, "%.*s", n - 6, line + 6);
     line[n++] = '\'';
     line[n++] = '\r';
     line[n++] = '\n';
@@ -55,7 +56,9 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
         return;
     if (reason == PP_CLOSE_AUTH || reason == PP_CLOSE_AUTH_TIMEOUT)
         pp_count(&s->conn->loop->counters->auth_failures, 1);
-    else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_STALE)
+    else if (reason == PP_CLOSE_STALE)
+        pp_count(&s->conn->loop->counters->stale_connections, 1);
+    else if (reason != PP_CLOSE_CONNECTIONS)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
     if (text)
         pp_nats_error(s, "%s", text);
@@ -68,24 +71,19 @@ static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
 {
     static const char *const names[] = {"PUB",  "HPUB", "CONNECT", "SUB",  "UNSUB", "PING",
                                         "PONG", "+OK",  "-ERR",    "INFO", "..."};
-    const pp_log *log = s->context->door->log;
 
     /* Payloads by length only, CONNECT not at all: it carries credentials. */
     if (op->verb == PP_NATS_PUB || op->verb == PP_NATS_HPUB)
-        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [%s %.*s %.*s %zu]",
-                     (unsigned long long)s->conn->id, names[op->verb], PP_STR_ARGS(op->msg.subject),
-                     PP_STR_ARGS(op->msg.reply), op->msg.data.len);
+        pp_nats_log(s, PP_LOG_TRACE, "<<- [%s %.*s %.*s %zu]", names[op->verb],
+                    PP_STR_ARGS(op->msg.subject), PP_STR_ARGS(op->msg.reply), op->msg.data.len);
     else if (op->verb == PP_NATS_SUB)
-        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [SUB %.*s %.*s %.*s]",
-                     (unsigned long long)s->conn->id, PP_STR_ARGS(op->msg.subject),
-                     PP_STR_ARGS(op->queue), PP_STR_ARGS(op->sid));
+        pp_nats_log(s, PP_LOG_TRACE, "<<- [SUB %.*s %.*s %.*s]", PP_STR_ARGS(op->msg.subject),
+                    PP_STR_ARGS(op->queue), PP_STR_ARGS(op->sid));
     else if (op->verb == PP_NATS_UNSUB)
-        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [UNSUB %.*s %llu]",
-                     (unsigned long long)s->conn->id, PP_STR_ARGS(op->sid),
-                     (unsigned long long)op->max);
+        pp_nats_log(s, PP_LOG_TRACE, "<<- [UNSUB %.*s %llu]", PP_STR_ARGS(op->sid),
+                    (unsigned long long)op->max);
     else
-        pp_log_write(log, PP_LOG_TRACE, "cid:%llu - <<- [%s]", (unsigned long long)s->conn->id,
-                     names[op->verb]);
+        pp_nats_log(s, PP_LOG_TRACE, "<<- [%s]", names[op->verb]);
 }
 
 static void operate(pp_nats_session *s, const pp_nats_op *op)
@@ -116,8 +114,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
     case PP_NATS_NOTHING:
         break;
     case PP_NATS_ERR:
-        PP_DEBUG(s->context->door->log, "cid:%llu - client says -ERR %.*s",
-                 (unsigned long long)s->conn->id, PP_STR_ARGS(op->text));
+        PP_NATS_DEBUG(s, "client says -ERR %.*s", PP_STR_ARGS(op->text));
         pp_nats_refuse(s, PP_CLOSE_PARSE_ERROR, NULL);
         break;
     case PP_NATS_INFO:
@@ -162,8 +159,7 @@ static bool read_proxy_header(pp_nats_session *s, pp_str window, size_t *out_use
         return true;
     }
     if (err) {
-        pp_log_limited(s->context->door->log, &s->context->proxy_log, s->conn->loop->now_ns,
-                       PP_LOG_WARN, "bad PROXY header", s->conn->id);
+        pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "bad PROXY header");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
         return true;
     }
@@ -187,7 +183,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
     uint64_t msgs = 0, bytes = 0, out_bytes = 0, cost = 0, other_cost = 0;
-    bool trace = s->context->door->log->trace;
+    bool trace = pp_log_flag(&s->context->door->log->trace);
     size_t used = 0;
     pp_nats_op op;
 
@@ -271,8 +267,7 @@ static void on_timer(void *session)
     pp_nats_session *s = session;
 
     if (s->expects_proxy) {
-        pp_log_limited(s->context->door->log, &s->context->proxy_log, s->conn->loop->now_ns,
-                       PP_LOG_WARN, "no PROXY header in time", s->conn->id);
+        pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
@@ -314,6 +309,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
     s->client.ops = &pp_nats_client_ops;
     s->conn = conn;
     s->context = context;
+    s->start_ns = pp_clock_mono_ns();
     s->let_go.run = let_go;
     pp_nats_connect_init(&s->connect);
     s->careful = true;
@@ -333,15 +329,17 @@ static pipit_err open_session(void *session, pp_conn *conn)
     if (s->authenticated && !pp_nats_admit(s, pp_users_anybody(settings->users)))
         return PIPIT_OK;
     pp_nats_schedule_start(s);
-    PP_DEBUG(context->door->log, "cid:%llu - Client connection created",
-             (unsigned long long)conn->id);
+    PP_NATS_DEBUG(s, "Client connection created");
     return PIPIT_OK;
 }
 
 static void on_close(void *session)
 {
     pp_nats_session *s = session;
+    const pp_nats_observer *observer = &s->context->door->observer;
 
+    if (observer->closed)
+        observer->closed(observer->context, s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
@@ -350,9 +348,8 @@ static void on_close(void *session)
         pp_conn_hold(s->conn);
         pp_loop_post(s->conn->loop, &s->let_go);
     }
-    PP_DEBUG(s->context->door->log, "cid:%llu - Client connection closed: %s",
-             (unsigned long long)s->conn->id,
-             pp_close_reason_text((pp_close_reason)s->conn->reason));
+    PP_NATS_DEBUG(s, "Client connection closed: %s",
+                  pp_close_reason_text((pp_close_reason)s->conn->reason));
 }
 
 static void free_session(void *session)

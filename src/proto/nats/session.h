@@ -32,7 +32,6 @@ typedef struct pp_nats_session {
     pp_nats_sids sids;
     atomic_bool headers; /* negotiated: wants header blocks */
     bool expects_proxy;  /* a PROXY header may come first */
-    uint32_t proxy_skip; /* bytes that still belong to it */
     bool authenticated;  /* operations are served */
     bool connected;      /* CONNECT was accepted */
     bool told;           /* the first PONG and what follows it were sent */
@@ -41,16 +40,31 @@ typedef struct pp_nats_session {
     bool careful;        /* verbose or pedantic */
     bool line_checked;   /* of the publish whose payload is awaited */
     bool unsubscribed;   /* since the last PONG */
+    bool by_token;       /* CONNECT carried a token, which nobody may be shown */
+    uint32_t proxy_skip; /* bytes that still belong to the PROXY header */
     uint32_t pings_out;
-    int64_t op_ns;           /* last message, SUB, UNSUB or PING from the client */
-    int64_t rtt_measured_ns; /* last PONG to a PING of ours; 0: none */
-    atomic_int exhausted;    /* of the sids: have had their last message, and are about to go */
-    pp_retired barrier;      /* a PONG that waits until no loop can deliver to an ended sub */
-    pp_task let_go;          /* ending very many subscriptions in slices */
+    uint32_t rtt_us;         /* the last that was measured; first, how long CONNECT took */
+    uint32_t rtt_measured_s; /* last PONG to a PING of ours, monotonic clock; 0: none */
     uint32_t let_go_at;
+    atomic_int exhausted; /* of the sids: have had their last message, and are about to go */
+    int64_t start_ns;     /* monotonic clock, as the following */
+    int64_t op_ns;        /* last message, SUB, UNSUB or PING from the client */
+    int64_t ping_sent_ns; /* the last PING of ours */
+    pp_retired barrier;   /* a PONG that waits until no loop can deliver to an ended sub */
+    pp_task let_go;       /* ending very many subscriptions in slices */
 } pp_nats_session;
 
 extern const pp_proto_ops pp_nats_proto;
+
+/* The session of a connection; NULL: of another door. */
+static inline pp_nats_session *pp_nats_session_of(pp_conn *conn)
+{
+    return conn->door->proto == &pp_nats_proto ? (pp_nats_session *)conn->session : NULL;
+}
+
+/* Ask how far away the client is, unless that is known or asked already. True: a PING was staged.
+ * Thread: the connection's loop. */
+bool pp_nats_measure_rtt(pp_nats_session *s);
 
 /* --- what the session's parts call of each other ------------------------------------------ */
 
@@ -108,5 +122,7 @@ void pp_nats_schedule_ping(pp_nats_session *s, bool first);
 void pp_nats_on_ping(pp_nats_session *s);
 void pp_nats_on_pong(pp_nats_session *s);
 void pp_nats_on_ping_timer(pp_nats_session *s);
+/* How far away the client is, as far as is known when CONNECT comes: its answer to INFO. */
+void pp_nats_guess_rtt(pp_nats_session *s);
 
 #endif

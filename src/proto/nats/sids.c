@@ -202,3 +202,15 @@ pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at)
         }
     }
 }
+
+bool pp_nats_sids_walk(const pp_nats_sids *sids, uint32_t *at, uint32_t slots,
+                       void (*visit)(const pp_sub *sub, void *arg), void *arg)
+{
+    uint64_t end = (uint64_t)*at + slots, all = sids->slots ? (uint64_t)sids->mask + 1 : 0;
+
+    for (; *at < end && *at < all; ++*at) {
+        if (is_sub(sids->slots[*at]))
+            visit(sub_of(sids->slots[*at]), arg);
+    }
+    return *at < all;
+}

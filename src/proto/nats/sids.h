@@ -28,6 +28,10 @@ pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub);
 void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub);
 /* Call visit for each; nothing is added or removed meanwhile. */
 void pp_nats_sids_each(const pp_nats_sids *sids, void (*visit)(pp_sub *sub, void *arg), void *arg);
+/* Visit those in the next slots, from *at on, which is moved; false: that was the end. While
+ * slots and mask stay the same a subscription that stays is visited once in a walk from 0. */
+bool pp_nats_sids_walk(const pp_nats_sids *sids, uint32_t *at, uint32_t slots,
+                       void (*visit)(const pp_sub *sub, void *arg), void *arg);
 /* Any one of them; NULL when empty. at is where to look first and is moved on. */
 pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at);
 

@@ -1,0 +1,323 @@
+/* Keys of blocks whose feature is not here: for the documentation and for whoever mistypes one.
+ * Such a block is refused as a whole, so nothing in it is read. */
+#include "config/key.h"
+
+#define KEY(key_names, kind, initially, help_text)                                                 \
+    {                                                                                              \
+        .names = (key_names), .type = PP_KEY_OTHER, .offset = PP_KEY_NO_FIELD, .unit = (kind),     \
+        .initial = (initially), .help = (help_text)                                                \
+    }
+
+static const pp_key auth_callout[] = {
+    KEY("issuer", "key", NULL, "Account key that signs its answers"),
+    KEY("account acc", "text", "$G", "Account of the service"),
+    KEY("auth_users users", "array of texts", NULL, "Users that the service itself is"),
+    KEY("xkey key", "key", NULL, "Key that requests are encrypted for"),
+    KEY("allowed_accounts", "array of texts", NULL, "The only accounts that it may name"),
+};
+
+static const pp_key tls[] = {
+    KEY("cert_file", "path", NULL, "Certificate"),
+    KEY("key_file", "path", NULL, "Its private key"),
+    KEY("ca_file", "path", NULL, "Certificates of who signs those of the other side"),
+    KEY("certs certificates", "array of maps", NULL, "Several pairs of cert_file and key_file"),
+    KEY("verify", "switch", "false", "The other side must show a certificate"),
+    KEY("verify_and_map", "switch", "false", "The certificate says which user it is"),
+    KEY("verify_cert_and_check_known_urls", "switch", "false", "It must name a known server"),
+    KEY("insecure", "switch", "false", "Do not check the name of the other side"),
+    KEY("timeout", "seconds or time", "2", "How long a handshake may take"),
+    KEY("handshake_first first immediate", "switch, time or auto", "false",
+        "TLS before anything else is said"),
+    KEY("min_version", "text", "1.2", "Oldest version of TLS"),
+    KEY("cipher_suites", "array of texts", NULL, "The only ciphers"),
+    KEY("allow_insecure_cipher_suites", "switch", "false", "Weak ciphers, too"),
+    KEY("curve_preferences", "array of texts", NULL, "Curves, the best first"),
+    KEY("pinned_certs", "array of texts", NULL, "The only certificates of the other side, by hash"),
+    KEY("connection_rate_limit", "handshakes per second", "0", "How many are begun"),
+    KEY("ocsp_peer", "switch or map", "false",
+        "Check the state of the certificates of the other side"),
+    KEY("cert_store", "text", NULL, "Where Windows keeps the certificate"),
+    KEY("cert_match_by", "text", NULL, "How it is found there"),
+    KEY("cert_match", "text", NULL, "What it is found by"),
+    KEY("ca_certs_match", "array of texts", NULL, "Which signers are taken from there"),
+    KEY("cert_match_skip_invalid", "switch", "false", "Pass over those that are not valid"),
+};
+
+static const pp_key ocsp[] = {
+    KEY("mode", "auto, always, must or never", "auto", "Which certificates it is done for"),
+    KEY("url", "URL", NULL, "Who is asked"),
+    KEY("urls", "array of URLs", NULL, "The same, several"),
+};
+
+static const pp_key ocsp_peer[] = {
+    KEY("verify", "switch", "false", "Whether it is done"),
+    KEY("ca_timeout", "seconds or time", "2", "How long the answer may take"),
+    KEY("allowed_clockskew", "seconds or time", "30", "How far clocks may be apart"),
+    KEY("warn_only", "switch", "false", "Only log what is found"),
+    KEY("unknown_is_good", "switch", "false", "Take certificates nobody knows of"),
+    KEY("allow_when_ca_unreachable", "switch", "false", "Take those nobody could be asked about"),
+    KEY("cache_ttl_when_next_update_unset", "seconds or time", "1h",
+        "How long an answer without an end holds"),
+};
+
+static const pp_key ocsp_cache[] = {
+    KEY("type", "none or local", "local", "Whether they are"),
+    KEY("local_store", "path", "_rc_", "The directory"),
+    KEY("preserve_revoked", "switch", "false", "Keep revocations for ever"),
+    KEY("save_interval", "seconds or time", "300", "How often it is written"),
+};
+
+static const pp_key proxies[] = {
+    KEY("trusted", "array of maps", NULL, "Their keys, each as `key` or `public_key`"),
+};
+
+static const pp_key resolver[] = {
+    KEY("type", "full, cache or mem", NULL, "What is kept"),
+    KEY("dir", "path", NULL, "Where it is kept"),
+    KEY("allow_delete", "switch", "false", "Accounts may be deleted"),
+    KEY("hard_delete", "switch", "false", "Deleted accounts leave no file"),
+    KEY("limit", "accounts", NULL, "How many are kept"),
+    KEY("ttl", "time", NULL, "How long one is kept"),
+    KEY("interval", "time", "1m", "How often servers compare"),
+    KEY("timeout", "time", "1.9s", "How long looking up may take"),
+};
+
+static const pp_key cluster[] = {
+    KEY("name", "text", NULL, "Name of the cluster"),
+    KEY("listen", "port or host:port", NULL, "Where other servers connect to"),
+    KEY("host net", "text", "0.0.0.0", "Address of that"),
+    KEY("port", "port", "0", "Port of that"),
+    KEY("authorization", "map", NULL, "User and password of other servers"),
+    KEY("permissions", "map", NULL, "What crosses to them: `import`, `export`"),
+    KEY("tls", "map", NULL, "TLS between servers"),
+    KEY("routes", "array of URLs", NULL, "Servers to connect to"),
+    KEY("advertise cluster_advertise", "host:port", NULL, "Address that other servers are told"),
+    KEY("no_advertise", "switch", "false", "Do not tell clients of other servers"),
+    KEY("connect_retries", "attempts", "0", "For servers heard of from others"),
+    KEY("connect_backoff", "switch", "false", "Wait longer each time"),
+    KEY("pool_size", "connections", "3", "Connections to each server"),
+    KEY("accounts", "array of texts", NULL, "Accounts with a connection of their own"),
+    KEY("compression", "switch, text or map", "accept", "Compression of what crosses"),
+    KEY("ping_interval", "time", NULL, "Time between pings"),
+    KEY("ping_max", "pings", NULL, "Pings that may go unanswered"),
+    KEY("write_deadline", "time", NULL, "How long a server may take nothing"),
+    KEY("write_timeout", "text", "default", "What follows when it has"),
+};
+
+static const pp_key compression[] = {
+    KEY("mode", "text", "s2_auto", "off, accept, s2_auto, s2_fast, s2_better or s2_best"),
+    KEY("rtt_thresholds thresholds rtts rtt", "array of times", NULL,
+        "Round-trip times at which s2_auto changes"),
+};
+
+static const pp_key gateway[] = {
+    KEY("name", "text", NULL, "Name of this cluster"),
+    KEY("listen", "port or host:port", NULL, "Where other clusters connect to"),
+    KEY("host net", "text", "0.0.0.0", "Address of that"),
+    KEY("port", "port", NULL, "Port of that"),
+    KEY("authorization", "map", NULL, "User and password of other clusters"),
+    KEY("tls", "map", NULL, "TLS between clusters"),
+    KEY("advertise", "host:port", NULL, "Address that other clusters are told"),
+    KEY("connect_retries", "attempts", "0", "For clusters heard of from others"),
+    KEY("connect_backoff", "switch", "false", "Wait longer each time"),
+    KEY("reject_unknown_cluster reject_unknown", "switch", "false",
+        "Only clusters that are named here"),
+    KEY("gateways", "array of maps", NULL, "Other clusters: `name`, `url` or `urls`, `tls`"),
+    KEY("write_deadline", "time", NULL, "How long a cluster may take nothing"),
+    KEY("write_timeout", "text", "default", "What follows when it has"),
+};
+
+static const pp_key leafnodes[] = {
+    KEY("listen", "port or host:port", NULL, "Where leaf nodes connect to"),
+    KEY("host net", "text", "0.0.0.0", "Address of that"),
+    KEY("port", "port", NULL, "Port of that"),
+    KEY("authorization", "map", NULL, "Who may: `user`, `password`, `nkey`, `account`, `users`"),
+    KEY("tls", "map", NULL, "TLS for leaf nodes"),
+    KEY("advertise leafnode_advertise", "host:port", NULL, "Address that leaf nodes are told"),
+    KEY("no_advertise", "switch", "false", "Do not tell them of other servers"),
+    KEY("min_version minimum_version", "text", NULL, "Oldest version of a leaf node"),
+    KEY("compression", "switch, text or map", "s2_auto", "Compression of what crosses"),
+    KEY("isolate_leafnode_interest isolate", "switch", "false",
+        "Leaf nodes do not hear of each other"),
+    KEY("write_deadline", "time", NULL, "How long a leaf node may take nothing"),
+    KEY("write_timeout", "text", "default", "What follows when it has"),
+    KEY("reconnect reconnect_delay reconnect_interval", "time", "1s", "Time between attempts"),
+    KEY("dial_timeout", "time", "1s", "How long an attempt may take"),
+    KEY("remotes", "array of maps", NULL, "Servers that this one hangs on"),
+};
+
+static const pp_key leafnode_remote[] = {
+    KEY("url urls", "URL or array of URLs", NULL, "Where it is"),
+    KEY("account local", "text", "$G", "Account here"),
+    KEY("credentials creds", "path", NULL, "Credentials there"),
+    KEY("nkey seed", "seed", NULL, "Key there"),
+    KEY("tls", "map", NULL, "TLS"),
+    KEY("hub", "switch", "false", "This server takes the part of the hub"),
+    KEY("deny_imports deny_import", "array of subjects", NULL, "What does not come in"),
+    KEY("deny_exports deny_export", "array of subjects", NULL, "What does not go out"),
+    KEY("no_randomize dont_randomize", "switch", "false", "Try the URLs in their order"),
+    KEY("ignore_discovered_servers", "switch", "false", "Only the URLs given"),
+    KEY("disabled", "switch", "false", "Do not connect"),
+    KEY("ws_compression ws_compress websocket_compression websocket_compress", "switch", "false",
+        "Compression of WebSocket"),
+    KEY("ws_no_masking websocket_no_masking", "switch", "false", "No masking of WebSocket"),
+    KEY("jetstream_cluster_migrate js_cluster_migrate", "switch or map", "false",
+        "Give leadership away while cut off"),
+    KEY("isolate_leafnode_interest isolate request_isolation", "switch", "false",
+        "Other leaf nodes hear nothing of this one"),
+    KEY("compression", "switch, text or map", "s2_auto", "Compression of what crosses"),
+    KEY("first_info_timeout", "time", "1s", "How long the first answer may take"),
+    KEY("dial_timeout", "time", "1s", "How long an attempt may take"),
+    KEY("proxy", "map", NULL, "HTTP proxy: `url`, `username`, `password`, `timeout`"),
+};
+
+static const pp_key websocket[] = {
+    KEY("listen", "port or host:port", NULL, "Where clients connect to"),
+    KEY("host net", "text", "0.0.0.0", "Address of that"),
+    KEY("port", "port", NULL, "Port of that"),
+    KEY("advertise", "host:port", NULL, "Address that clients are told"),
+    KEY("no_tls", "switch", "false", "Serve without TLS"),
+    KEY("tls", "map", NULL, "TLS for WebSocket"),
+    KEY("same_origin", "switch", "false", "Only pages of this host"),
+    KEY("allowed_origins allowed_origin allow_origins allow_origin origins origin",
+        "URL or array of URLs", NULL, "Only pages of these"),
+    KEY("compression compress", "switch", "false", "Compression"),
+    KEY("handshake_timeout", "seconds or time", "0", "How long a handshake may take"),
+    KEY("authorization authentication", "map", NULL, "Who may come in by WebSocket"),
+    KEY("no_auth_user", "text", NULL, "The user that clients are who show no name"),
+    KEY("jwt_cookie", "text", NULL, "Cookie with a JWT"),
+    KEY("user_cookie", "text", NULL, "Cookie with the user"),
+    KEY("pass_cookie", "text", NULL, "Cookie with the password"),
+    KEY("token_cookie", "text", NULL, "Cookie with the token"),
+    KEY("headers", "map of texts", NULL, "Headers to add to answers"),
+    KEY("ping_interval", "time", NULL, "Time between pings"),
+};
+
+static const pp_key mqtt[] = {
+    KEY("listen", "port or host:port", NULL, "Where clients connect to"),
+    KEY("host net", "text", "0.0.0.0", "Address of that"),
+    KEY("port", "port", NULL, "Port of that"),
+    KEY("tls", "map", NULL, "TLS for MQTT"),
+    KEY("authorization authentication", "map", NULL, "Who may come in by MQTT"),
+    KEY("no_auth_user", "text", NULL, "The user that clients are who show no name"),
+    KEY("ack_wait ackwait", "time", "30s", "Time until a message is sent again"),
+    KEY("js_api_timeout api_timeout", "time", "5s", "How long storing may take"),
+    KEY("max_ack_pending max_pending max_inflight", "messages", "1024",
+        "Messages that may be under way"),
+    KEY("js_domain", "text", NULL, "Domain of the streams"),
+    KEY("stream_replicas", "copies", "0", "Copies of a stream"),
+    KEY("consumer_replicas", "copies", "0", "No longer looked at"),
+    KEY("consumer_memory_storage", "switch", "false", "Consumers in memory only"),
+    KEY("consumer_inactive_threshold consumer_auto_cleanup", "time", NULL,
+        "When consumers are given up"),
+    KEY("reject_qos2_publish", "switch", "false", "Refuse QoS 2 from publishers"),
+    KEY("downgrade_qos2_subscribe", "switch", "false", "Give subscribers QoS 1 for QoS 2"),
+};
+
+static const pp_key jetstream[] = {
+    KEY("enabled enable", "switch", "true", "Whether there are any"),
+    KEY("store_dir storedir store", "path", "<tmp>/nats", "Where they are kept"),
+    KEY("max_memory_store max_mem_store max_mem", "size", "75 % of memory", "Memory for streams"),
+    KEY("max_file_store max_file", "size", "75 % of what is free", "Disk for streams"),
+    KEY("sync_interval sync", "time or always", "2m", "How often files are forced to disk"),
+    KEY("strict", "switch", "true", "Requests must be exact"),
+    KEY("domain", "text", NULL, "Name of this island of streams"),
+    KEY("key ek encryption_key", "secret", NULL, "Key that files are encrypted with"),
+    KEY("prev_key prev_ek prev_encryption_key", "secret", NULL, "The key before it"),
+    KEY("cipher", "chacha or aes", "chacha", "How they are"),
+    KEY("unique_tag", "text", NULL, "Tag that copies must differ in"),
+    KEY("extension_hint", "text", NULL, "no_extend or will_extend"),
+    KEY("max_outstanding_catchup", "size", "64MB", "What may be under way to a copy"),
+    KEY("max_buffered_msgs", "messages", "100000", "What may wait for a stream"),
+    KEY("max_buffered_size", "size", "128MB", "The same in bytes"),
+    KEY("request_queue_limit", "requests", "10000", "Requests that may wait"),
+    KEY("info_queue_limit", "requests", "10000", "Questions that may wait"),
+    KEY("meta_compact", "entries", "0", "When the journal of the cluster is cut"),
+    KEY("meta_compact_size", "size", "0", "The same in bytes"),
+    KEY("meta_compact_sync", "switch", "false", "Wait for it"),
+    KEY("max_concurrent_io", "operations", "4096", "File operations at a time"),
+    KEY("limits", "map", NULL, "Limits of streams and consumers"),
+    KEY("tpm", "map", NULL, "Keys from a TPM"),
+};
+
+static const pp_key jetstream_limits[] = {
+    KEY("max_ack_pending", "messages", NULL, "Messages that a consumer may have unacknowledged"),
+    KEY("max_ha_assets", "streams and consumers", NULL, "How many with copies"),
+    KEY("max_request_batch", "messages", NULL, "Messages that may be asked for at once"),
+    KEY("duplicate_window", "time", NULL, "Time within which duplicates are found"),
+    KEY("batch", "map", NULL,
+        "Limits of batches: `max_inflight_per_stream`, `max_inflight_total`, `max_msgs`, "
+        "`timeout`"),
+};
+
+static const pp_key tpm[] = {
+    KEY("keys_file", "path", NULL, "Where they are kept"),
+    KEY("encryption_password", "secret", NULL, "Password of the keys"),
+    KEY("srk_password", "secret", NULL, "Password of the storage root key"),
+    KEY("pcr", "number", NULL, "Register that seals them"),
+    KEY("cipher", "chacha or aes", "chacha", "How files are encrypted"),
+};
+
+static const pp_key account_jetstream[] = {
+    KEY("max_memory max_mem mem memory", "size", "-1", "Memory"),
+    KEY("max_store max_file max_disk store disk", "size", "-1", "Disk"),
+    KEY("max_streams streams", "streams", "-1", "Streams"),
+    KEY("max_consumers consumers", "consumers", "-1", "Consumers"),
+    KEY("max_bytes_required max_stream_bytes max_bytes", "switch", "false",
+        "Streams must name their limit"),
+    KEY("mem_max_stream_bytes memory_max_stream_bytes", "size", "-1", "Largest stream in memory"),
+    KEY("disk_max_stream_bytes store_max_stream_bytes", "size", "-1", "Largest stream on disk"),
+    KEY("max_ack_pending", "messages", "-1", "Messages that a consumer may have unacknowledged"),
+    KEY("cluster_traffic", "system or owner", "system", "Whose traffic copies are"),
+};
+
+static const pp_key export[] = {
+    KEY("stream", "subject", NULL, "Messages"),
+    KEY("service", "subject", NULL, "Requests"),
+    KEY("accounts", "array of texts", NULL, "The only accounts that may"),
+    KEY("account_token_position", "position", NULL, "Token that must be the name of the importer"),
+    KEY("response_type response", "single, stream or chunked", "single",
+        "What answers a request gets"),
+    KEY("threshold response_threshold response_max_time response_time", "time", NULL,
+        "How long they may take"),
+    KEY("latency", "subject or map", NULL, "Where it is reported how long they took"),
+    KEY("allow_trace", "switch", "false", "Tracing may follow"),
+};
+
+static const pp_key import[] = {
+    KEY("stream", "map", NULL, "Messages: `account`, `subject`"),
+    KEY("service", "map", NULL, "Requests: `account`, `subject`"),
+    KEY("prefix", "subject", NULL, "What stands before the subject here"),
+    KEY("to", "subject", NULL, "The subject here"),
+    KEY("share", "switch", "false", "The other account may know who asks"),
+    KEY("allow_trace", "switch", "false", "Tracing may follow"),
+};
+
+#define BLOCK(name, lacks, text)                                                                   \
+    {                                                                                              \
+#name, (text), name, sizeof(name) / sizeof(name[0]), (lacks), false                        \
+    }
+
+const pp_key_block pp_missing_blocks[] = {
+    BLOCK(auth_callout, "auth callout", "A service that decides who may come in."),
+    BLOCK(tls, "TLS", "TLS of a listener or of connections to other servers."),
+    BLOCK(ocsp, "TLS", "Stapling of certificate states."),
+    BLOCK(ocsp_peer, "TLS", "Checking the state of certificates of the other side."),
+    BLOCK(ocsp_cache, "TLS", "Where certificate states are kept."),
+    BLOCK(proxies, "NKeys", "Proxies that are trusted."),
+    BLOCK(resolver, "JWT authentication", "Where accounts are found."),
+    BLOCK(cluster, "clustering", "Several servers as one."),
+    BLOCK(compression, "clustering", "Compression between servers."),
+    BLOCK(gateway, "gateways", "Several clusters as one."),
+    BLOCK(leafnodes, "leaf nodes", "Servers that hang on others."),
+    BLOCK(leafnode_remote, "leaf nodes", "A server that this one hangs on."),
+    BLOCK(websocket, "WebSocket", "NATS over WebSocket."),
+    BLOCK(mqtt, "MQTT", "MQTT clients."),
+    BLOCK(jetstream, "JetStream", "Streams that are kept."),
+    BLOCK(jetstream_limits, "JetStream", "Limits of streams and consumers."),
+    BLOCK(tpm, "JetStream", "Keys from a TPM."),
+    BLOCK(account_jetstream, "JetStream", "Streams of an account."),
+    BLOCK(export, "exports and imports", "What other accounts may import."),
+    BLOCK(import, "exports and imports", "What comes from other accounts."),
+};
+const size_t pp_missing_block_count = sizeof(pp_missing_blocks) / sizeof(pp_missing_blocks[0]);

@@ -1,0 +1,143 @@
+#include "config/load.h"
+
+#include "config/document.h"
+#include "config/duration.h"
+#include "config/reader.h"
+
+#include <inttypes.h>
+#include <string.h>
+#include <sys/un.h>
+
+#define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
+
+static pipit_err read_document(pp_options *options, const pp_document *document, const char *name,
+                               pp_diagnostics *diagnostics)
+{
+    pp_reader reader;
+    pp_str copy;
+
+    pp_reader_init(&reader, options, diagnostics);
+    pp_reader_map(&reader, pp_key_block_find(""), pp_document_root(document), options);
+    if (!reader.err)
+        pp_reader_finish(&reader);
+    if (!reader.err)
+        reader.err = pp_arena_copy(&options->arena, pp_str_of(name), &copy);
+    if (!reader.err) {
+        options->config_file = copy.ptr;
+        reader.err = pp_arena_copy(&options->arena, pp_str_of(pp_document_digest(document)), &copy);
+    }
+    if (reader.err)
+        return reader.err;
+    options->config_digest = copy.ptr;
+    return pp_diagnostics_error_count(diagnostics) ? PIPIT_EINVAL : PIPIT_OK;
+}
+
+pipit_err pp_options_load(pp_options *options, const char *path, pp_diagnostics *diagnostics)
+{
+    pp_document *document;
+    pipit_err err = pp_document_read_file(&document, path, diagnostics);
+
+    if (err)
+        return err;
+    err = read_document(options, document, path, diagnostics);
+    pp_document_free(document);
+    return err;
+}
+
+pipit_err pp_options_load_text(pp_options *options, pp_str text, const char *name,
+                               pp_diagnostics *diagnostics)
+{
+    pp_document *document;
+    pipit_err err = pp_document_read_text(&document, text, name, NULL, diagnostics);
+
+    if (err)
+        return err;
+    err = read_document(options, document, name, diagnostics);
+    pp_document_free(document);
+    return err;
+}
+
+/* --- what must go together ---------------------------------------------------------------- */
+
+struct check {
+    const pp_options *o;
+    pp_diagnostics *diagnostics;
+    pp_config_position at; /* the file, where there is one */
+};
+
+#define WRONG(check, ...) pp_diagnostics_error((check)->diagnostics, (check)->at, __VA_ARGS__)
+
+static void check_limits(const struct check *check)
+{
+    const pp_options *o = check->o;
+    char grace[PP_DURATION_TEXT_BYTES], duration[PP_DURATION_TEXT_BYTES];
+
+    if (o->lame_duck_grace_period_ns >= o->lame_duck_duration_ns)
+        WRONG(check,
+              "lame_duck_grace_period (%s) is not below lame_duck_duration (%s): lower the "
+              "first or raise the second",
+              pp_duration_format(grace, o->lame_duck_grace_period_ns),
+              pp_duration_format(duration, o->lame_duck_duration_ns));
+    if (o->max_payload_bytes > o->max_pending_bytes)
+        WRONG(check,
+              "max_payload (%" PRIu64 " bytes) is above max_pending (%" PRIu64
+              " bytes): lower the first or raise the second",
+              o->max_payload_bytes, o->max_pending_bytes);
+    if (o->server_name && strchr(o->server_name, ' '))
+        WRONG(check, "server_name cannot contain spaces: take \"%.100s\" without them",
+              o->server_name);
+    if (o->unix_path && strlen(o->unix_path) > UNIX_PATH_MAX)
+        WRONG(check, "unix names a path of %zu bytes, but sockets take %zu: give a shorter one",
+              strlen(o->unix_path), UNIX_PATH_MAX);
+}
+
+static void check_users(const struct check *check)
+{
+    const pp_options *o = check->o;
+    bool found = false;
+
+    if (o->pass && !o->user)
+        WRONG(check, "a password without a user protects nothing: give both");
+    if (o->user_count && (o->user || o->auth_token))
+        WRONG(check, "a single user or token cannot stand beside users: leave one of them out");
+    if (o->http_password && !o->http_user)
+        WRONG(check, "http_password without http_user protects nothing: give both");
+    if (o->http_user && !o->http_password)
+        WRONG(check, "http_user has no http_password: give both");
+    if (o->http_user && strchr(o->http_user, ':'))
+        WRONG(check, "http_user cannot hold a colon");
+    for (size_t i = 0; o->no_auth_user && i < o->user_count && !found; i++)
+        found = strcmp(o->users[i].name, o->no_auth_user) == 0;
+    if (o->no_auth_user && !o->user_count)
+        WRONG(check, "no_auth_user: \"%.200s\" present, but users/nkeys are not defined",
+              o->no_auth_user);
+    else if (o->no_auth_user && !found)
+        WRONG(check,
+              "no_auth_user: \"%.200s\" not present as user or nkey in authorization block "
+              "or account configuration",
+              o->no_auth_user);
+}
+
+static void check_system_account(const struct check *check)
+{
+    const pp_options *o = check->o;
+
+    if (!o->system_account || strcmp(o->system_account, "$SYS") == 0)
+        return;
+    for (size_t i = 0; i < o->account_count; i++) {
+        if (strcmp(o->accounts[i].name, o->system_account) == 0)
+            return;
+    }
+    WRONG(check, "system_account: there is no account \"%.200s\"", o->system_account);
+}
+
+pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostics)
+{
+    struct check check = {options, diagnostics, {options->config_file, 0, 0}};
+    size_t before = pp_diagnostics_error_count(diagnostics);
+
+    check_limits(&check);
+    check_users(&check);
+    check_system_account(&check);
+    return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;
+}

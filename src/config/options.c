@@ -1,0 +1,83 @@
+#include "config/options.h"
+
+#include <string.h>
+
+#define NS_PER_S 1000000000LL
+
+/* Users by the hundred thousand fit; what a file could make of itself by variables does not. */
+enum { OPTIONS_BYTES_MAX = 512 * 1024 * 1024 };
+
+pipit_err pp_options_init(pp_options *options)
+{
+    pp_options fresh = {
+        .host = PP_DEFAULT_HOST,
+        .port = PP_DEFAULT_PORT,
+        .unix_mode = 0700,
+        .log_format = PP_LOG_TEXT,
+        .logtime = true,
+        .http_base_path = "/",
+        .max_closed_clients = 10000,
+        .auth_timeout_ns = 2 * NS_PER_S,
+        .max_connections = 65536,
+        .max_payload_bytes = 1 << 20,
+        .max_control_line_bytes = 4096,
+        .max_pending_bytes = 64 << 20,
+        .write_deadline_ns = 10 * NS_PER_S,
+        .ping_interval_ns = 120 * NS_PER_S,
+        .ping_max = 2,
+        .lame_duck_duration_ns = 120 * NS_PER_S,
+        .lame_duck_grace_period_ns = 10 * NS_PER_S,
+    };
+    pp_account_options *global;
+    void *memory;
+    pipit_err err;
+
+    pp_arena_init(&fresh.arena, OPTIONS_BYTES_MAX);
+    err = pp_arena_take(&fresh.arena, sizeof(*global), &memory);
+    if (err)
+        return err;
+    global = memory;
+    *global = pp_account_options_none("$G");
+    fresh.accounts = global;
+    fresh.account_count = 1;
+    *options = fresh;
+    return PIPIT_OK;
+}
+
+pp_account_options pp_account_options_none(const char *name)
+{
+    return (pp_account_options){
+        .name = name,
+        .max_connections = -1,
+        .max_subscriptions = -1,
+        .max_payload_bytes = -1,
+        .trace_sampling = 100,
+    };
+}
+
+/* The text lies in the arena, which is nobody's but these options'. */
+static void wipe(const char **text)
+{
+    if (*text && **text)
+        explicit_bzero((void *)(uintptr_t)*text, strlen(*text));
+    *text = NULL;
+}
+
+void pp_options_forget_secrets(pp_options *options)
+{
+    pp_user_options *users = (void *)(uintptr_t)options->users;
+
+    wipe(&options->pass);
+    wipe(&options->auth_token);
+    wipe(&options->http_password);
+    for (size_t i = 0; i < options->user_count; i++) {
+        wipe(&users[i].password);
+        users[i].password = "";
+    }
+}
+
+void pp_options_fini(pp_options *options)
+{
+    pp_arena_fini(&options->arena);
+    *options = (pp_options){0};
+}

@@ -1,0 +1,87 @@
+/* config/reader.h -- from the tree of a document to options, by the table of keys.
+ *
+ * Every mistake is noted and reading goes on, so that one run shows all of them. Running out of
+ * memory is kept in err instead, and nothing is read from then on. Values of secret keys never
+ * reach the diagnostics. */
+#ifndef PP_CONFIG_READER_H
+#define PP_CONFIG_READER_H
+
+#include "config/diagnostics.h"
+#include "config/key.h"
+#include "config/options.h"
+#include "config/secret.h"
+
+typedef struct pp_reader {
+    pp_options *options;
+    pp_diagnostics *diagnostics;
+    pipit_err err; /* PIPIT_ENOMEM or PIPIT_ETOOBIG: the options are not to be used */
+
+    /* Gathered while reading, put into options by pp_reader_finish. */
+    pp_account_options global; /* $G */
+    pp_account_options *accounts;
+    size_t account_count;
+    pp_config_position authorization_at; /* line 0: there is none */
+
+    bool queues; /* the rules that are being read may name queue groups */
+
+    const char *file; /* of the document, and its copy in the options */
+    const char *file_copy;
+} pp_reader;
+
+void pp_reader_init(pp_reader *reader, pp_options *options, pp_diagnostics *diagnostics);
+
+/* Read all entries of map into base, the structure of block's keys. */
+void pp_reader_map(pp_reader *reader, const pp_key_block *block, const pp_value *map, void *base);
+
+/* Read one value as the type of its key says. */
+void pp_reader_scalar(pp_reader *reader, const pp_key *key, const pp_value *value, void *base);
+
+/* users.c: bring accounts and users together and look for names that are taken twice. */
+void pp_reader_finish(pp_reader *reader);
+
+/* Take memory that the options own, cleared; NULL when there is none, and then err is set. */
+void *pp_reader_take(pp_reader *reader, size_t count, size_t bytes);
+/* Copy a text to there; NULL for an empty one. One that holds NUL is refused and NULL, too. */
+const char *pp_reader_text(pp_reader *reader, const pp_value *value);
+pp_option_position pp_reader_position(pp_reader *reader, pp_config_position at);
+
+/* Note that value is not of the kind that its key takes: wanted is "a string", "an array" ... */
+void pp_reader_wrong_kind(pp_reader *reader, const pp_key *key, const pp_value *value,
+                          const char *wanted);
+/* Note anything else about it: `"key" <text>`. */
+void pp_reader_refuse(pp_reader *reader, const pp_key *key, const pp_value *value,
+                      const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* One string or several; *out_items point at value or at its items. False: it is refused. */
+bool pp_reader_strings(pp_reader *reader, const pp_key *key, const pp_value *value,
+                       const pp_value *const **out_items, size_t *out_count);
+
+/* The functions of the table, as pp_key_read_fn: reader.c, address.c, */
+void pp_read_block(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_trace(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tags(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_metadata(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_feature_flags(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_advertise(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_host(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_http(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_unix(pp_reader *, const pp_key *, const pp_value *, void *);
+/* users.c, */
+void pp_read_authorization(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_users(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_default_permissions(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_connection_types(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_user_slow_consumer(pp_reader *, const pp_key *, const pp_value *, void *);
+/* permissions.c, */
+void pp_read_permissions(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_rules(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_allow(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_deny(pp_reader *, const pp_key *, const pp_value *, void *);
+/* accounts.c. */
+void pp_read_accounts(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_mappings(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_msg_trace(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_trace_dest(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_percent(pp_reader *, const pp_key *, const pp_value *, void *);
+
+#endif

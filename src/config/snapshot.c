@@ -1,0 +1,479 @@
+#include "config/snapshot.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "config/key.h"
+
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILE_HEAD "pipit-options 1 "
+
+enum {
+    SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024,
+    TEXT_MAX = 64 * 1024 * 1024, /* of one line: an account's permissions */
+    HASH_BYTES = 16,
+    ACCOUNT_LINES = 10, /* at most, besides users and mappings */
+    SCALAR_LINES = 256,
+};
+
+/* Lines being written, one text after another in a buffer that is used again for each. */
+struct writer {
+    pp_snapshot *snapshot;
+    pp_snapshot_line *lines;
+    size_t count, cap;
+    pp_buf path;
+    pp_buf text;
+    pipit_err err;
+};
+
+/* --- texts -------------------------------------------------------------------------------- */
+
+static void add(struct writer *w, pp_buf *out, const char *text)
+{
+    if (!w->err)
+        w->err = pp_buf_add(out, text, strlen(text));
+}
+
+/* Names may hold anything; a path has its slashes to itself and is one field of one line. */
+static void add_escaped(struct writer *w, pp_buf *out, const char *text)
+{
+    for (; *text && !w->err; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c <= ' ' || c == '/' || c == '\\' || c == 0x7F)
+            w->err = pp_buf_addf(out, "\\x%02x", c);
+        else
+            w->err = pp_buf_add(out, text, 1);
+    }
+}
+
+static const char *keep(struct writer *w, const pp_buf *buf)
+{
+    pp_str copy = {0};
+
+    if (!w->err)
+        w->err = pp_arena_copy(&w->snapshot->arena, pp_buf_str(buf), &copy);
+    return copy.ptr;
+}
+
+static void hash_piece(crypto_generichash_state *state, const void *bytes, size_t len)
+{
+    uint64_t length = len; /* so that no two lists of pieces look alike */
+
+    (void)crypto_generichash_update(state, (const unsigned char *)&length, sizeof(length));
+    if (len)
+        (void)crypto_generichash_update(state, bytes, len);
+}
+
+static void begin_hash(struct writer *w, crypto_generichash_state *state)
+{
+    (void)crypto_generichash_init(state, w->snapshot->salt, sizeof(w->snapshot->salt), HASH_BYTES);
+}
+
+/* Leave the hash in w->text. */
+static void end_hash(struct writer *w, crypto_generichash_state *state)
+{
+    uint8_t hash[HASH_BYTES];
+    char hex[2 * HASH_BYTES + 1];
+
+    (void)crypto_generichash_final(state, hash, sizeof(hash));
+    (void)sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
+    w->text.len = 0;
+    add(w, &w->text, hex);
+}
+
+/* A line of a file is one line, whatever was given. */
+static const char *keep_printable(struct writer *w, const pp_buf *buf)
+{
+    pp_buf out;
+    const char *kept;
+
+    for (size_t i = 0; i < buf->len; i++) {
+        if ((unsigned char)buf->ptr[i] < ' ' || buf->ptr[i] == 0x7F) {
+            pp_buf_init(&out, TEXT_MAX);
+            for (i = 0; i < buf->len && !w->err; i++) {
+                unsigned char c = (unsigned char)buf->ptr[i];
+
+                w->err = c < ' ' || c == 0x7F ? pp_buf_addf(&out, "\\x%02x", c)
+                                              : pp_buf_add(&out, buf->ptr + i, 1);
+            }
+            kept = keep(w, &out);
+            pp_buf_fini(&out);
+            return kept;
+        }
+    }
+    return keep(w, buf);
+}
+
+/* Add the line of w->path and w->text; both begin anew afterwards. */
+static void end_line(struct writer *w, bool hashed)
+{
+    pp_snapshot_line line = {keep(w, &w->path), keep_printable(w, &w->text), hashed};
+
+    if (w->err)
+        return;
+    PP_ASSERT(w->count < w->cap);
+    w->lines[w->count++] = line;
+    w->path.len = w->text.len = 0;
+}
+
+/* --- scalars ------------------------------------------------------------------------------ */
+
+/* A URL that names a user is as secret as a password. */
+static bool is_secret(const pp_key *key, pp_str text)
+{
+    return key->type == PP_KEY_SECRET ||
+           (key->type == PP_KEY_URL && text.len && memchr(text.ptr, '@', text.len));
+}
+
+static void write_key(struct writer *w, const pp_key *key, const void *base)
+{
+    bool hashed;
+
+    if (!w->err)
+        w->err = pp_buf_addf(&w->path, "%.*s", PP_STR_ARGS(pp_key_name(key)));
+    if (!w->err)
+        w->err = pp_key_format(key, base, &w->text);
+    hashed = is_secret(key, pp_buf_str(&w->text));
+    if (hashed && w->text.len) {
+        crypto_generichash_state state;
+
+        begin_hash(w, &state);
+        hash_piece(&state, w->text.ptr, w->text.len);
+        explicit_bzero(w->text.ptr, w->text.len);
+        end_hash(w, &state);
+    }
+    end_line(w, hashed);
+}
+
+static void write_scalars(struct writer *w, const pp_options *options)
+{
+    for (size_t b = 0; b < pp_served_block_count; b++) {
+        const pp_key_block *block = &pp_served_blocks[b];
+
+        for (size_t i = 0; block->in_options && i < block->count; i++) {
+            const pp_key *key = &block->keys[i];
+
+            if (key->type == PP_KEY_OTHER || key->offset == PP_KEY_NO_FIELD)
+                continue;
+            add(w, &w->path, block->name);
+            add(w, &w->path, *block->name ? "." : "");
+            write_key(w, key, options);
+        }
+    }
+}
+
+static void write_labels(struct writer *w, const pp_options *o)
+{
+    add(w, &w->path, "server_tags");
+    for (size_t i = 0; i < o->server_tag_count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, o->server_tags[i]);
+    }
+    end_line(w, false);
+    add(w, &w->path, "server_metadata");
+    for (size_t i = 0; i < o->server_metadata_count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, o->server_metadata[i].key);
+        add(w, &w->text, "=");
+        add_escaped(w, &w->text, o->server_metadata[i].value);
+    }
+    end_line(w, false);
+}
+
+/* --- accounts ----------------------------------------------------------------------------- */
+
+static void begin_account_line(struct writer *w, const pp_account_options *account,
+                               const char *what)
+{
+    add(w, &w->path, "accounts/");
+    add_escaped(w, &w->path, account->name);
+    add(w, &w->path, what);
+}
+
+static void write_rules(struct writer *w, const char *name, bool has, const pp_rule_option *rules,
+                        size_t count)
+{
+    if (!has)
+        return;
+    add(w, &w->text, w->text.len ? " " : "");
+    add(w, &w->text, name);
+    for (size_t i = 0; i < count; i++) {
+        add(w, &w->text, i ? "," : "=");
+        add_escaped(w, &w->text, rules[i].subject.ptr);
+        if (rules[i].queue.len) {
+            add(w, &w->text, "/");
+            add_escaped(w, &w->text, rules[i].queue.ptr);
+        }
+    }
+}
+
+static void write_permissions(struct writer *w, const pp_permission_options *permissions)
+{
+    const pp_rules_option *publish = &permissions->publish, *subscribe = &permissions->subscribe;
+
+    write_rules(w, "publish", publish->has_allow, publish->allow, publish->allow_count);
+    write_rules(w, "publish-deny", publish->deny_count, publish->deny, publish->deny_count);
+    write_rules(w, "subscribe", subscribe->has_allow, subscribe->allow, subscribe->allow_count);
+    write_rules(w, "subscribe-deny", subscribe->deny_count, subscribe->deny, subscribe->deny_count);
+}
+
+/* A user is one hash of all that it is. */
+static void write_user(struct writer *w, const pp_account_options *account,
+                       const pp_user_options *user)
+{
+    const uint16_t facts[] = {user->connection_types, user->slow_consumer,
+                              user->permissions != NULL};
+    crypto_generichash_state state;
+
+    begin_account_line(w, account, "/users/");
+    add_escaped(w, &w->path, user->name);
+    if (user->permissions)
+        write_permissions(w, user->permissions);
+    begin_hash(w, &state);
+    hash_piece(&state, user->password, strlen(user->password));
+    hash_piece(&state, facts, sizeof(facts));
+    hash_piece(&state, w->text.ptr, w->text.len);
+    end_hash(w, &state);
+    end_line(w, true);
+}
+
+static void write_mapping(struct writer *w, const pp_account_options *account,
+                          const pp_mapping_option *mapping)
+{
+    begin_account_line(w, account, "/mappings/");
+    add_escaped(w, &w->path, mapping->source);
+    for (size_t i = 0; i < mapping->destination_count && !w->err; i++) {
+        const pp_destination_option *to = &mapping->destinations[i];
+
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, to->subject);
+        if (!w->err)
+            w->err = pp_buf_addf(&w->text, ":%" PRIu32 "%%", to->weight);
+        add(w, &w->text, to->cluster ? "@" : "");
+        add_escaped(w, &w->text, to->cluster ? to->cluster : "");
+    }
+    end_line(w, false);
+}
+
+static void write_block(struct writer *w, const pp_account_options *account, const char *name)
+{
+    const pp_key_block *block = pp_key_block_find(name);
+
+    for (size_t i = 0; i < block->count; i++) {
+        const pp_key *key = &block->keys[i];
+
+        if (key->type == PP_KEY_OTHER || key->offset == PP_KEY_NO_FIELD)
+            continue;
+        begin_account_line(w, account, "/");
+        add(w, &w->path, name);
+        add(w, &w->path, ".");
+        write_key(w, key, account);
+    }
+}
+
+/* Which of two wildcards comes first matters, so the order counts beside the mappings. */
+static void write_mappings(struct writer *w, const pp_account_options *account)
+{
+    crypto_generichash_state state;
+
+    begin_hash(w, &state);
+    for (size_t i = 0; i < account->mapping_count; i++)
+        hash_piece(&state, account->mappings[i].source, strlen(account->mappings[i].source));
+    begin_account_line(w, account, "/mappings");
+    end_hash(w, &state);
+    end_line(w, true);
+    for (size_t i = 0; i < account->mapping_count && !w->err; i++)
+        write_mapping(w, account, &account->mappings[i]);
+}
+
+static void write_account(struct writer *w, const pp_account_options *account)
+{
+    begin_account_line(w, account, "");
+    add(w, &w->text, "defined");
+    end_line(w, false);
+    begin_account_line(w, account, "/default_permissions");
+    if (account->default_permissions) {
+        write_permissions(w, account->default_permissions);
+        add(w, &w->text, w->text.len ? "" : "all");
+    }
+    end_line(w, false);
+    write_block(w, account, "limits");
+    write_block(w, account, "msg_trace");
+    begin_account_line(w, account, "/msg_trace.sampling");
+    if (!w->err)
+        w->err = pp_buf_addf(&w->text, "%" PRIu32, account->trace_sampling);
+    end_line(w, false);
+    for (size_t i = 0; i < account->user_count && !w->err; i++)
+        write_user(w, account, &account->users[i]);
+    write_mappings(w, account);
+}
+
+/* --- the whole ---------------------------------------------------------------------------- */
+
+/* What is below a path comes before everything that only begins alike, as "A-b" does with "A". */
+static int rank(char c)
+{
+    return c == '/' ? 1 : (unsigned char)c;
+}
+
+int pp_snapshot_compare(const char *a, const char *b)
+{
+    while (*a && *a == *b) {
+        a++;
+        b++;
+    }
+    return rank(*a) - rank(*b);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return pp_snapshot_compare(((const pp_snapshot_line *)a)->path,
+                               ((const pp_snapshot_line *)b)->path);
+}
+
+static pipit_err make(pp_snapshot **out, size_t lines_max, pp_snapshot_line **out_lines)
+{
+    pp_snapshot *snapshot = pp_calloc(1, sizeof(*snapshot));
+    void *memory;
+    pipit_err err;
+
+    if (!snapshot)
+        return PIPIT_ENOMEM;
+    pp_arena_init(&snapshot->arena, SNAPSHOT_BYTES_MAX);
+    err = pp_arena_take(&snapshot->arena, lines_max * sizeof(**out_lines), &memory);
+    if (err) {
+        pp_snapshot_free(snapshot);
+        return err;
+    }
+    snapshot->lines = *out_lines = memory;
+    *out = snapshot;
+    return PIPIT_OK;
+}
+
+void pp_snapshot_free(pp_snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    pp_arena_fini(&snapshot->arena);
+    explicit_bzero(snapshot, sizeof(*snapshot));
+    pp_free(snapshot);
+}
+
+pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
+                          const pp_snapshot *like)
+{
+    struct writer w = {.cap = SCALAR_LINES + options->user_count};
+    pipit_err err;
+
+    for (size_t i = 0; i < options->account_count; i++)
+        w.cap += ACCOUNT_LINES + options->accounts[i].mapping_count;
+    if (sodium_init() < 0)
+        return PIPIT_EIO;
+    err = make(&w.snapshot, w.cap, &w.lines);
+    if (err)
+        return err;
+    if (like)
+        memcpy(w.snapshot->salt, like->salt, sizeof(like->salt));
+    else
+        randombytes_buf(w.snapshot->salt, sizeof(w.snapshot->salt));
+    pp_buf_init(&w.path, TEXT_MAX);
+    pp_buf_init(&w.text, TEXT_MAX);
+    write_scalars(&w, options);
+    write_labels(&w, options);
+    for (size_t i = 0; i < options->account_count && !w.err; i++)
+        write_account(&w, &options->accounts[i]);
+    pp_buf_fini(&w.path);
+    pp_buf_fini(&w.text);
+    if (w.err) {
+        pp_snapshot_free(w.snapshot);
+        return w.err;
+    }
+    qsort(w.lines, w.count, sizeof(*w.lines), compare_lines);
+    w.snapshot->count = w.count;
+    *out_snapshot = w.snapshot;
+    return PIPIT_OK;
+}
+
+const pp_snapshot_line *pp_snapshot_find(const pp_snapshot *snapshot, const char *path)
+{
+    const pp_snapshot_line wanted = {.path = path};
+
+    return bsearch(&wanted, snapshot->lines, snapshot->count, sizeof(wanted), compare_lines);
+}
+
+/* --- the file ----------------------------------------------------------------------------- */
+
+pipit_err pp_snapshot_format(const pp_snapshot *snapshot, pp_buf *out)
+{
+    char salt[2 * PP_SNAPSHOT_SALT_BYTES + 1];
+    pipit_err err;
+
+    (void)sodium_bin2hex(salt, sizeof(salt), snapshot->salt, sizeof(snapshot->salt));
+    err = pp_buf_addf(out, FILE_HEAD "%s\n", salt);
+    for (size_t i = 0; i < snapshot->count && !err; i++)
+        err = pp_buf_addf(out, "%s\t%c%s\n", snapshot->lines[i].path,
+                          snapshot->lines[i].hashed ? '#' : '=', snapshot->lines[i].text);
+    return err;
+}
+
+/* Take a line off text, without its end. */
+static pp_str take_line(pp_str *text)
+{
+    const char *end = text->len ? memchr(text->ptr, '\n', text->len) : NULL;
+    pp_str line = {text->ptr, end ? (size_t)(end - text->ptr) : text->len};
+
+    text->ptr += line.len + (end != NULL);
+    text->len -= line.len + (end != NULL);
+    return line;
+}
+
+static pipit_err parse_line(pp_snapshot *snapshot, pp_str text, pp_snapshot_line *line)
+{
+    const char *tab = text.len ? memchr(text.ptr, '\t', text.len) : NULL;
+    size_t path_len = tab ? (size_t)(tab - text.ptr) : 0;
+    pp_str path, value;
+    pipit_err err;
+
+    if (!tab || text.len < path_len + 2 || memchr(text.ptr, '\0', text.len))
+        return PIPIT_EINVAL;
+    err = pp_arena_copy(&snapshot->arena, (pp_str){text.ptr, path_len}, &path);
+    if (!err)
+        err = pp_arena_copy(&snapshot->arena, (pp_str){tab + 2, text.len - path_len - 2}, &value);
+    if (err)
+        return err;
+    *line = (pp_snapshot_line){path.ptr, value.ptr, tab[1] == '#'};
+    return PIPIT_OK;
+}
+
+pipit_err pp_snapshot_parse(pp_snapshot **out_snapshot, pp_str text)
+{
+    pp_str head = take_line(&text);
+    size_t lines_max = 1, salt_bytes;
+    pp_snapshot *snapshot;
+    pp_snapshot_line *lines;
+    pipit_err err;
+
+    for (size_t i = 0; i < text.len; i++)
+        lines_max += text.ptr[i] == '\n';
+    err = make(&snapshot, lines_max, &lines);
+    if (err)
+        return err;
+    if (!pp_str_starts(head, PP_STR(FILE_HEAD)) ||
+        sodium_hex2bin(snapshot->salt, sizeof(snapshot->salt), head.ptr + sizeof(FILE_HEAD) - 1,
+                       head.len - (sizeof(FILE_HEAD) - 1), NULL, &salt_bytes, NULL) != 0 ||
+        salt_bytes != sizeof(snapshot->salt))
+        err = PIPIT_EINVAL;
+    while (!err && text.len)
+        err = parse_line(snapshot, take_line(&text), &lines[snapshot->count++]);
+    if (err) {
+        pp_snapshot_free(snapshot);
+        return err;
+    }
+    qsort(lines, snapshot->count, sizeof(*lines), compare_lines);
+    *out_snapshot = snapshot;
+    return PIPIT_OK;
+}

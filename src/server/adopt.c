@@ -1,0 +1,28 @@
+/* Sockets that somebody else has opened for the server: it listens there instead of binding its
+ * own. */
+#include "server/server.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+pipit_err pp_server_adopt(pipit_server *server, int fd)
+{
+    int family = 0, *place;
+    pipit_err err = server->started ? PIPIT_EINVAL : pp_listen_adopt(fd, &family);
+
+    if (!err) {
+        place = family == AF_UNIX ? &server->adopted_local : &server->adopted_tcp;
+        if (*place < 0) {
+            *place = fd;
+            return PIPIT_OK;
+        }
+        err = PIPIT_EEXIST;
+    }
+    (void)close(fd);
+    return err;
+}
+
+int pp_server_client_fd(const pipit_server *server)
+{
+    return server->tcp.source.fd;
+}

@@ -1,0 +1,254 @@
+#include "server/monitor/records.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "core/sublist.h"
+
+enum { BLOCK_BYTES = 64 * 1024 };
+
+struct pp_records_block {
+    struct pp_records_block *next;
+    size_t used, cap;
+    _Alignas(8) char bytes[];
+};
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 7) & ~(size_t)7;
+}
+
+void pp_records_init(pp_records *records, size_t bytes_max)
+{
+    *records = (pp_records){.bytes_max = bytes_max};
+}
+
+void pp_records_fini(pp_records *records)
+{
+    while (records->first) {
+        struct pp_records_block *block = records->first;
+
+        records->first = block->next;
+        pp_free(block);
+    }
+    *records = (pp_records){0};
+}
+
+static struct pp_records_block *add_block(pp_records *records, size_t bytes)
+{
+    size_t cap = bytes > BLOCK_BYTES ? bytes : BLOCK_BYTES;
+    struct pp_records_block *block = pp_alloc(sizeof(*block) + cap);
+
+    if (!block)
+        return NULL;
+    block->next = NULL;
+    block->used = 0;
+    block->cap = cap;
+    if (records->last)
+        records->last->next = block;
+    else
+        records->first = block;
+    records->last = block;
+    return block;
+}
+
+void *pp_records_add(pp_records *records, size_t bytes)
+{
+    struct pp_records_block *block = records->last;
+    uint32_t *record;
+
+    bytes = round_up(bytes);
+    if (records->err)
+        return NULL;
+    if (bytes > UINT32_MAX || bytes > records->bytes_max - records->bytes) {
+        records->err = PIPIT_ETOOBIG;
+        return NULL;
+    }
+    if (!block || block->cap - block->used < bytes)
+        block = add_block(records, bytes);
+    if (!block) {
+        records->err = PIPIT_ENOMEM;
+        return NULL;
+    }
+    record = (uint32_t *)(void *)(block->bytes + block->used);
+    block->used += bytes;
+    records->bytes += bytes;
+    records->count++;
+    *record = (uint32_t)bytes; /* the first field of every kind */
+    return record;
+}
+
+void pp_records_take_back(pp_records *records, size_t bytes)
+{
+    bytes = round_up(bytes);
+    PP_ASSERT(records->last && records->last->used >= bytes);
+    records->last->used -= bytes;
+    records->bytes -= bytes;
+    records->count--;
+}
+
+void **pp_records_list(const pp_records *records)
+{
+    void **list = records->count ? pp_alloc(records->count * sizeof(*list)) : NULL;
+    size_t n = 0;
+
+    if (!list)
+        return NULL;
+    for (struct pp_records_block *block = records->first; block; block = block->next) {
+        for (size_t at = 0; at < block->used;) {
+            uint32_t *record = (uint32_t *)(void *)(block->bytes + at);
+
+            list[n++] = record;
+            at += *record;
+        }
+    }
+    PP_ASSERT(n == records->count);
+    return list;
+}
+
+/* --- connections -------------------------------------------------------------------------- */
+
+pp_str pp_conn_record_text(const pp_conn_record *record, enum pp_record_text which)
+{
+    const char *at = record->texts;
+
+    for (unsigned i = 0; i < (unsigned)which; i++)
+        at += record->text_len[i];
+    return (pp_str){at, record->text_len[which]};
+}
+
+static pp_str user_of(const pp_nats_session *s)
+{
+    pp_str nkey = pp_nats_connect_text(&s->connect, PP_CONNECT_NKEY);
+    pp_str user = pp_nats_connect_text(&s->connect, PP_CONNECT_USER);
+
+    if (nkey.len || user.len)
+        return nkey.len ? nkey : user;
+    return s->by_token ? PP_STR("[REDACTED]") : (pp_str){NULL, 0};
+}
+
+static pp_str account_of(const pp_nats_session *s)
+{
+    /* Who has not come in yet is at home nowhere; the reference says that it is the global one. */
+    return pp_str_of(atomic_load_explicit(&s->client.scope, memory_order_relaxed)
+                         ? pp_nats_account(s)->name
+                         : "$G");
+}
+
+static pp_str text_of(const pp_nats_session *s, enum pp_record_text which)
+{
+    switch (which) {
+    case PP_RECORD_NAME:
+        return pp_nats_connect_text(&s->connect, PP_CONNECT_NAME);
+    case PP_RECORD_LANG:
+        return pp_nats_connect_text(&s->connect, PP_CONNECT_LANG);
+    case PP_RECORD_VERSION:
+        return pp_nats_connect_text(&s->connect, PP_CONNECT_VERSION);
+    case PP_RECORD_USER:
+        return user_of(s);
+    case PP_RECORD_ACCOUNT:
+        return account_of(s);
+    case PP_RECORD_TEXT_COUNT:
+        break;
+    }
+    return (pp_str){NULL, 0};
+}
+
+size_t pp_conn_record_bytes(const pp_nats_session *session)
+{
+    size_t bytes = sizeof(pp_conn_record);
+
+    for (unsigned which = 0; which < PP_RECORD_TEXT_COUNT; which++)
+        bytes += text_of(session, which).len;
+    return round_up(bytes);
+}
+
+/* What the outbox knows; other loops may be adding to it. */
+static void fill_output(pp_conn_record *record, const pp_conn *conn)
+{
+    pp_outbox *box = &((pp_conn *)conn)->box;
+    int64_t out_ns;
+
+    (void)pthread_mutex_lock(&box->lock);
+    record->out_msgs = box->out_msgs;
+    record->out_bytes = box->out_bytes;
+    record->pending_bytes = box->pending_bytes;
+    out_ns = (int64_t)box->out_time << PP_OUT_TIME_SHIFT;
+    (void)pthread_mutex_unlock(&box->lock);
+    record->out_msgs += conn->own.msgs; /* staged in this turn */
+    record->out_bytes += conn->own.bytes;
+    if (out_ns > record->active_ns)
+        record->active_ns = out_ns;
+}
+
+void pp_conn_record_fill(pp_conn_record *record, const pp_nats_session *session)
+{
+    const pp_conn *conn = session->conn;
+    char *to = record->texts;
+
+    *record = (pp_conn_record){
+        .bytes = record->bytes,
+        .subs = session->sids.count,
+        .cid = conn->id,
+        .start_ns = session->start_ns,
+        .active_ns = session->op_ns ? session->op_ns : session->start_ns,
+        .in_msgs = conn->in_msgs,
+        .in_bytes = conn->in_bytes,
+        .rtt_us = session->rtt_us,
+        .stalls = conn->stalls,
+        .port = conn->peer_port,
+        .family = conn->addr_family,
+        .reason = conn->reason,
+    };
+    memcpy(record->address, conn->peer_addr, sizeof(record->address));
+    fill_output(record, conn);
+    for (unsigned which = 0; which < PP_RECORD_TEXT_COUNT; which++) {
+        pp_str text = text_of(session, which);
+
+        record->text_len[which] = (uint32_t)text.len;
+        if (text.len)
+            memcpy(to, text.ptr, text.len);
+        to += text.len;
+    }
+}
+
+/* --- subscriptions ------------------------------------------------------------------------ */
+
+pp_str pp_sub_record_subject(const pp_sub_record *record)
+{
+    return (pp_str){record->texts, record->subject_len};
+}
+
+pp_str pp_sub_record_sid(const pp_sub_record *record)
+{
+    return (pp_str){record->texts + record->subject_len, record->sid_len};
+}
+
+pp_str pp_sub_record_queue(const pp_sub_record *record)
+{
+    return (pp_str){record->texts + record->subject_len + record->sid_len, record->queue_len};
+}
+
+size_t pp_sub_record_bytes(const pp_sub *sub)
+{
+    return round_up(sizeof(pp_sub_record) + pp_sublist_pattern(sub).len + sub->sid_len +
+                    sub->queue_len);
+}
+
+void pp_sub_record_fill(pp_sub_record *record, const pp_sub *sub, uint64_t cid)
+{
+    pp_str subject = pp_sublist_pattern(sub);
+    int32_t left = atomic_load_explicit(&((pp_sub *)sub)->remaining, memory_order_relaxed);
+
+    *record = (pp_sub_record){
+        .bytes = record->bytes,
+        .cid = cid,
+        .msgs = pp_sub_delivered(sub),
+        .subject_len = (uint32_t)subject.len,
+        .sid_len = sub->sid_len,
+        .queue_len = sub->queue_len,
+    };
+    if (left != PP_SUB_UNLIMITED)
+        record->max = record->msgs + (uint32_t)(left > 0 ? left : 0);
+    memcpy(record->texts, subject.ptr, subject.len);
+    memcpy(record->texts + subject.len, sub->text, (size_t)sub->sid_len + sub->queue_len);
+}

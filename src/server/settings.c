@@ -1,0 +1,120 @@
+#include "server/settings.h"
+
+#include "base/alloc.h"
+#include "server/options.h"
+#include "server/server.h"
+
+#include <string.h>
+
+/* --- arguments and options ---------------------------------------------------------------- */
+
+pipit_err pp_arguments_init(pp_arguments *arguments, const char *const *options, size_t count)
+{
+    *arguments = (pp_arguments){.items = pp_calloc(count + 2, sizeof(char *))};
+    if (!arguments->items)
+        return PIPIT_ENOMEM;
+    for (size_t i = 0; i <= count; i++) {
+        const char *text = i == 0 ? "pipit-server" : options[i - 1];
+
+        arguments->items[i] = pp_memdupz(text, strlen(text));
+        if (!arguments->items[i]) {
+            pp_arguments_fini(arguments);
+            return PIPIT_ENOMEM;
+        }
+        arguments->count++;
+    }
+    return PIPIT_OK;
+}
+
+void pp_arguments_fini(pp_arguments *arguments)
+{
+    for (int i = 0; i < arguments->count; i++) {
+        explicit_bzero(arguments->items[i], strlen(arguments->items[i]));
+        pp_free(arguments->items[i]);
+    }
+    pp_free(arguments->items);
+    *arguments = (pp_arguments){0};
+}
+
+pipit_err pp_server_options_new(pp_options **out_options, const pp_arguments *arguments,
+                                pp_buf *error)
+{
+    pp_options *options = pp_calloc(1, sizeof(*options));
+    pp_arguments copy = {0}; /* the parser wipes what is secret where it finds it */
+    pipit_err err = PIPIT_ENOMEM;
+
+    if (options)
+        err = pp_arguments_init(&copy, (const char *const *)arguments->items + 1,
+                                (size_t)arguments->count - 1);
+    if (!err)
+        err = pp_options_parse(options, copy.count, copy.items, error);
+    pp_arguments_fini(&copy);
+    if (err) {
+        pp_free(options);
+        return err;
+    }
+    if (options->action != PP_OPTIONS_RUN) {
+        pp_server_options_free(options);
+        return PIPIT_EINVAL; /* what was to be printed stands in error */
+    }
+    *out_options = options;
+    return PIPIT_OK;
+}
+
+void pp_server_options_free(pp_options *options)
+{
+    if (!options)
+        return;
+    pp_options_fini(options);
+    pp_free(options);
+}
+
+/* --- settings ----------------------------------------------------------------------------- */
+
+pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_server *server,
+                                 const pp_options *o, const pp_directory *directory)
+{
+    pp_nats_settings *settings = pp_alloc(sizeof(*settings));
+
+    if (!settings)
+        return PIPIT_ENOMEM;
+    *settings = (pp_nats_settings){
+        .server_id = server->server_id,
+        .server_name = o->server_name ? o->server_name : server->server_id,
+        .host = o->client_advertise_host ? o->client_advertise_host : o->host,
+        .port = o->client_advertise_port ? o->client_advertise_port : server->port,
+        .max_connections = o->max_connections,
+        .max_payload = (int64_t)o->max_payload_bytes,
+        .max_control_line = (uint32_t)o->max_control_line_bytes,
+        .max_subscriptions = o->max_subscriptions,
+        .max_subscription_tokens = o->max_subscription_tokens,
+        .ping_interval_ns = o->ping_interval_ns,
+        .auth_timeout_ns = o->auth_timeout_ns,
+        .ping_max = o->ping_max,
+        .headers = !o->no_header_support,
+        .proxy_protocol = o->proxy_protocol,
+        .no_stall = o->no_fast_producer_stall,
+        .users = pp_directory_users(directory),
+    };
+    *out_settings = settings;
+    return PIPIT_OK;
+}
+
+void pp_server_install_log_flags(pipit_server *server, const pp_options *o)
+{
+    pp_log *log = &server->log;
+
+    atomic_store(&log->debug, o->debug);
+    atomic_store(&log->trace, o->trace || o->trace_verbose || o->trace_headers);
+    atomic_store(&log->trace_verbose, o->trace_verbose);
+    atomic_store(&log->trace_headers, o->trace_headers);
+    atomic_store(&log->max_traced_msg_len, o->max_traced_msg_len);
+}
+
+void pp_server_install_limits(pipit_server *server, const pp_options *o)
+{
+    atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
+    atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
+    atomic_store(&server->max_line, (size_t)o->max_control_line_bytes);
+    atomic_store(&server->max_payload, (int64_t)o->max_payload_bytes);
+}
