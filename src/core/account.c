@@ -35,6 +35,38 @@ pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t lo
     return PIPIT_OK;
 }
 
+static uint64_t get(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit((atomic_uint_fast64_t *)counter, memory_order_relaxed);
+}
+
+static uint64_t less(uint64_t all, uint64_t some)
+{
+    return all > some ? all - some : 0; /* some may have been counted before all */
+}
+
+void pp_account_sum(const pp_account *account, pp_account_totals *out)
+{
+    uint64_t own_msgs = 0, own_bytes = 0;
+
+    *out = (pp_account_totals){0};
+    for (uint32_t i = 0; i < account->loop_count; i++) {
+        const pp_account_counters *c = &account->counters[i];
+
+        own_msgs += get(&c->own_msgs);
+        own_bytes += get(&c->own_bytes);
+        out->in_msgs += get(&c->in_msgs);
+        out->in_bytes += get(&c->in_bytes);
+        out->out_msgs += get(&c->out_msgs);
+        out->out_bytes += get(&c->out_bytes);
+        out->slow_consumers += get(&c->slow_consumers);
+        out->subs_inserted += get(&c->subs_inserted);
+        out->subs_removed += get(&c->subs_removed);
+    }
+    out->out_msgs = less(out->out_msgs, own_msgs);
+    out->out_bytes = less(out->out_bytes, own_bytes);
+}
+
 void pp_account_free(pp_account *account)
 {
     if (!account)

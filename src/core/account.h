@@ -12,6 +12,7 @@
 
 struct pp_mappings;
 struct pp_scope;
+struct pp_services;
 
 #define PP_ACCOUNT_UNLIMITED (-1)
 
@@ -21,6 +22,8 @@ typedef struct pp_account_counters {
     atomic_uint_fast64_t in_bytes;
     atomic_uint_fast64_t out_msgs; /* copies to clients */
     atomic_uint_fast64_t out_bytes;
+    atomic_uint_fast64_t own_msgs; /* of them to the server itself, which do not count */
+    atomic_uint_fast64_t own_bytes;
     atomic_uint_fast64_t slow_consumers;
     atomic_uint_fast64_t connections_opened;
     atomic_uint_fast64_t connections_closed;
@@ -42,6 +45,9 @@ typedef struct pp_account {
     /* Everything in it is allowed from there: for the server's own part. Changes with a reload, at
      * which no turn of a loop has the old one any more when it goes. */
     _Atomic(const struct pp_scope *) root;
+    /* The server's own part in it: subscriptions of its own, which do not keep it alive. */
+    _Atomic(struct pp_services *) services; /* NULL: none */
+    atomic_size_t own_subs;
     bool removed; /* not in the configuration, any more or yet; guarded by who lists accounts */
 } pp_account;
 
@@ -49,5 +55,20 @@ typedef struct pp_account {
 pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t loop_count);
 /* Only when it has no subscriptions left. */
 void pp_account_free(pp_account *account);
+
+/* What all loops have counted, ever. Thread: any; what is under way may be missing. */
+typedef struct pp_account_totals {
+    uint64_t in_msgs, in_bytes, out_msgs, out_bytes; /* out: to clients */
+    uint64_t slow_consumers;
+    uint64_t subs_inserted, subs_removed;
+} pp_account_totals;
+void pp_account_sum(const pp_account *account, pp_account_totals *out);
+
+/* Has anybody but the server itself subscribed to anything here? Thread: any. */
+static inline bool pp_account_listens(const pp_account *account)
+{
+    return pp_sublist_count(account->subs) >
+           atomic_load_explicit(&((pp_account *)account)->own_subs, memory_order_relaxed);
+}
 
 #endif

@@ -438,18 +438,24 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     return route;
 }
 
+pp_route_cache *pp_route_cache_final(pp_route_cache *cache)
+{
+    if (!cache->mapped) {
+        cache->mapped = cache_new(cache->router, cache->account, cache->permissions);
+        if (cache->mapped)
+            cache->mapped->final = true;
+    }
+    return cache->mapped;
+}
+
 pp_route *pp_route_follow(pp_route_cache *cache, const pp_route *route, char *to, size_t *out_len,
                           pp_route_cache **out_cache)
 {
     pp_router *router = cache->router;
     pp_str subject = {route->subject, route->subject_len};
 
-    if (!cache->mapped) {
-        cache->mapped = cache_new(router, cache->account, cache->permissions);
-        if (!cache->mapped)
-            return NULL;
-        cache->mapped->final = true;
-    }
+    if (!pp_route_cache_final(cache))
+        return NULL;
     if (pp_mapping_apply(route->mapping, subject, pp_random_next(&router->random), to,
                          PP_ROUTE_MAPPED_MAX, out_len) ||
         *out_len == 0)

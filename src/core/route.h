@@ -121,6 +121,10 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
 pp_route *pp_route_follow(pp_route_cache *cache, const pp_route *route, char *to, size_t *out_len,
                           pp_route_cache **out_cache);
 
+/* The cache for subjects of cache's view that are not to be mapped (again), made on first use.
+ * NULL: no memory. */
+pp_route_cache *pp_route_cache_final(pp_route_cache *cache);
+
 /* Stage msg for every target; returns how many took it. Thread: the router's loop, inside a turn.
  */
 size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg);
