@@ -40,6 +40,7 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_SLOW_PENDING, "Slow Consumer (Pending Bytes)")                                      \
     X(PP_CLOSE_SLOW_DEADLINE, "Slow Consumer (Write Deadline)")                                    \
     X(PP_CLOSE_NO_MEMORY, "Out of Memory")                                                         \
+    X(PP_CLOSE_KICKED, "Kicked")                                                                   \
     X(PP_CLOSE_SHUTDOWN, "Server Shutdown")
 
 typedef enum pp_close_reason {

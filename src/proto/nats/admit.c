@@ -20,6 +20,7 @@ void pp_nats_leave_account(pp_nats_session *s)
     s->in_account = false;
     pp_count(&account->counters[s->conn->loop->index].connections_closed, 1);
     (void)atomic_fetch_sub(&account->clients, 1);
+    PP_NATS_OBSERVE(s, counted, account);
 }
 
 /* Take the place, and what comes with it. */
@@ -59,6 +60,7 @@ bool pp_nats_admit(pp_nats_session *s, const pp_user *user)
                        "maximum account active connections exceeded");
         return false;
     }
+    PP_NATS_OBSERVE(s, counted, account);
     return true;
 }
 

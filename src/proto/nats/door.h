@@ -38,10 +38,17 @@ typedef struct pp_nats_settings {
 
 struct pp_nats_session;
 
-/* Who wants to know when sessions end. */
+/* Who wants to know what becomes of sessions. Any may be NULL: nobody does. Thread: the session's
+ * loop. */
 typedef struct pp_nats_observer {
-    /* Called before the session lets go of anything. Thread: its loop's. NULL: nobody. */
+    /* A CONNECT has been accepted; there may be more than one. */
+    void (*connected)(void *context, struct pp_nats_session *session);
+    /* It is told that it may not come in, or stay, and is about to be closed. */
+    void (*refused)(void *context, struct pp_nats_session *session);
+    /* It ends, and has not let go of anything yet. */
     void (*closed)(void *context, struct pp_nats_session *session);
+    /* An account has a client more or less. */
+    void (*counted)(void *context, pp_account *account);
     void *context;
 } pp_nats_observer;
 

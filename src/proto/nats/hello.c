@@ -5,7 +5,7 @@
 
 enum { INFO_MAX = 64 * 1024 };
 
-void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
+static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
 {
     const pp_nats_settings *settings = s->context->settings;
     char ip[48];
@@ -27,7 +27,7 @@ void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),
-                .ldm = atomic_load(&s->context->door->lame_duck) && !answers_connect,
+                .ldm = leave,
                 .connect_info = answers_connect,
                 .remote_account =
                     answers_connect ? pp_str_of(pp_nats_account(s)->name) : (pp_str){NULL, 0},
@@ -39,6 +39,19 @@ void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
     else
         pp_nats_send(s, pp_buf_str(&line));
     pp_buf_fini(&line);
+}
+
+void pp_nats_send_info(pp_nats_session *s, bool answers_connect)
+{
+    send_info(s, answers_connect, !answers_connect && atomic_load(&s->context->door->lame_duck));
+}
+
+bool pp_nats_send_away(pp_nats_session *s)
+{
+    if (s->connect.protocol < 1 || !s->told)
+        return false;
+    send_info(s, false, true);
+    return true;
 }
 
 static const pp_user *check_credentials(const pp_nats_session *s)
@@ -96,6 +109,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
     s->careful = s->connect.verbose || s->connect.pedantic;
     pp_nats_schedule_ping(s, true);
     pp_nats_ok(s);
+    PP_NATS_OBSERVE(s, connected, s);
 }
 
 /* A client has nothing to say in INFO, but what it says must be an INFO, or null. */
@@ -112,8 +126,8 @@ static void announce(pp_conn *conn, void *arg)
     pp_nats_session *s = (pp_nats_session *)conn->session;
 
     (void)arg;
-    if (conn->door->proto == &pp_nats_proto && s->connect.protocol >= 1 && s->told)
-        pp_nats_send_info(s, false);
+    if (conn->door->proto == &pp_nats_proto)
+        (void)pp_nats_send_away(s); /* the flag of the door says the same */
 }
 
 void pp_nats_announce_lame_duck(pp_nats_context *context)

@@ -60,6 +60,8 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
         pp_count(&s->conn->loop->counters->stale_connections, 1);
     else if (reason != PP_CLOSE_CONNECTIONS)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
+    if (reason == PP_CLOSE_AUTH)
+        PP_NATS_OBSERVE(s, refused, s);
     if (text)
         pp_nats_error(s, "%s", text);
     pp_conn_close(s->conn, reason, true);
@@ -336,10 +338,8 @@ static pipit_err open_session(void *session, pp_conn *conn)
 static void on_close(void *session)
 {
     pp_nats_session *s = session;
-    const pp_nats_observer *observer = &s->context->door->observer;
 
-    if (observer->closed)
-        observer->closed(observer->context, s);
+    PP_NATS_OBSERVE(s, closed, s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;

@@ -92,6 +92,15 @@ static inline pp_account *pp_nats_account(const pp_nats_session *s)
     return atomic_load_explicit(&s->client.scope, memory_order_relaxed)->account;
 }
 
+/* One hook of the door's observer. */
+#define PP_NATS_OBSERVE(s, hook, subject)                                                          \
+    do {                                                                                           \
+        const pp_nats_observer *observer_ = &(s)->context->door->observer;                         \
+                                                                                                   \
+        if (observer_->hook)                                                                       \
+            observer_->hook(observer_->context, (subject));                                        \
+    } while (0)
+
 /* admit.c: accounts, users and permissions */
 /* Put s in the place of user. False: refused and closing. */
 bool pp_nats_admit(pp_nats_session *s, const pp_user *user);
@@ -100,6 +109,9 @@ void pp_nats_leave_account(pp_nats_session *s);
 
 /* hello.c: INFO, CONNECT */
 void pp_nats_send_info(pp_nats_session *s, bool answers_connect);
+/* Tell one client that it had better go elsewhere. False: it does not take such news (yet). Thread:
+ * its loop's. */
+bool pp_nats_send_away(pp_nats_session *s);
 void pp_nats_on_connect(pp_nats_session *s, pp_str json);
 void pp_nats_on_info(pp_nats_session *s, pp_str json);
 
