@@ -27,17 +27,12 @@ static void put_index(pp_json *json, const pp_account_sums *sums)
     pp_json_end_object(json);
 }
 
-static void put_detail(const pp_account_sums *sums, void *arg)
+void pp_account_detail_write(pp_json *json, const char *key, const pp_account_sums *sums,
+                             int64_t loaded_ns)
 {
-    struct visit *visit = arg;
-    pp_json *json = visit->json;
-
-    if (!pp_str_eq(pp_str_of(sums->name), visit->wanted))
-        return;
-    visit->found = true;
-    pp_json_begin_object(json, "account_detail");
+    pp_json_begin_object(json, key);
     pp_json_text(json, "account_name", pp_str_of(sums->name));
-    pp_json_time(json, "update_time", visit->loaded_ns);
+    pp_json_time(json, "update_time", loaded_ns);
     if (sums->is_system)
         pp_json_bool(json, "is_system", true);
     pp_json_bool(json, "expired", false);
@@ -49,6 +44,16 @@ static void put_detail(const pp_account_sums *sums, void *arg)
     pp_json_text(json, "name_tag", pp_str_of(sums->name));
     put_index(json, sums);
     pp_json_end_object(json);
+}
+
+static void put_detail(const pp_account_sums *sums, void *arg)
+{
+    struct visit *visit = arg;
+
+    if (!pp_str_eq(pp_str_of(sums->name), visit->wanted))
+        return;
+    visit->found = true;
+    pp_account_detail_write(visit->json, "account_detail", sums, visit->loaded_ns);
 }
 
 pipit_err pp_monitor_write_accountz(pp_page *page)

@@ -22,16 +22,8 @@ static void put_traffic(pp_json *json, const char *key, uint64_t msgs, uint64_t 
     pp_json_end_object(json);
 }
 
-static void put_account(const pp_account_sums *sums, void *arg)
+void pp_account_sums_write(pp_json *json, const pp_account_sums *sums)
 {
-    struct visit *visit = arg;
-    pp_json *json = &visit->json;
-    pp_str only = visit->options->account;
-
-    if (only.len ? !pp_str_eq(only, pp_str_of(sums->name))
-                 : !visit->options->unused && sums->conns == 0)
-        return;
-    pp_json_begin_object(json, NULL);
     pp_json_text(json, "acc", pp_str_of(sums->name));
     pp_json_text(json, "name", pp_str_of(sums->name));
     pp_json_u64(json, "conns", sums->conns);
@@ -41,7 +33,36 @@ static void put_account(const pp_account_sums *sums, void *arg)
     put_traffic(json, "sent", sums->out_msgs, sums->out_bytes);
     put_traffic(json, "received", sums->in_msgs, sums->in_bytes);
     pp_json_u64(json, "slow_consumers", sums->slow_consumers);
-    pp_json_end_object(json);
+}
+
+/* Is it among the names, each closed by NUL? */
+static bool is_among(pp_str names, pp_str name)
+{
+    while (names.len) {
+        pp_str next = pp_str_of(names.ptr);
+
+        if (pp_str_eq(next, name))
+            return true;
+        names.ptr += next.len + 1;
+        names.len -= next.len + 1;
+    }
+    return false;
+}
+
+static void put_account(const pp_account_sums *sums, void *arg)
+{
+    struct visit *visit = arg;
+    const pp_monitor_options *options = visit->options;
+    pp_str name = pp_str_of(sums->name);
+
+    if (options->only_account ? !pp_str_eq(options->account, name)
+                              : options->among.len && !is_among(options->among, name))
+        return;
+    if (!options->unused && sums->conns == 0)
+        return;
+    pp_json_begin_object(&visit->json, NULL);
+    pp_account_sums_write(&visit->json, sums);
+    pp_json_end_object(&visit->json);
 }
 
 pipit_err pp_monitor_write_accstatz(pp_page *page)

@@ -11,6 +11,8 @@ static pipit_err answer(pp_page *page, int status, const char *word, const char 
     pp_json_init(&json, &page->body, 0);
     pp_json_begin_object(&json, NULL);
     pp_json_text(&json, "status", pp_str_of(word));
+    if (page->options->tell_status)
+        pp_json_i64(&json, "status_code", status);
     if (error && !page->options->details)
         pp_json_text(&json, "error", pp_str_of(error));
     if (error && page->options->details) {

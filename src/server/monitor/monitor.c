@@ -17,7 +17,7 @@ enum {
 
 struct job {
     pp_link link;
-    pp_monitor_endpoint endpoint;
+    pp_monitor_write_fn write;
     pp_monitor_options options; /* its texts lie in texts */
     pp_monitor_reply_fn reply;
     void *context;
@@ -156,7 +156,7 @@ static void answer_job(pp_monitor *monitor, struct job *job)
     pipit_err err;
 
     (void)pthread_rwlock_rdlock(&monitor->server->options_lock);
-    err = endpoints[job->endpoint].write(&page);
+    err = job->write(&page);
     (void)pthread_rwlock_unlock(&monitor->server->options_lock);
     if (err == PIPIT_ETOOBIG)
         (void)pp_page_refuse(&page, 500, "the answer is too large: ask for less at a time");
@@ -204,6 +204,7 @@ static const size_t text_offsets[] = {
     offsetof(pp_monitor_options, filter_subject), offsetof(pp_monitor_options, gateway),
     offsetof(pp_monitor_options, stream),         offsetof(pp_monitor_options, consumer),
     offsetof(pp_monitor_options, queues),         offsetof(pp_monitor_options, group),
+    offsetof(pp_monitor_options, among),
 };
 
 static pp_str *option_text(const pp_monitor_options *options, size_t i)
@@ -247,13 +248,20 @@ pipit_err pp_monitor_ask(pp_monitor *monitor, pp_monitor_endpoint endpoint,
                          const pp_monitor_options *options, pp_monitor_reply_fn reply_fn,
                          void *context)
 {
+    PP_ASSERT(endpoint < PP_MONITOR_ENDPOINT_COUNT);
+    return pp_monitor_run(monitor, endpoints[endpoint].write, options, reply_fn, context);
+}
+
+pipit_err pp_monitor_run(pp_monitor *monitor, pp_monitor_write_fn write,
+                         const pp_monitor_options *options, pp_monitor_reply_fn reply_fn,
+                         void *context)
+{
     struct job *job;
     pipit_err err = job_new(options, &job);
 
     if (err)
         return err;
-    PP_ASSERT(endpoint < PP_MONITOR_ENDPOINT_COUNT);
-    job->endpoint = endpoint;
+    job->write = write;
     job->reply = reply_fn;
     job->context = context;
     (void)pthread_mutex_lock(&monitor->lock);

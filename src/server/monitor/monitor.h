@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 struct pipit_server;
+struct pp_page;
 typedef struct pp_monitor pp_monitor;
 
 enum {
@@ -105,6 +106,7 @@ typedef struct pp_monitor_options {
     bool all;                                                    /* ipqueuesz */
     bool open_metrics; /* metrics: OpenMetrics 1.0 rather than the text format 0.0.4 */
     bool compact;      /* JSON without line ends and blanks */
+    bool tell_status;  /* healthz: the status is in the body, too */
     bool only_account; /* see and count account alone: requests of an ordinary account */
     pp_str account;    /* connz, subsz, leafz, accountz, accstatz, jsz, healthz, raftz */
     pp_str user, mqtt_client, filter_subject; /* connz */
@@ -113,6 +115,7 @@ typedef struct pp_monitor_options {
     pp_str stream, consumer;                  /* healthz */
     pp_str queues;                            /* ipqueuesz */
     pp_str group;                             /* raftz */
+    pp_str among;                             /* accstatz: names, each closed by NUL; empty: all */
 } pp_monitor_options;
 
 /* status is that of HTTP; from 400 on body is a text that says what is wrong (healthz: JSON all the
@@ -140,6 +143,13 @@ void pp_monitor_free(pp_monitor *monitor);
 /* Ask. Errors, and reply is not called: PIPIT_EAGAIN too many wait; PIPIT_ECLOSED stopping;
  * PIPIT_ETOOBIG texts of more than 64 KiB together; PIPIT_ENOMEM. Thread: any. */
 pipit_err pp_monitor_ask(pp_monitor *monitor, pp_monitor_endpoint endpoint,
+                         const pp_monitor_options *options, pp_monitor_reply_fn reply,
+                         void *context);
+
+/* The same for an answer that is at no path; who writes it knows what the options mean to it.
+ * Thread: write's is the monitor's. */
+typedef pipit_err (*pp_monitor_write_fn)(struct pp_page *page);
+pipit_err pp_monitor_run(pp_monitor *monitor, pp_monitor_write_fn write,
                          const pp_monitor_options *options, pp_monitor_reply_fn reply,
                          void *context);
 

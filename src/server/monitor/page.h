@@ -33,6 +33,12 @@ void pp_page_begin(pp_page *page, pp_json *json);
 /* End that object. */
 pipit_err pp_page_end(pp_json *json);
 
+/* An account's traffic as fields of the object that has been begun. */
+void pp_account_sums_write(pp_json *json, const pp_account_sums *sums);
+/* What is known of an account, as an object. */
+void pp_account_detail_write(pp_json *json, const char *key, const pp_account_sums *sums,
+                             int64_t loaded_ns);
+
 /* Make it a text that says what is wrong, whatever was written before. */
 pipit_err pp_page_refuse(pp_page *page, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
