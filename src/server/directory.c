@@ -32,10 +32,17 @@ void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count)
     (void)pthread_mutex_init(&accounts->lock, NULL);
 }
 
+static void say_farewell(const pp_accounts *accounts, pp_account *account)
+{
+    if (accounts->farewell)
+        accounts->farewell(account);
+    pp_account_free(account);
+}
+
 void pp_accounts_fini(pp_accounts *accounts)
 {
     for (size_t i = 0; i < accounts->count; i++)
-        pp_account_free(accounts->all[i]);
+        say_farewell(accounts, accounts->all[i]);
     pp_free(accounts->all);
     (void)pthread_mutex_destroy(&accounts->lock);
 }
@@ -114,10 +121,10 @@ void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory)
 
         for (size_t n = 0; n < directory->account_count && !named; n++)
             named = directory->accounts[n] == account;
-        if (named || pp_sublist_count(account->subs))
+        if (named || pp_account_listens(account))
             accounts->all[kept++] = account;
         else
-            pp_account_free(account);
+            say_farewell(accounts, account);
     }
     accounts->count = kept;
     (void)pthread_mutex_unlock(&accounts->lock);

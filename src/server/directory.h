@@ -22,6 +22,9 @@ typedef struct pp_accounts {
     pp_account **all;
     size_t count, cap;
     uint32_t loop_count;
+    /* Called, with the lock held, for an account that is about to be freed: the server's own
+     * subscriptions must go from it. NULL: there are none. */
+    void (*farewell)(pp_account *account);
 } pp_accounts;
 
 void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count);

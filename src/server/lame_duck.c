@@ -72,6 +72,7 @@ void pipit_server_lame_duck(pipit_server *server)
         return;
     pp_log_write(&server->log, PP_LOG_INFO, "Entering lame duck mode, stop accepting new clients");
     atomic_store(&server->lame_workers, server->worker_count);
+    pp_system_say_lame_duck(&server->system);
     pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, pp_lame_duck_begin);
 }

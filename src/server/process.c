@@ -199,6 +199,13 @@ static pipit_err on_reload(void *context, const pp_options *options, pp_buf *err
     return PIPIT_OK;
 }
 
+static void on_reloaded(void *context)
+{
+    pp_process *process = context;
+
+    write_snapshot(process, process->server->options->pid_file);
+}
+
 static bool start(pp_process *process, int argc, const char *const *argv)
 {
     if (pp_signals_open(&process->signal_fd)) {
@@ -211,7 +218,7 @@ static bool start(pp_process *process, int argc, const char *const *argv)
         return false;
     write_ports(process);
     write_snapshot(process, process->options->pid_file);
-    process->reload_hook = (pp_reload_hook){on_reload, process};
+    process->reload_hook = (pp_reload_hook){on_reload, on_reloaded, process};
     pp_server_set_reload_hook(process->server, &process->reload_hook);
     return true;
 }
@@ -229,8 +236,7 @@ void pp_process_reload(pp_process *process)
     pp_buf error;
 
     pp_buf_init(&error, PP_OPTIONS_MESSAGE_MAX);
-    if (!pp_server_reload(process->server, &error)) /* the log tells what came of it */
-        write_snapshot(process, process->server->options->pid_file);
+    (void)pp_server_reload(process->server, &error); /* the log tells what came of it */
     pp_buf_fini(&error);
 }
 

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "proto/nats/session.h"
+#include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/settings.h"
 
@@ -182,6 +183,7 @@ static void install(pipit_server *server, struct candidate *c)
     pp_server_options_free(old_options);
     pp_snapshot_free(server->snapshot);
     server->snapshot = c->snapshot;
+    pp_history_resize(server->history, c->options->max_closed_clients);
     atomic_store(&server->config_wall_ns, pp_clock_wall_ns());
     free_idle_directories(server);
 }
@@ -263,6 +265,8 @@ pipit_err pp_server_reload(pipit_server *server, pp_buf *error)
         pp_log_write(&server->log, PP_LOG_INFO, "Reloaded server configuration (%s)",
                      server->options->config_digest);
     keep_report(server, c.changes, !err, error);
+    if (!err && server->reload_hook)
+        server->reload_hook->done(server->reload_hook->context);
     (void)pthread_mutex_unlock(&server->reloading);
     return err;
 }

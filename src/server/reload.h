@@ -20,6 +20,7 @@ typedef struct pp_reload_hook {
     /* Do what options ask for, or say in error why it cannot be. Called when everything else is
      * ready: after it the reload cannot fail any more. */
     pipit_err (*apply)(void *context, const pp_options *options, pp_buf *error);
+    void (*done)(void *context); /* the options are in force */
     void *context;
 } pp_reload_hook;
 

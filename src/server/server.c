@@ -65,18 +65,13 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
     return PIPIT_OK;
 }
 
-static void on_session_closed(void *context, pp_nats_session *session)
-{
-    pp_history_note(((pipit_server *)context)->history, session);
-}
-
 static pipit_err build_monitoring(pipit_server *server)
 {
     pipit_err err = pp_history_new(&server->history, server->options->max_closed_clients);
 
     if (!err)
         err = pp_http_monitor_init(server);
-    server->nats_door.observer = (pp_nats_observer){on_session_closed, server};
+    pp_server_observe(server);
     return err;
 }
 
@@ -95,6 +90,8 @@ static pipit_err build(pipit_server *server)
     if (err)
         return err;
     pp_accounts_init(&server->accounts, count);
+    server->accounts.farewell = pp_system_leave;
+    pp_system_init(&server->system, server);
     err = pp_directory_new(&server->directory, &server->accounts, server->options,
                            &server->user_key, NULL);
     if (err)
@@ -115,6 +112,10 @@ static pipit_err build(pipit_server *server)
         if (err)
             return err;
     }
+    server->system.home = &server->workers[0];
+    err = pp_system_install(&server->system);
+    if (err)
+        return err;
     server->done_fd = pp_fault("eventfd") ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     return server->done_fd < 0 ? PIPIT_ELIMIT : PIPIT_OK;
 }
@@ -202,6 +203,7 @@ void pipit_server_free(pipit_server *server)
     pp_monitor_free(server->monitor);
     pp_http_monitor_fini(server);
     pp_history_free(server->history);
+    pp_system_fini(&server->system);
     pp_free((void *)server->settings);
     pp_directory_free(server->directory);
     while (server->old_directories) {
@@ -398,6 +400,7 @@ pipit_err pipit_server_start(pipit_server *server)
     err = listen_all(server);
     if (!err)
         err = install_settings(server);
+    pp_system_start(&server->system);
     /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);
@@ -502,9 +505,10 @@ void pipit_server_stop(pipit_server *server)
 {
     bool was_running = false, more = true;
 
-    atomic_store(&server->open, false);
-    if (server->worker_count && server->workers[0].running)
+    if (atomic_exchange(&server->open, false)) {
         pp_log_write(&server->log, PP_LOG_INFO, "Initiating Shutdown...");
+        pp_system_say_shutdown(&server->system);
+    }
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, stop_monitoring);
@@ -523,6 +527,7 @@ void pipit_server_stop(pipit_server *server)
         (void)pthread_join(worker->thread, NULL);
         was_running = true;
     }
+    pp_system_stop(&server->system);
     pp_listener_stop(&server->tcp); /* threads that never started leave them */
     pp_listener_stop(&server->local);
     pp_listener_stop(&server->http);

@@ -13,6 +13,7 @@
 #include "server/local.h"
 #include "server/reload.h"
 #include "server/settings.h"
+#include "server/system/system.h"
 
 #include <pthread.h>
 
@@ -53,8 +54,9 @@ struct pipit_server {
     char server_id[PP_NKEY_TEXT_BYTES];
     pp_user_key user_key;
     pp_accounts accounts;
-    pp_directory *directory;          /* in force */
-    pp_directory *old_directories;    /* that sessions still point to */
+    pp_directory *directory;       /* in force */
+    pp_directory *old_directories; /* that sessions still point to */
+    pp_system system;
     const pp_nats_settings *settings; /* in force; loops have their own pointer to it */
     /* What in-process publishers and subscribers must keep to; they may be on any thread. */
     atomic_size_t max_line;
@@ -111,6 +113,8 @@ int pp_server_client_fd(const pipit_server *server);
 /* True when every loop has turned since this was asked last. Never waits. Thread: as start. */
 bool pp_server_pulse(pipit_server *server);
 void pp_pulse_run(pp_task *task);
+/* observer.c: learn what becomes of sessions. Before there are any. */
+void pp_server_observe(pipit_server *server);
 
 /* lame_duck.c: begin on one worker. Thread: its loop's. */
 void pp_lame_duck_begin(pp_worker *worker);

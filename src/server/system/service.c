@@ -1,0 +1,217 @@
+#include "server/system/service.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "server/server.h"
+#include "server/system/answer.h"
+#include "server/system/conns.h"
+#include "server/system/request.h"
+#include "server/system/system.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { SUBJECT_MAX = 128 };
+
+#define Z(name, detail)                                                                            \
+    {"REQ.SERVER.PING." name, PP_IN_SYSTEM, false, pp_answer_server, detail},                      \
+    {                                                                                              \
+        "REQ.SERVER.%s." name, PP_IN_SYSTEM, false, pp_answer_server, detail                       \
+    }
+#define ACCOUNT(name, detail)                                                                      \
+    {                                                                                              \
+        "REQ.ACCOUNT.*." name, PP_IN_SYSTEM, false, pp_answer_account, detail                      \
+    }
+
+/* Source: accounts and subjects, section 8. */
+static const pp_service services[] = {
+    {"REQ.SERVER.PING", PP_IN_SYSTEM, true, pp_answer_stats, 0},
+    {"REQ.SERVER.PING.STATSZ", PP_IN_SYSTEM, true, pp_answer_stats, 0},
+    {"REQ.SERVER.%s.STATSZ", PP_IN_SYSTEM, true, pp_answer_stats, 0},
+    {"REQ.SERVER.PING.IDZ", PP_IN_SYSTEM, false, pp_answer_id, 0},
+    {"REQ.SERVER.%s.IDZ", PP_IN_SYSTEM, false, pp_answer_id, 0},
+    {"REQ.SERVER.PING.PROFILEZ", PP_IN_SYSTEM, false, pp_answer_profile, 0},
+    {"REQ.SERVER.%s.PROFILEZ", PP_IN_SYSTEM, false, pp_answer_profile, 0},
+    Z("VARZ", PP_MONITOR_VARZ),
+    Z("SUBSZ", PP_MONITOR_SUBSZ),
+    Z("CONNZ", PP_MONITOR_CONNZ),
+    Z("ROUTEZ", PP_MONITOR_ROUTEZ),
+    Z("GATEWAYZ", PP_MONITOR_GATEWAYZ),
+    Z("LEAFZ", PP_MONITOR_LEAFZ),
+    Z("ACCOUNTZ", PP_MONITOR_ACCOUNTZ),
+    Z("JSZ", PP_MONITOR_JSZ),
+    Z("HEALTHZ", PP_MONITOR_HEALTHZ),
+    Z("EXPVARZ", PP_MONITOR_DEBUG_VARS),
+    Z("IPQUEUESZ", PP_MONITOR_IPQUEUESZ),
+    Z("RAFTZ", PP_MONITOR_RAFTZ),
+    {"REQ.SERVER.%s.RELOAD", PP_IN_SYSTEM, true, pp_answer_reload, 0},
+    {"REQ.SERVER.%s.KICK", PP_IN_SYSTEM, true, pp_answer_kick, 0},
+    {"REQ.SERVER.%s.LDM", PP_IN_SYSTEM, true, pp_answer_lame_duck, 0},
+    ACCOUNT("SUBSZ", PP_ACCOUNT_SUBSZ),
+    ACCOUNT("CONNZ", PP_ACCOUNT_CONNZ),
+    ACCOUNT("LEAFZ", PP_ACCOUNT_LEAFZ),
+    ACCOUNT("JSZ", PP_ACCOUNT_JSZ),
+    ACCOUNT("INFO", PP_ACCOUNT_INFO),
+    ACCOUNT("STATZ", PP_ACCOUNT_STATZ),
+    ACCOUNT("CONNS", PP_ACCOUNT_CONNS),
+    {"REQ.ACCOUNT.PING.STATZ", PP_IN_SYSTEM, false, pp_answer_account, PP_ACCOUNTS_STATZ},
+    {"DEBUG.SUBSCRIBERS", PP_IN_SYSTEM, false, pp_answer_subscribers, 0},
+    {"REQ.USER.INFO", PP_IN_SYSTEM | PP_IN_OTHERS, false, pp_answer_user, 0},
+    /* What nats-server imports into every account: there they speak of that account alone. */
+    {"REQ.SERVER.PING.CONNZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_CONNZ},
+    {"REQ.ACCOUNT.PING.CONNZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_CONNZ},
+    {"REQ.ACCOUNT.PING.STATZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_STATZ},
+};
+enum { SERVICE_COUNT = sizeof(services) / sizeof(services[0]) };
+
+/* --- delivering ---------------------------------------------------------------------------- */
+
+static void *outlet(pp_client *client, uint32_t router_index)
+{
+    (void)router_index;
+    return PP_CONTAINER(client, pp_services, client);
+}
+
+static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
+{
+    (void)sub;
+    (void)subject;
+    (void)out;
+    return 0;
+}
+
+static bool deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg)
+{
+    pp_services *own = way;
+    pp_account *account = atomic_load_explicit(&own->account, memory_order_acquire);
+    const pp_service *service = &services[(unsigned char)sub->text[0]];
+    pp_account_counters *counters;
+
+    (void)head;
+    if (!account)
+        return false;
+    /* Without a reply nobody is to be answered. */
+    if ((msg->reply.len || service->broadcasts) &&
+        !pp_request_take(own->system, service, account, !own->is_system, msg))
+        return false;
+    counters = &account->counters[pp_loop_current()->index];
+    pp_count(&counters->own_msgs, 1);
+    pp_count(&counters->own_bytes, msg->data.len);
+    return true;
+}
+
+static void exhausted(pp_sub *sub, uint32_t router_index)
+{
+    (void)sub; /* none has a limit */
+    (void)router_index;
+}
+
+static const struct pp_client_ops client_ops = {
+    .outlet = outlet,
+    .head = no_head,
+    .deliver = deliver,
+    .exhausted = exhausted,
+};
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+/* Nobody can look at them any more. */
+static void free_now(pp_services *own)
+{
+    for (size_t i = 0; i < own->sub_count; i++)
+        pp_sub_free(own->subs[i]);
+    pp_free(own->subs);
+    pp_free(own);
+}
+
+static void on_free(pp_retired *retired);
+
+/* On the home loop. Each subscription is retired; with the first of them goes the rest, once no
+ * loop can hold any. */
+static void on_retire(pp_task *task)
+{
+    pp_services *own = PP_CONTAINER(task, pp_services, retire);
+
+    pp_list_remove(&own->late_link);
+    pp_list_init(&own->late_link);
+    pp_reclaim_retire(&own->system->home->loop.reclaimer, &own->subs[0]->retired, on_free);
+}
+
+static void on_free(pp_retired *retired)
+{
+    pp_sub *sub = PP_CONTAINER(retired, pp_sub, retired);
+    pp_services *own = PP_CONTAINER(sub->client, pp_services, client);
+
+    /* A loop may have posted a count in the very turn that was waited for. */
+    if (own->system->running && atomic_load(&own->changed))
+        pp_loop_post(&own->system->home->loop, &own->retire);
+    else
+        free_now(own);
+}
+
+static pipit_err insert(pp_services *own, unsigned index)
+{
+    char subject[SUBJECT_MAX] = "$SYS.";
+    char sid = (char)index;
+    pp_sub *sub;
+    pipit_err err;
+
+    /* A server's id is 56 characters, which all the formats leave room for. */
+    (void)snprintf(subject + 5, sizeof(subject) - 5, services[index].subject,
+                   own->system->server->server_id);
+    sub = pp_sub_new(&own->client, (pp_str){&sid, 1}, PP_STR(""));
+    if (!sub)
+        return PIPIT_ENOMEM;
+    err = pp_sublist_insert(atomic_load(&own->account)->subs, sub, pp_str_of(subject));
+    if (err)
+        pp_sub_free(sub);
+    else
+        own->subs[own->sub_count++] = sub;
+    return err;
+}
+
+pipit_err pp_services_attach(pp_system *system, pp_account *account, bool is_system)
+{
+    pp_services *own = pp_calloc(1, sizeof(*own));
+    pipit_err err = PIPIT_OK;
+
+    if (!own)
+        return PIPIT_ENOMEM;
+    own->subs = pp_calloc(SERVICE_COUNT, sizeof(pp_sub *));
+    if (!own->subs) {
+        pp_free(own);
+        return PIPIT_ENOMEM;
+    }
+    own->client.ops = &client_ops;
+    own->system = system;
+    own->is_system = is_system;
+    own->retire.run = on_retire;
+    own->count.run = pp_conns_on_count;
+    pp_list_init(&own->late_link);
+    atomic_init(&own->account, account);
+    atomic_store(&account->services, own);
+    for (unsigned i = 0; i < SERVICE_COUNT && !err; i++) {
+        if (services[i].where & (is_system ? PP_IN_SYSTEM : PP_IN_OTHERS))
+            err = insert(own, i);
+    }
+    atomic_store(&account->own_subs, own->sub_count);
+    if (err)
+        pp_services_detach(account);
+    return err;
+}
+
+void pp_services_detach(pp_account *account)
+{
+    pp_services *own = atomic_exchange(&account->services, NULL);
+
+    if (!own)
+        return;
+    atomic_store(&account->own_subs, 0);
+    atomic_store(&own->account, NULL);
+    for (size_t i = 0; i < own->sub_count; i++)
+        pp_sublist_remove(account->subs, own->subs[i]);
+    if (own->system->running && own->sub_count)
+        pp_loop_post(&own->system->home->loop, &own->retire);
+    else
+        free_now(own);
+}

@@ -1,0 +1,129 @@
+#include "server/system/system.h"
+
+#include "base/json.h"
+#include "server/server.h"
+#include "server/system/conns.h"
+#include "server/system/identity.h"
+#include "server/system/publish.h"
+#include "server/system/service.h"
+#include "server/system/statsz.h"
+
+bool pp_system_is_heard(const pp_system *system)
+{
+    const pp_account *account =
+        atomic_load_explicit(&((pp_system *)system)->account, memory_order_acquire);
+
+    return account && pp_account_listens(account);
+}
+
+/* --- accounts ------------------------------------------------------------------------------ */
+
+struct placing {
+    pp_system *system;
+    pp_account *account; /* the system's; NULL: nobody gets services */
+    pipit_err err;
+};
+
+static void place(pp_account *account, void *arg)
+{
+    struct placing *placing = arg;
+    const pp_services *own = atomic_load(&account->services);
+    bool is_system = account == placing->account;
+
+    if (own && (!placing->account || own->is_system != is_system)) {
+        pp_services_detach(account);
+        own = NULL;
+    }
+    if (!own && placing->account && !placing->err)
+        placing->err = pp_services_attach(placing->system, account, is_system);
+}
+
+pipit_err pp_system_install(pp_system *system)
+{
+    pipit_server *server = system->server;
+    const pp_user *root = system->root;
+    struct placing placing = {system, pp_directory_system(server->directory), PIPIT_OK};
+
+    pp_accounts_each(&server->accounts, place, &placing);
+    system->root = NULL;
+    if (placing.account) {
+        system->root = PP_CONTAINER(atomic_load(&placing.account->root), pp_user, scope);
+        pp_user_hold(system->root);
+    }
+    atomic_store(&system->account, placing.account);
+    if (root)
+        pp_user_let_go(root);
+    return placing.err;
+}
+
+void pp_system_leave(pp_account *account)
+{
+    pp_services_detach(account);
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+void pp_system_init(pp_system *system, pipit_server *server)
+{
+    system->server = server;
+    pp_list_init(&system->late);
+}
+
+void pp_system_start(pp_system *system)
+{
+    system->running = true;
+    pp_stats_start(system);
+    pp_conns_start(system);
+}
+
+static pipit_err write_identity(pp_system *system, pp_buf *out, void *unused)
+{
+    pp_json json;
+
+    (void)unused;
+    pp_json_init(&json, out, 0);
+    pp_identity_write(system, &json, NULL);
+    return pp_json_finish(&json);
+}
+
+static void say(pp_worker *worker, const char *what)
+{
+    pp_system *system = &worker->server->system;
+
+    if (worker == system->home && pp_system_is_heard(system))
+        pp_system_announce(system, write_identity, NULL, "$SYS.SERVER.%s.%s",
+                           worker->server->server_id, what);
+}
+
+static void say_shutdown(pp_worker *worker)
+{
+    say(worker, "SHUTDOWN");
+    pp_loop_flush(&worker->loop); /* connections are closed before this turn ends */
+}
+
+static void say_lame_duck(pp_worker *worker)
+{
+    say(worker, "LAMEDUCK");
+}
+
+void pp_system_say_shutdown(pp_system *system)
+{
+    pp_server_on_all(system->server, say_shutdown);
+}
+
+void pp_system_say_lame_duck(pp_system *system)
+{
+    pp_server_on_all(system->server, say_lame_duck);
+}
+
+void pp_system_stop(pp_system *system)
+{
+    system->running = false;
+}
+
+void pp_system_fini(pp_system *system)
+{
+    if (system->root)
+        pp_user_let_go(system->root);
+    system->root = NULL;
+}
