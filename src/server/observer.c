@@ -30,6 +30,7 @@ static void on_counted(void *context, pp_account *account)
 {
     pipit_server *server = context;
 
+    pp_system_note_count(&server->system, account);
     pp_conns_note(&server->system, account);
 }
 

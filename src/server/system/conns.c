@@ -161,8 +161,8 @@ static void on_beat(pp_timer *timer)
 
 void pp_conns_start(pp_system *system)
 {
-    pp_timer_set(&system->home->loop.timers, &system->beat_timer, pp_clock_mono_ns() + beat_ns,
-                 on_beat);
+    pp_timer_set(&system->home->loop.timers, &system->beat_timer,
+                 system->home->loop.now_ns + beat_ns, on_beat);
 }
 
 /* --- when asked ---------------------------------------------------------------------------- */

@@ -11,7 +11,7 @@
 struct pp_request;
 struct pp_system;
 
-/* Set the timer. Before loops run. */
+/* Set the timer. Thread: the home loop's. */
 void pp_conns_start(struct pp_system *system);
 
 /* An account has a client more or less. Thread: that client's loop. */

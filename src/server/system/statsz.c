@@ -96,7 +96,8 @@ void pp_stats_broadcast(pp_system *system)
 {
     int64_t now_ns = system->home->loop.now_ns;
 
-    if (!pp_system_is_heard(system) || now_ns - system->stats_sent_ns < distance_min_ns)
+    if (!pp_system_is_heard(system) ||
+        (system->stats_sent_ns && now_ns - system->stats_sent_ns < distance_min_ns))
         return;
     system->stats_sent_ns = now_ns;
     pp_system_announce(system, pp_stats_write, NULL, "$SYS.SERVER.%s.STATSZ",
@@ -108,6 +109,10 @@ static void on_timer(pp_timer *timer)
     pp_system *system = PP_CONTAINER(timer, pp_system, stats_timer);
     int64_t next_ns = 2 * system->stats_interval_ns;
 
+    if (!pp_system_stays_awake(system)) {
+        pp_timer_cancel(&system->home->loop.timers, &system->beat_timer);
+        return;
+    }
     if (pp_system_is_heard(system))
         pp_system_announce(system, pp_stats_write, NULL, "$SYS.SERVER.%s.STATSZ",
                            system->server->server_id);
@@ -119,7 +124,6 @@ static void on_timer(pp_timer *timer)
 void pp_stats_start(pp_system *system)
 {
     system->stats_interval_ns = interval_min_ns;
-    system->stats_sent_ns = pp_clock_mono_ns() - distance_min_ns;
     pp_timer_set(&system->home->loop.timers, &system->stats_timer,
-                 pp_clock_mono_ns() + interval_min_ns, on_timer);
+                 system->home->loop.now_ns + interval_min_ns, on_timer);
 }

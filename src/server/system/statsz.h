@@ -1,8 +1,8 @@
 /* server/system/statsz.h -- the server's statistics, asked for and unasked. Thread: the home
  * loop's.
  *
- * Unasked they come 250 ms after the start, then at twice the distance each time up to 10 s, if
- * anybody listens. */
+ * Unasked they come 250 ms after the system account got its first client, then at twice the
+ * distance each time up to 10 s, if anybody listens, until it has none. */
 #ifndef PP_SERVER_SYSTEM_STATSZ_H
 #define PP_SERVER_SYSTEM_STATSZ_H
 
@@ -10,7 +10,7 @@
 
 struct pp_system;
 
-/* Set the timer. Before loops run. */
+/* Set the timer. */
 void pp_stats_start(struct pp_system *system);
 
 /* {"server":...,"statsz":...}. Errors: PIPIT_ENOMEM. */

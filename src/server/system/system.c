@@ -63,17 +63,50 @@ void pp_system_leave(pp_account *account)
 
 /* --- life ---------------------------------------------------------------------------------- */
 
-void pp_system_init(pp_system *system, pipit_server *server)
-{
-    system->server = server;
-    pp_list_init(&system->late);
-}
-
 void pp_system_start(pp_system *system)
 {
     system->running = true;
+}
+
+static bool has_clients(const pp_system *system)
+{
+    const pp_account *account =
+        atomic_load_explicit(&((pp_system *)system)->account, memory_order_acquire);
+
+    return account && atomic_load(&((pp_account *)account)->clients) > 0;
+}
+
+static void on_wake(pp_task *task)
+{
+    pp_system *system = PP_CONTAINER(task, pp_system, wake);
+
+    if (!system->running)
+        return;
     pp_stats_start(system);
     pp_conns_start(system);
+}
+
+void pp_system_note_count(pp_system *system, const pp_account *account)
+{
+    if (account == atomic_load_explicit(&system->account, memory_order_relaxed) &&
+        has_clients(system) && !atomic_exchange(&system->awake, true))
+        pp_loop_post(&system->home->loop, &system->wake);
+}
+
+bool pp_system_stays_awake(pp_system *system)
+{
+    if (has_clients(system))
+        return true;
+    atomic_store(&system->awake, false);
+    /* One that came just now may have seen the timers set: then they stay so. */
+    return has_clients(system) && !atomic_exchange(&system->awake, true);
+}
+
+void pp_system_init(pp_system *system, pipit_server *server)
+{
+    system->server = server;
+    system->wake.run = on_wake;
+    pp_list_init(&system->late);
 }
 
 static pipit_err write_identity(pp_system *system, pp_buf *out, void *unused)

@@ -19,7 +19,7 @@
 #include "base/body.h"
 #include "base/list.h"
 #include "core/route.h"
-#include "net/timer.h"
+#include "net/loop.h"
 #include "server/monitor/vitals.h"
 #include "server/system/nuid.h"
 
@@ -49,6 +49,8 @@ typedef struct pp_system {
     atomic_uint_fast64_t dropped; /* requests and events that were too many */
     pp_nuid nuid;
     pp_cpu_meter cpu;
+    atomic_bool awake; /* timers are set, or about to be: the system account has clients */
+    pp_task wake;
     pp_timer stats_timer;
     int64_t stats_interval_ns;
     int64_t stats_sent_ns;
@@ -63,8 +65,14 @@ void pp_system_init(pp_system *system, struct pipit_server *server);
  * them from where they do not belong any more. Errors: PIPIT_ENOMEM; some accounts lack services.
  */
 pipit_err pp_system_install(pp_system *system);
-/* Begin to tell. Before loops run. */
+/* Loops are about to run. */
 void pp_system_start(pp_system *system);
+/* An account has a client more or less: what is told at intervals is told only while the system
+ * account has clients, so that nothing wakes an idle server. Thread: any loop's. */
+void pp_system_note_count(pp_system *system, const pp_account *account);
+/* Are there still any? If not the timers may end; they are set anew when one comes. Thread: the
+ * home loop's. */
+bool pp_system_stays_awake(pp_system *system);
 /* Say that the server stops. Loops run, and connections are still open. */
 void pp_system_say_shutdown(pp_system *system);
 void pp_system_say_lame_duck(pp_system *system);
