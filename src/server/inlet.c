@@ -16,8 +16,8 @@ enum {
 static void route(void *context, const pp_parcel *parcel, const pp_address *to, uint32_t count)
 {
     pp_worker *worker = context;
-    pp_route_cache *cache = pp_router_cache(
-        &worker->router, atomic_load(&pp_directory_global(worker->server->directory)->root));
+    pp_route_cache *cache =
+        pp_router_cache(&worker->router, atomic_load(&worker->server->global->root));
     pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
     const pp_msg msg = {
         .subject = parcel->subject,

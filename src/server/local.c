@@ -187,7 +187,7 @@ static void receive(pp_receiver *receiver, uint64_t client_id, uint64_t sub_id,
 
 static pp_sublist *index_of(const pp_local *home)
 {
-    return pp_directory_global(home->worker->server->directory)->subs;
+    return home->worker->server->global->subs;
 }
 
 static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str subject, pp_str queue)

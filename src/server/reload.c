@@ -171,6 +171,9 @@ static void install(pipit_server *server, struct candidate *c)
     server->options = c->options;
     (void)pthread_rwlock_unlock(&server->options_lock);
     pp_directory_install(c->directory, &server->accounts);
+    if (pp_system_install(&server->system))
+        pp_log_write(&server->log, PP_LOG_ERROR,
+                     "Some accounts lack the services of the system account: out of memory");
     pp_server_install_limits(server, c->options);
     (void)pp_http_credentials_set(&server->http_door.credentials, pp_str_of(c->options->http_user),
                                   pp_str_of(c->options->http_password)); /* checked before */

@@ -96,6 +96,7 @@ static pipit_err build(pipit_server *server)
                            &server->user_key, NULL);
     if (err)
         return err;
+    server->global = pp_directory_global(server->directory);
     pp_directory_install(server->directory, &server->accounts);
     pp_options_forget_secrets(server->options); /* nothing needs them any more */
     server->nats_door.log = &server->log;

@@ -56,6 +56,7 @@ struct pipit_server {
     pp_accounts accounts;
     pp_directory *directory;       /* in force */
     pp_directory *old_directories; /* that sessions still point to */
+    pp_account *global;            /* $G; stays */
     pp_system system;
     const pp_nats_settings *settings; /* in force; loops have their own pointer to it */
     /* What in-process publishers and subscribers must keep to; they may be on any thread. */
