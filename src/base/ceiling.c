@@ -16,12 +16,11 @@ static struct {
     pthread_mutex_t lock;     /* guards claims, base, pressed, and the moving of marks */
     pp_ceiling_claim *claims; /* all that are held */
     atomic_size_t bytes;      /* the lowest of them; 0: none */
+    size_t pretended;         /* resident, for tests; 0: what really is */
     size_t base;              /* resident beyond what was counted, when the first came */
     bool pressed;
     atomic_size_t beyond; /* resident beyond what is counted, as last measured; base at least */
     atomic_size_t slack;
-    atomic_size_t wanted,
-        wanted_before;   /* the most that somebody waits for: now, and before that */
     atomic_int statm_fd; /* of /proc/self/statm; -1: not open */
 } ceiling = {.lock = PTHREAD_MUTEX_INITIALIZER, .statm_fd = -1};
 
@@ -31,12 +30,15 @@ static int64_t counted_now(void)
 }
 
 /* 0: the system does not tell. */
-static size_t resident_now(void)
+static size_t resident_now_locked(void)
 {
     char text[128], *end;
     int fd = atomic_load(&ceiling.statm_fd);
-    ssize_t n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
+    ssize_t n;
 
+    if (ceiling.pretended)
+        return ceiling.pretended;
+    n = fd < 0 ? -1 : pread(fd, text, sizeof(text) - 1, 0);
     if (n <= 0)
         return 0;
     text[n] = '\0';
@@ -62,13 +64,6 @@ static size_t low_mark(size_t bytes)
     return high_mark(bytes) - reserve(bytes) / 2;
 }
 
-static size_t wanted_now(void)
-{
-    size_t now = atomic_load(&ceiling.wanted), before = atomic_load(&ceiling.wanted_before);
-
-    return now > before ? now : before;
-}
-
 static void set_marks_locked(size_t resident)
 {
     size_t bytes = atomic_load(&ceiling.bytes);
@@ -88,19 +83,19 @@ static void set_marks_locked(size_t resident)
         atomic_store(&pp_ceiling_gauge.refuse_at, INT64_MAX);
         return;
     }
-    used = known + beyond + wanted_now();
+    used = known + beyond;
     ceiling.pressed = used > (ceiling.pressed ? low_mark(bytes) : high_mark(bytes));
     mark = ceiling.pressed ? low_mark(bytes) : high_mark(bytes);
-    atomic_store(&pp_ceiling_gauge.pressed_at,
-                 (int64_t)mark - (int64_t)beyond - (int64_t)wanted_now());
+    atomic_store(&pp_ceiling_gauge.pressed_at, (int64_t)mark - (int64_t)beyond);
     atomic_store(&pp_ceiling_gauge.refuse_at,
                  (int64_t)(bytes - reserve(bytes) / 4) - (int64_t)beyond);
 }
 
-void pp_ceiling_measure_as(size_t resident)
+void pp_ceiling_pretend(size_t resident)
 {
     (void)pthread_mutex_lock(&ceiling.lock);
-    set_marks_locked(resident);
+    ceiling.pretended = resident;
+    set_marks_locked(resident_now_locked());
     (void)pthread_mutex_unlock(&ceiling.lock);
 }
 
@@ -109,21 +104,8 @@ void pp_ceiling_measure(void)
     if (!atomic_load_explicit(&ceiling.bytes, memory_order_relaxed) ||
         pthread_mutex_trylock(&ceiling.lock) != 0)
         return; /* somebody else is about it */
-    set_marks_locked(resident_now());
+    set_marks_locked(resident_now_locked());
     (void)pthread_mutex_unlock(&ceiling.lock);
-}
-
-void pp_ceiling_want(size_t bytes)
-{
-    size_t now = atomic_load(&ceiling.wanted);
-
-    while (now < bytes && !atomic_compare_exchange_weak(&ceiling.wanted, &now, bytes))
-        ;
-}
-
-void pp_ceiling_renew_wants(void)
-{
-    atomic_store(&ceiling.wanted_before, atomic_exchange(&ceiling.wanted, 0));
 }
 
 /* --- claims ------------------------------------------------------------------------------- */
@@ -148,7 +130,7 @@ void pp_ceiling_hold(pp_ceiling_claim *claim, size_t bytes)
     if (!ceiling.claims) {
         if (atomic_load(&ceiling.statm_fd) < 0)
             atomic_store(&ceiling.statm_fd, open("/proc/self/statm", O_RDONLY | O_CLOEXEC));
-        resident = resident_now();
+        resident = resident_now_locked();
         counted = counted_now();
         ceiling.base = (int64_t)resident > counted ? (size_t)((int64_t)resident - counted) : 0;
     }
@@ -156,7 +138,7 @@ void pp_ceiling_hold(pp_ceiling_claim *claim, size_t bytes)
     claim->next = ceiling.claims;
     ceiling.claims = claim;
     lowest_holds_locked();
-    set_marks_locked(resident_now());
+    set_marks_locked(resident_now_locked());
     (void)pthread_mutex_unlock(&ceiling.lock);
 }
 
@@ -172,7 +154,7 @@ void pp_ceiling_release(pp_ceiling_claim *claim)
         *at = claim->next;
         claim->bytes = 0;
         lowest_holds_locked();
-        set_marks_locked(resident_now());
+        set_marks_locked(resident_now_locked());
         fd = ceiling.claims ? -1 : atomic_exchange(&ceiling.statm_fd, -1);
         if (fd >= 0)
             (void)close(fd);
@@ -198,7 +180,6 @@ size_t pp_ceiling_excess(void)
 {
     size_t bytes = pp_ceiling_bytes(), used = pp_ceiling_used();
 
-    used += wanted_now();
     return bytes && pp_ceiling_pressed() && used > low_mark(bytes) ? used - low_mark(bytes) : 0;
 }
 

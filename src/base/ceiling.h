@@ -51,10 +51,11 @@ size_t pp_ceiling_excess(void);
  * allocator may be able to give back. Thread: any. */
 size_t pp_ceiling_slack(void);
 
-/* Measure how much is resident and move the marks. Cheap: pp_alloc does so for each MiB. The
- * second form is for tests. Thread: any. */
+/* Measure how much is resident and move the marks. Cheap: pp_alloc does so for each MiB. Thread:
+ * any. */
 void pp_ceiling_measure(void);
-void pp_ceiling_measure_as(size_t resident_bytes);
+/* For tests: measure, now and from now on, that so much is resident; 0: what really is. */
+void pp_ceiling_pretend(size_t resident_bytes);
 
 /* Is memory short? Would it be with so many bytes more? Is it half gone? Thread: any. */
 static inline bool pp_ceiling_pressed_by(size_t bytes)
@@ -71,12 +72,6 @@ static inline bool pp_ceiling_pressed(void)
 }
 
 bool pp_ceiling_half_gone(void);
-
-/* Say that something waits for so many bytes, which would make memory short: then it is short,
- * until there is room for them or nobody says so any more. Thread: any. */
-void pp_ceiling_want(size_t bytes);
-/* Forget wants older than the last call. Thread: one that measures now and then. */
-void pp_ceiling_renew_wants(void);
 
 /* Must an allocation of so many bytes be refused? Thread: any. */
 static inline bool pp_ceiling_refuses(size_t bytes)

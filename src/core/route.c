@@ -42,6 +42,16 @@ void pp_router_fini(pp_router *router)
     *router = (pp_router){0};
 }
 
+void pp_router_forget(pp_router *router)
+{
+    for (uint32_t i = 0; i < router->cache_count; i++) {
+        if (router->caches[i])
+            pp_route_cache_clear(router->caches[i]);
+    }
+    pp_free(router->single);
+    router->single = NULL;
+}
+
 static pp_route_cache *cache_new(pp_router *router, pp_account *account)
 {
     pp_route_cache *cache = pp_calloc(1, sizeof(*cache));
@@ -64,8 +74,8 @@ static pp_route_cache *cache_new(pp_router *router, pp_account *account)
 pp_route_cache *pp_router_cache(pp_router *router, pp_account *account)
 {
     if (account->id >= router->cache_count) {
-        uint32_t count = account->id + 1 > 2 * router->cache_count ? account->id + 1
-                                                                   : 2 * router->cache_count;
+        uint32_t count =
+            account->id + 1 > 2 * router->cache_count ? account->id + 1 : 2 * router->cache_count;
         pp_route_cache **grown = pp_realloc(router->caches, count * sizeof(*grown));
 
         if (!grown)
@@ -306,8 +316,7 @@ static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
         if (route->heads) {
             target->head_at = (uint32_t)head_at;
             target->head_len = PP_ROUTE_HEAD_MAX &
-                               sub->client->ops->head(sub, subject,
-                                                      (char *)route->heads + head_at);
+                               sub->client->ops->head(sub, subject, (char *)route->heads + head_at);
             head_at += target->head_len;
         }
         route->target_count++;

@@ -1,7 +1,9 @@
 #include "proto/nats/session.h"
 
 #include "base/assert.h"
+#include "base/ceiling.h"
 #include "net/proxy.h"
+#include "proto/nats/frame.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -55,7 +57,8 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
         return;
     if (reason == PP_CLOSE_AUTH || reason == PP_CLOSE_AUTH_TIMEOUT)
         pp_count(&s->conn->loop->counters->auth_failures, 1);
-    else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_STALE)
+    else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_STALE &&
+             reason != PP_CLOSE_MEMORY)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
     if (text)
         pp_nats_error(s, "%s", text);
@@ -232,8 +235,11 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             operate(s, &op);
             cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
         }
-        if (PP_UNLIKELY(loop->staged_bytes > PP_STAGED_MAX))
+        if (PP_UNLIKELY(loop->staged_bytes > loop->staged_max)) {
             pp_loop_flush(loop);
+            if (loop->pressed && loop->gate)
+                cost += TURN_COST_MAX; /* what else it says waits with it */
+        }
         if (PP_UNLIKELY(cost > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
@@ -314,8 +320,11 @@ static pipit_err open_session(void *session, pp_conn *conn)
     s->counted = true;
     over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
     pp_nats_send_info(s, false);
-    if (over) {
-        pp_nats_refuse(s, PP_CLOSE_CONNECTIONS, "maximum connections exceeded");
+    if (over || pp_ceiling_pressed()) {
+        /* At the memory limit in the same words: clients know them, and try again elsewhere. */
+        pp_count(&conn->loop->counters->memory_refusals, !over);
+        pp_nats_refuse(s, over ? PP_CLOSE_CONNECTIONS : PP_CLOSE_MEMORY,
+                       "maximum connections exceeded");
         return PIPIT_OK;
     }
     pp_nats_schedule_start(s);
@@ -357,4 +366,5 @@ const pp_proto_ops pp_nats_proto = {
     .on_timer = on_timer,
     .on_close = on_close,
     .free = free_session,
+    .frame = pp_nats_frame,
 };
