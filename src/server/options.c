@@ -20,6 +20,7 @@
 #define DEFAULT_HOST "0.0.0.0"
 #define DEFAULT_PORT 4222
 #define SIZE_MAX_BYTES (1ULL << 40)
+#define MEMORY_MIN (16ULL << 20)
 #define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 /* Where the help of a flag begins, in columns. */
@@ -38,6 +39,7 @@ enum kind {
     PORT,
     FILE_MODE,
     HOST_AND_PORT,
+    SLOW_POLICY,
     HELP,
     VERSION,
 };
@@ -97,6 +99,9 @@ static const struct flag flags[] = {
      "Longest protocol line (default 4096)"},
     {"max_pending", SIZE, AT(max_pending_bytes), 1, SIZE_MAX_BYTES, "SIZE",
      "Bytes that may wait for one client\n(default 64MB)"},
+    {"max_memory", SIZE, AT(max_memory_bytes), 0, SIZE_MAX_BYTES, "SIZE",
+     "Memory of the whole process, at least\n16MB (default 0: what the container\nallows, less a "
+     "margin; else no limit)"},
     {"max_subscriptions", COUNT, AT(max_subscriptions), 0, INT32_MAX, "N",
      "Subscriptions of one client\n(default 0: no limit)"},
     {"max_subscription_tokens", COUNT, AT(max_subscription_tokens), 0, 255, "N",
@@ -105,6 +110,9 @@ static const struct flag flags[] = {
     {.kind = HEADING, .help = "Behaviour"},
     {"write_deadline", DURATION, AT(write_deadline_ns), 1, 0, "TIME",
      "How long a client may take nothing\n(default 10s)"},
+    {"slow_consumer", SLOW_POLICY, AT(slow_consumer), 0, 0, "POLICY",
+     "What a client gets that does not keep\nup: disconnect (default), or it misses\nmessages: "
+     "drop_new, drop_old, conflate"},
     {"ping_interval", DURATION, AT(ping_interval_ns), 1, 0, "TIME",
      "Time between pings (default 2m)"},
     {"ping_max", COUNT, AT(ping_max), 1, INT32_MAX, "N",
@@ -391,6 +399,13 @@ static pipit_err apply_advertise(struct parser *parser, const char *value)
     return set_text(&parser->options->client_advertise_host, host);
 }
 
+static pipit_err apply_slow_policy(struct parser *parser, const char *value, pp_slow_policy *out)
+{
+    if (pp_slow_policy_parse(pp_str_of(value), out))
+        return PIPIT_OK;
+    return refuse_value(parser, value, "disconnect, drop_new, drop_old or conflate");
+}
+
 static bool takes_value(enum kind kind)
 {
     return kind != BOOLEAN && kind != DEBUG_AND_TRACE && kind != LOG_TIME && kind != HELP &&
@@ -425,6 +440,8 @@ static pipit_err apply(struct parser *parser, const struct flag *flag, char *val
         return apply_file_mode(parser, flag, value, field);
     case HOST_AND_PORT:
         return apply_advertise(parser, value);
+    case SLOW_POLICY:
+        return apply_slow_policy(parser, value, field);
     case HEADING:
         break;
     }
@@ -551,6 +568,17 @@ static pipit_err check(struct parser *parser)
                       "--max_payload (%" PRIu64 " bytes) is above --max_pending (%" PRIu64
                       " bytes): lower the first or raise the second",
                       o->max_payload_bytes, o->max_pending_bytes);
+    if (o->max_memory_bytes && o->max_memory_bytes < MEMORY_MIN)
+        return refuse(parser,
+                      "--max_memory (%" PRIu64 " bytes) is too little to work with: give 16MB or "
+                      "more, or 0 for what the container allows",
+                      o->max_memory_bytes);
+    if (o->max_memory_bytes && o->max_payload_bytes > o->max_memory_bytes / 4)
+        return refuse(parser,
+                      "--max_payload (%" PRIu64
+                      " bytes) is above a quarter of --max_memory (%" PRIu64
+                      " bytes): lower the first or raise the second",
+                      o->max_payload_bytes, o->max_memory_bytes);
     if (o->lame_duck_grace_period_ns >= o->lame_duck_duration_ns)
         return refuse(parser,
                       "--lame_duck_grace_period (%g s) is not below --lame_duck_duration (%g s): "

@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "net/backlog.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -41,9 +42,11 @@ typedef struct pp_options {
     uint64_t max_payload_bytes;
     uint64_t max_control_line_bytes;
     uint64_t max_pending_bytes;
+    uint64_t max_memory_bytes; /* of the process; 0: what its container allows, less a margin */
     uint32_t max_subscriptions;       /* 0: no limit */
     uint32_t max_subscription_tokens; /* 0: no limit */
 
+    pp_slow_policy slow_consumer;
     int64_t write_deadline_ns;
     int64_t ping_interval_ns;
     uint32_t ping_max;

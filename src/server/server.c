@@ -61,6 +61,7 @@ static void fill_settings(pipit_server *server)
     server->client_door.proto = &pp_nats_proto;
     atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
     atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
+    atomic_store(&server->client_door.limits.slow_policy, o->slow_consumer);
 }
 
 static pipit_err worker_init(pipit_server *server, unsigned index)
@@ -175,6 +176,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     (void)pthread_mutex_init(&server->errands, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
+    pp_memory_init(&server->memory, server);
     err = parse_options(server, options, option_count, error, error_bytes);
     if (err)
         goto out;
@@ -201,6 +203,7 @@ void pipit_server_free(pipit_server *server)
     if (!server)
         return;
     pipit_server_stop(server);
+    pp_memory_fini(&server->memory);
     for (unsigned i = 0; i < server->worker_count; i++)
         pp_router_fini(&server->workers[i].router);
     for (unsigned i = 0; i < server->worker_count; i++)
@@ -306,11 +309,15 @@ pipit_err pipit_server_start(pipit_server *server)
                      "complete");
     listener_init(server, &server->tcp);
     listener_init(server, &server->local);
-    err = listen_all(server);
+    err = pp_memory_prepare(&server->memory);
+    if (!err)
+        err = listen_all(server);
     fill_settings(server);
     /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);
+    if (!err)
+        err = pp_memory_start(&server->memory);
     if (!err)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
@@ -402,6 +409,7 @@ void pipit_server_stop(pipit_server *server)
     bool was_running = false, more = true;
 
     atomic_store(&server->open, false);
+    pp_memory_stop(&server->memory); /* it sends the loops on errands */
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, close_connections);

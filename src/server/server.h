@@ -10,6 +10,7 @@
 #include "pipit/server.h"
 #include "proto/nats/door.h"
 #include "server/local.h"
+#include "server/memory.h"
 #include "server/options.h"
 
 #include <pthread.h>
@@ -59,6 +60,7 @@ struct pipit_server {
     pthread_cond_t changed;
     unsigned busy;
     atomic_uint lame_workers;
+    pp_memory memory;
 };
 
 /* Have every worker run a task and wait until all have. */

@@ -56,6 +56,8 @@ void pipit_server_dump(pipit_server *server)
         PP_COUNTERS(PP_COUNTER_LOG)
 #undef PP_COUNTER_LOG
     }
+    pp_log_write(&server->log, PP_LOG_INFO, "dump: memory bytes=%zu limit=%zu short=%d",
+                 pp_ceiling_used(), pp_ceiling_bytes(), pp_ceiling_pressed());
     pp_buf_init(&text, 64 * 1024);
     if (!pp_sublist_dump(server->nats_door.account->subs, &text))
         pp_log_write(&server->log, PP_LOG_INFO, "dump: account=%s %.*s",
