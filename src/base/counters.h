@@ -19,6 +19,11 @@
     X(stale_connections, "connections closed for not answering pings")                             \
     X(stalls, "times a publisher was made to wait for a recipient")                                \
     X(stall_drops, "copies dropped for a recipient that lags, where publishers never wait")        \
+    X(drops_new, "messages dropped for a slow consumer as they came")                              \
+    X(drops_old, "messages dropped for a slow consumer after they had waited")                     \
+    X(conflated, "messages of which a slow consumer gets a newer one instead")                     \
+    X(memory_refusals, "connections and subscriptions refused at the memory limit")                \
+    X(memory_closed, "connections closed to stay below the memory limit")                          \
     X(route_misses, "publishes that asked the index")                                              \
     X(route_failures, "publishes that memory did not suffice to route")                            \
     X(no_responders, "requests answered with 503")                                                 \

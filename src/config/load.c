@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#define MEMORY_MIN (16ULL << 20)
 #define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 static pipit_err read_document(pp_options *options, const pp_document *document, const char *name,
@@ -66,6 +67,24 @@ struct check {
 };
 
 #define WRONG(check, ...) pp_diagnostics_error((check)->diagnostics, (check)->at, __VA_ARGS__)
+
+static void check_memory(const struct check *check)
+{
+    const pp_options *o = check->o;
+
+    if (!o->max_memory_bytes || o->max_memory_bytes == PP_OPTION_NO_LIMIT)
+        return;
+    if (o->max_memory_bytes < MEMORY_MIN)
+        WRONG(check,
+              "max_memory (%" PRIu64 " bytes) is too little to work with: give 16MB or more, or 0 "
+              "for what the container allows",
+              o->max_memory_bytes);
+    else if (o->max_payload_bytes > o->max_memory_bytes / 4)
+        WRONG(check,
+              "max_payload (%" PRIu64 " bytes) is above a quarter of max_memory (%" PRIu64
+              " bytes): lower the first or raise the second",
+              o->max_payload_bytes, o->max_memory_bytes);
+}
 
 static void check_limits(const struct check *check)
 {
@@ -137,6 +156,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     size_t before = pp_diagnostics_error_count(diagnostics);
 
     check_limits(&check);
+    check_memory(&check);
     check_users(&check);
     check_system_account(&check);
     return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;

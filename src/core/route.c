@@ -55,6 +55,21 @@ void pp_router_fini(pp_router *router)
     *router = (pp_router){0};
 }
 
+void pp_router_clear(pp_router *router)
+{
+    for (uint32_t i = 0; i < router->cache_count; i++) {
+        pp_route_cache *cache = router->caches[i];
+
+        if (cache)
+            pp_route_cache_clear(cache);
+        if (cache && cache->mapped)
+            pp_route_cache_clear(cache->mapped);
+    }
+    pp_free(router->single);
+    router->single = NULL;
+    router->single_of = NULL;
+}
+
 static pp_route_cache *cache_new(pp_router *router, pp_account *account,
                                  const pp_permissions *permissions)
 {

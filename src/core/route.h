@@ -105,6 +105,9 @@ typedef struct pp_router {
 void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters);
 void pp_router_fini(pp_router *router);
 
+/* Forget all routes and keep the caches. Thread: the router's loop, not while one is used. */
+void pp_router_clear(pp_router *router);
+
 /* The router's cache for the view of scope, made on first use. NULL: no memory. */
 pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope);
 

@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-enum { POOLED_CAP = PP_CHUNK_BYTES - sizeof(pp_chunk) - PP_CHUNK_SLACK };
+enum {
+    POOLED_CAP = PP_CHUNK_BYTES - sizeof(pp_chunk) - PP_CHUNK_SLACK,
+    FITTED_MIN = 512,
+};
 
 static void reset(pp_chunk *chunk)
 {
@@ -57,6 +60,24 @@ pp_chunk *pp_chunk_view(pp_body *body, const char *ptr, size_t len)
     chunk->len = len;
     chunk->body = pp_body_ref(body);
     return chunk;
+}
+
+pp_chunk *pp_chunk_fit(pp_chunk_pool *pool, pp_chunk *chunk)
+{
+    size_t cap = 2 * chunk->len > FITTED_MIN ? 2 * chunk->len : FITTED_MIN;
+    pp_chunk *fitted;
+
+    if (chunk->body || cap > chunk->cap / 2)
+        return chunk;
+    fitted = pp_alloc(sizeof(*fitted) + cap);
+    if (!fitted)
+        return chunk;
+    reset(fitted);
+    fitted->cap = cap;
+    fitted->len = chunk->len;
+    memcpy(fitted->bytes, chunk->ptr, chunk->len);
+    pp_chunk_give(pool, chunk);
+    return fitted;
 }
 
 void pp_chunk_give(pp_chunk_pool *pool, pp_chunk *chunk)

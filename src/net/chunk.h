@@ -38,6 +38,10 @@ pp_chunk *pp_chunk_take(pp_chunk_pool *pool, size_t len);
 pp_chunk *pp_chunk_copy(const char *bytes, size_t len);
 pp_chunk *pp_chunk_view(pp_body *body, const char *ptr, size_t len);
 
+/* The same bytes in a chunk that is not much larger than they are, with room for as many again; the
+ * chunk itself if that gains nothing, or without memory. pool is the calling loop's. */
+pp_chunk *pp_chunk_fit(pp_chunk_pool *pool, pp_chunk *chunk);
+
 /* Give back. pool is the calling loop's, or NULL: to the allocator. */
 void pp_chunk_give(pp_chunk_pool *pool, pp_chunk *chunk);
 

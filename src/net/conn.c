@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/ceiling.h"
 #include "base/fault.h"
 
 #include <arpa/inet.h>
@@ -14,9 +15,12 @@
 #include <unistd.h>
 
 enum {
-    BODY_MIN = 32 * 1024, /* an operation of more is read into memory of its own */
-    LARGE_PEEK = 2048,    /* how much to read when another large operation is likely */
-    STALL_NS = 10000000,  /* the longest a publisher waits for a recipient per read */
+    BODY_MIN = 32 * 1024,    /* an operation of more is read into memory of its own */
+    PROMISE_MAX = 16 * 1024, /* of a large operation, before memory is given to all of it */
+    PRESSED_READ = 4096,     /* how much to read at once when memory is short */
+    LARGE_PEEK = 2048,       /* how much to read when another large operation is likely */
+    STALL_NS = 10000000,     /* the longest a publisher waits for a recipient per read */
+    DROPPING_PATIENCE = 6,
 };
 
 const char *pp_close_reason_text(pp_close_reason reason)
@@ -167,11 +171,19 @@ static void conn_free(pp_retired *retired)
         box->first = chunk->next;
         pp_chunk_give(NULL, chunk);
     }
+    pp_backlog_free(box->backlog);
     (void)pthread_mutex_destroy(&box->lock);
     pp_body_unref(conn->body);
     if (conn->source.fd >= 0)
         (void)close(conn->source.fd);
     pp_free(conn);
+}
+
+/* It does not read a large operation any more while memory is short: another may. */
+static void not_late(pp_conn *conn)
+{
+    if (conn->loop->late_id == conn->id)
+        conn->loop->late_id = 0;
 }
 
 static void finish(pp_conn *conn)
@@ -202,6 +214,7 @@ void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush)
 
     if (conn->closing)
         return;
+    not_late(conn);
     conn->closing = true;
     conn->reason = (uint8_t)reason;
     conn->flush_on_close = flush;
@@ -218,7 +231,7 @@ static bool nothing_left(pp_conn *conn)
     bool done;
 
     (void)pthread_mutex_lock(&box->lock);
-    done = box->closed || (!box->first && !box->sending);
+    done = box->closed || (!box->pending_bytes && !box->sending);
     box->owner_waits = !done;
     (void)pthread_mutex_unlock(&box->lock);
     return done;
@@ -272,12 +285,62 @@ void pp_conn_unhold(pp_conn *conn)
 
 /* --- slow consumers ----------------------------------------------------------------------- */
 
-static void close_slow(pp_conn *conn, pp_close_reason reason)
+void pp_conn_close_slow(pp_conn *conn, pp_close_reason reason)
 {
     if (conn->closing)
         return;
     pp_count(&conn->loop->counters->slow_consumers, !conn->door->aside);
     pp_conn_close(conn, reason, false);
+}
+
+bool pp_conn_set_policy(pp_conn *conn, pp_slow_policy policy)
+{
+    pp_outbox *box = &conn->box;
+
+    if (policy != PP_SLOW_DISCONNECT && !conn->door->proto->frame)
+        return false;
+    (void)pthread_mutex_lock(&box->lock);
+    box->policy = (uint8_t)policy;
+    box->mark_ns = conn->loop->now_ns; /* its meaning changes */
+    box->mark_bytes = box->pending_bytes;
+    if (policy != PP_SLOW_DISCONNECT) {
+        /* For good: with frames in the backlog nothing may be queued before them again. */
+        atomic_store_explicit(&box->framed, true, memory_order_relaxed);
+        pp_outbox_open_gate_locked(conn);
+    }
+    (void)pthread_mutex_unlock(&box->lock);
+    return true;
+}
+
+bool pp_conn_may_miss(pp_conn *conn)
+{
+    bool may;
+
+    (void)pthread_mutex_lock(&conn->box.lock);
+    may = conn->box.policy != PP_SLOW_DISCONNECT;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+    return may;
+}
+
+uint64_t pp_conn_dropped(pp_conn *conn)
+{
+    uint64_t dropped;
+
+    (void)pthread_mutex_lock(&conn->box.lock);
+    dropped = conn->box.backlog ? pp_backlog_dropped(conn->box.backlog) : 0;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+    return dropped;
+}
+
+/* How long what waits may wait. Who misses messages instead of being closed must only be there: it
+ * is closed when its socket has taken nothing at all for several times as long. */
+static int64_t patience_ns_locked(const pp_conn *conn)
+{
+    int64_t ns = pp_conn_write_deadline(conn);
+
+    if (conn->box.policy == PP_SLOW_DISCONNECT)
+        return ns;
+    return ns < INT64_MAX / 2 / DROPPING_PATIENCE ? ns * DROPPING_PATIENCE : INT64_MAX / 2;
 }
 
 static void on_write_watch(pp_timer *timer)
@@ -288,12 +351,12 @@ static void on_write_watch(pp_timer *timer)
     bool late;
 
     (void)pthread_mutex_lock(&box->lock);
-    box->watching = box->first != NULL;
-    due_ns = box->mark_ns + pp_conn_write_deadline(conn);
+    box->watching = box->pending_bytes != 0;
+    due_ns = box->mark_ns + patience_ns_locked(conn);
     late = box->watching && due_ns <= conn->loop->now_ns;
     (void)pthread_mutex_unlock(&box->lock);
     if (late)
-        close_slow(conn, PP_CLOSE_SLOW_DEADLINE);
+        pp_conn_close_slow(conn, PP_CLOSE_SLOW_DEADLINE);
     else if (box->watching)
         pp_timer_set(&conn->loop->timers, timer, due_ns, on_write_watch);
 }
@@ -334,7 +397,7 @@ static void on_notice(pp_task *task)
     box->posted--;
     box->noticed = false;
     fault = (pp_close_reason)box->fault;
-    watch = box->first && !box->watching && !box->closed && !conn->closing;
+    watch = box->pending_bytes && !box->watching && !box->closed && !conn->closing;
     box->watching |= watch;
     (void)pthread_mutex_unlock(&box->lock);
     if (conn->closed)
@@ -342,7 +405,7 @@ static void on_notice(pp_task *task)
     if (conn->closing)
         look_at_closing(conn);
     else if (fault == PP_CLOSE_SLOW_PENDING)
-        close_slow(conn, fault);
+        pp_conn_close_slow(conn, fault);
     else if (fault != PP_CLOSE_NONE)
         pp_conn_close(conn, fault, false);
     else if (watch)
@@ -407,6 +470,13 @@ void pp_conn_resume_due(pp_loop *loop)
 
         if (conn->resume_ns > loop->now_ns)
             break;
+        if (PP_UNLIKELY(loop->pressed) && (conn->waits_for || loop->late_id)) {
+            /* What it waits for has not come; as long as memory is short it waits on. */
+            conn->resume_ns = loop->now_ns + STALL_NS;
+            pp_list_remove(&conn->link);
+            pp_list_append(&loop->paused, &conn->link);
+            continue;
+        }
         resume(conn);
     }
 }
@@ -446,12 +516,16 @@ static void on_ungate(pp_task *task)
 
 /* --- reading ------------------------------------------------------------------------------ */
 
-/* Keep the beginning of an operation that is not complete. */
+/* Keep the beginning of an operation that is not complete. A large one is begun, with room for all
+ * of it, at once while there is much memory; then only when it is more than a promise, and there
+ * is room. */
 static void keep(pp_conn *conn, pp_str left, size_t want)
 {
-    bool large = want > BODY_MIN && want > left.len;
+    bool tight = pp_ceiling_half_gone();
+    bool large = want > BODY_MIN && want > left.len && (!tight || left.len >= PROMISE_MAX);
+    bool begin = large && !tight && !pp_ceiling_pressed_by(want);
 
-    conn->body = pp_body_new((large ? want : left.len) + PP_WINDOW_SLACK);
+    conn->body = pp_body_new((begin ? want : left.len) + PP_WINDOW_SLACK);
     if (!conn->body) {
         pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
         return;
@@ -459,6 +533,35 @@ static void keep(pp_conn *conn, pp_str left, size_t want)
     memcpy(conn->body->bytes, left.ptr, left.len);
     conn->got = left.len;
     conn->want = large ? want : 0;
+}
+
+/* Memory has been short when the large operation came. False: it goes on later, or never. */
+static bool begin_late(pp_conn *conn)
+{
+    pp_loop *loop = conn->loop;
+    pp_body *small = conn->body, *body;
+
+    if (conn->want > pp_ceiling_bytes() / 2 && pp_ceiling_bytes()) {
+        pp_conn_close(conn, PP_CLOSE_MEMORY, false); /* there will never be room */
+        return false;
+    }
+    if (pp_ceiling_pressed_by(conn->want)) {
+        if (loop->late_id || pp_ceiling_refuses(conn->want)) {
+            conn->readable = true;
+            pp_conn_pause(conn, NULL, STALL_NS);
+            return false;
+        }
+        loop->late_id = conn->id; /* one at a time, so that they go on at all */
+    }
+    body = pp_body_new(conn->want + PP_WINDOW_SLACK);
+    if (!body) {
+        pp_conn_close(conn, PP_CLOSE_NO_MEMORY, false);
+        return false;
+    }
+    memcpy(body->bytes, small->bytes, conn->got);
+    conn->body = body;
+    pp_body_unref(small);
+    return true;
 }
 
 static void dispatch(pp_conn *conn, pp_str window)
@@ -531,8 +634,14 @@ static void read_body(pp_conn *conn)
 {
     pp_body *body = conn->body;
     size_t asked = conn->want - conn->got;
-    ssize_t n = receive(conn, body->bytes + conn->got, asked);
+    ssize_t n;
 
+    if (PP_UNLIKELY(body->len < conn->want + PP_WINDOW_SLACK)) {
+        if (!begin_late(conn))
+            return;
+        body = conn->body;
+    }
+    n = receive(conn, body->bytes + conn->got, asked);
     if (n <= 0) {
         on_no_input(conn, n);
         return;
@@ -546,6 +655,7 @@ static void read_body(pp_conn *conn)
         conn->got = conn->want = 0;
         conn->large = true;
         pp_body_unref(body);
+        not_late(conn);
     }
     after_read(conn, (size_t)n == asked);
 }
@@ -558,6 +668,8 @@ static void read_window(pp_conn *conn)
     char *buf = loop->read_buf, *own = NULL;
     ssize_t n;
 
+    if (PP_UNLIKELY(loop->pressed) && asked > PRESSED_READ)
+        asked = PRESSED_READ;
     if (got > loop->read_cap / 2) {
         /* A control line limit beyond the buffer: rare, so it may cost a buffer of its own. */
         asked = got;
@@ -598,7 +710,12 @@ void pp_conn_read(pp_conn *conn)
         conn->readable = true;
         return;
     }
-    if (loop->borrowed || loop->staged_bytes > PP_STAGED_MAX)
+    if (PP_UNLIKELY(loop->pressed) && conn->own.gated && pp_outlet_lags(&conn->own)) {
+        conn->readable = true; /* it asks, and does not listen to answers */
+        pp_conn_pause(conn, &conn->own, STALL_NS);
+        return;
+    }
+    if (loop->borrowed || loop->staged_bytes > loop->staged_max)
         pp_loop_flush(loop);
     if (conn->yielding)
         read_kept(conn);
@@ -741,6 +858,8 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door, 
     if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0)
         pp_conn_set_peer(conn, (struct sockaddr *)&peer);
     conn->local = conn->addr_family == AF_UNIX;
+    (void)pp_conn_set_policy(conn,
+                             atomic_load_explicit(&door->limits.slow_policy, memory_order_relaxed));
     table_add(loop, conn);
     pp_count(&loop->counters->connections_opened, !door->aside);
     err = door->proto->open(conn->session, conn);

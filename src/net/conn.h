@@ -41,6 +41,7 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_SLOW_DEADLINE, "Slow Consumer (Write Deadline)")                                    \
     X(PP_CLOSE_NO_MEMORY, "Out of Memory")                                                         \
     X(PP_CLOSE_KICKED, "Kicked")                                                                   \
+    X(PP_CLOSE_MEMORY, "Maximum Memory Exceeded")                                                  \
     X(PP_CLOSE_SHUTDOWN, "Server Shutdown")
 
 typedef enum pp_close_reason {
@@ -65,11 +66,16 @@ typedef struct pp_proto_ops {
     void (*on_sent)(void *session);  /* what pp_conn_ask_sent asked for; may be NULL if none does */
     void (*on_close)(void *session); /* accepts a session whose open failed */
     void (*free)(void *session);
+    /* Read the frame that staged bytes begin with; its line, at least, lies in them. False: there
+     * is none. NULL: this door's output cannot be cut, and its connections cannot miss any of it.
+     * Pure. Thread: any. */
+    bool (*frame)(pp_str bytes, pp_frame_form *out_form);
 } pp_proto_ops;
 
 typedef struct pp_conn_limits {
     atomic_size_t pending_max; /* bytes; more waiting makes it a slow consumer */
     _Atomic int64_t write_deadline_ns;
+    _Atomic pp_slow_policy slow_policy; /* of connections yet to be opened */
 } pp_conn_limits;
 
 /* What all connections that come in by one listener have in common; outlives them. The limits may
@@ -108,7 +114,8 @@ typedef struct pp_conn {
     bool asks_sent;  /* the door is to be told when all is sent */
     uint32_t stalls; /* times it was made to wait for a recipient */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
-     * loop's buffer; else it is large, want bytes in all, and read in place. */
+     * loop's buffer; else it is large, want bytes in all, and read in place: now if body has room
+     * for all of it, or when memory is not short any more. */
     pp_body *body;
     size_t got, want;
     pp_outlet own;
@@ -140,6 +147,19 @@ static inline size_t pp_conn_pending_max(const pp_conn *conn)
 {
     return atomic_load_explicit(&conn->door->limits.pending_max, memory_order_relaxed);
 }
+
+/* What becomes of messages that conn does not take in time, from now on. False: its door's output
+ * cannot be cut into frames, so only PP_SLOW_DISCONNECT will do. Thread: conn's loop. */
+bool pp_conn_set_policy(pp_conn *conn, pp_slow_policy policy);
+
+/* Is conn's policy one by which it misses messages? Thread: any that may look at conn. */
+bool pp_conn_may_miss(pp_conn *conn);
+
+/* Close conn for not keeping up, without a word. */
+void pp_conn_close_slow(pp_conn *conn, pp_close_reason reason);
+
+/* Messages that conn has missed by its policy. Thread: any that may look at conn. */
+uint64_t pp_conn_dropped(pp_conn *conn);
 
 /* NULL: not open on this loop. */
 pp_conn *pp_conn_find(pp_loop *loop, uint64_t id);

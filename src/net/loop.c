@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/ceiling.h"
 #include "base/clock.h"
 #include "base/fault.h"
 #include "net/conn.h"
@@ -21,6 +22,8 @@ enum {
     RECLAIM_RETRY_NS = 200000,
     CONN_TABLE_AT_START = 64,
     LITTER_MAX = 8 * 1024 * 1024,
+    STAGED_PRESSED = 64 * 1024,
+    CHUNKS_MAX = 1024,
 };
 
 static _Thread_local pp_loop *current;
@@ -59,6 +62,8 @@ pipit_err pp_loop_init(pp_loop *loop, unsigned index, pp_reclaim *reclaim, pp_co
     pp_reclaimer_init(&loop->reclaimer, reclaim, index);
     (void)pthread_mutex_init(&loop->mailbox.lock, NULL);
     loop->read_cap = READ_BYTES;
+    loop->staged_max = PP_STAGED_MAX;
+    loop->chunks_max = CHUNKS_MAX;
     loop->post_bytes_max = PP_POST_BYTES_MAX;
     loop->read_buf = pp_alloc(READ_BYTES + PP_WINDOW_SLACK);
     loop->conn_mask = CONN_TABLE_AT_START - 1;
@@ -174,6 +179,12 @@ bool pp_loop_run_leftovers(pp_loop *loop)
     return true;
 }
 
+void pp_loop_feel_pressure(pp_loop *loop)
+{
+    loop->pressed = pp_ceiling_pressed();
+    loop->staged_max = loop->pressed ? STAGED_PRESSED : PP_STAGED_MAX;
+}
+
 static void on_tidy(pp_timer *timer)
 {
     pp_loop *loop = PP_CONTAINER(timer, pp_loop, tidy);
@@ -281,6 +292,7 @@ void pp_loop_run(pp_loop *loop)
 
         loop->now_ns = pp_clock_mono_ns();
         pp_count(&loop->counters->turns, 1);
+        pp_loop_feel_pressure(loop);
         read_ready(loop);
         for (int i = 0; i < count; i++) {
             pp_source *source = events[i].data.ptr;

@@ -70,7 +70,12 @@ typedef struct pp_loop {
     struct pp_outlet *dirty, *dirty_last; /* staged to in this turn */
     size_t staged_bytes;                  /* in all outlets since the last flush, about */
     size_t staged_chunks;                 /* taken for them */
+    size_t staged_max, chunks_max;        /* of both, before they are flushed within a turn */
+    bool pressed;                         /* the process is short of memory, as last seen */
     bool borrowed;               /* an outlet refers into read_buf: flush before the next read */
+    struct pp_kept *kept;        /* borrowed bytes that recipients of this flush share a copy of */
+    bool shares;                 /* there may be several such recipients */
+    uint64_t late_id;            /* of the connection that reads a large operation none the less */
     const void *gate;            /* the outlet or post of a recipient that lags, just staged to */
     pp_link waiters;             /* wait for such a one, and are no connections */
     struct pp_post *posts;       /* to other loops, and to itself */
@@ -117,6 +122,9 @@ pipit_err pp_loop_unwatch(pp_loop *loop, pp_source *source);
 /* Say that about that many bytes of small objects have been freed. When they are many the
  * allocator is asked, a second later, to give memory back to the system. Thread: the loop's. */
 void pp_loop_note_litter(pp_loop *loop, size_t bytes);
+
+/* See whether memory is short, and be careful with it if so. Thread: the loop's. */
+void pp_loop_feel_pressure(pp_loop *loop);
 
 /* Hand over what is packed for other loops and flush every staged outlet, now. Thread: the
  * loop's. */

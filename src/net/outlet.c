@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "net/conn.h"
 #include "net/post.h"
+#include "net/slow.h"
 
 #include <errno.h>
 #include <string.h>
@@ -15,16 +16,20 @@ enum {
     REFS_AT_START = 16,
     JOIN_MAX = 4096,        /* bytes that are copied to the end of the last waiting chunk */
     CHUNKS_MAX_OUTLET = 64, /* staged in one outlet; more are sent on the way */
-    CHUNKS_MAX_LOOP = 1024, /* staged in all outlets of a loop */
     IOV_MAX_STAGED = 2 * PP_OUTLET_REFS_MAX + CHUNKS_MAX_OUTLET + 1, /* all there can be */
     IOV_MAX_QUEUED = 64,
+    IOV_MAX_FRAMES = 256,
+    KEPT_STEP = 2048, /* of the read buffer: references are not smaller */
+    KEPT_MAX = 64,
     DRAIN_ROUNDS = 8, /* sends by one loop while others keep adding */
 };
 
 /* More waiting makes publishers wait. Source: NATS client protocol, section 15: 75 %. */
-static size_t gate_bytes(const pp_conn *conn)
+static size_t gate_bytes(const pp_conn *conn, const pp_loop *loop)
 {
-    return pp_conn_pending_max(conn) / 4 * 3;
+    size_t most = pp_conn_pending_max(conn) / 4 * 3;
+
+    return loop->pressed && most > PP_SLOW_PRESSED_BYTES ? PP_SLOW_PRESSED_BYTES : most;
 }
 
 static void list_as_dirty(pp_outlet *outlet)
@@ -64,7 +69,7 @@ char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
 
     /* A fan-out to very many recipients, or a flood to one, must not fill memory before the turn
      * ends. A frame that is cut by this goes on where it was. */
-    if (loop->staged_chunks >= CHUNKS_MAX_LOOP)
+    if (loop->staged_chunks >= loop->chunks_max)
         pp_loop_flush(loop);
     else if (outlet->chunk_count >= CHUNKS_MAX_OUTLET)
         flush_early(outlet);
@@ -208,6 +213,47 @@ static void clear_staged(pp_outlet *outlet)
     outlet->at = outlet->end = NULL;
 }
 
+/* Copies of what lies in the read buffer, made when recipients could not be sent it: one for all
+ * of them. By address; good until the end of the flush, for then the buffer is read into anew. */
+struct pp_kept {
+    struct {
+        const char *ptr;
+        pp_body *body;
+    } at[KEPT_MAX];
+};
+
+static void forget_kept(pp_loop *loop)
+{
+    for (size_t i = 0; i < KEPT_MAX; i++)
+        pp_body_unref(loop->kept->at[i].body);
+    pp_free(loop->kept);
+    loop->kept = NULL;
+}
+
+pp_body *pp_outlet_share(pp_loop *loop, const char *ptr, size_t len)
+{
+    size_t slot = (uintptr_t)ptr / KEPT_STEP % KEPT_MAX;
+    pp_body *body;
+
+    if (!loop->shares || len < KEPT_STEP)
+        return NULL;
+    if (!loop->kept)
+        loop->kept = pp_calloc(1, sizeof(*loop->kept));
+    if (!loop->kept)
+        return NULL;
+    body = loop->kept->at[slot].body;
+    if (body && loop->kept->at[slot].ptr == ptr && body->len == len)
+        return body;
+    body = pp_body_new(len);
+    if (!body)
+        return NULL;
+    memcpy(body->bytes, ptr, len);
+    pp_body_unref(loop->kept->at[slot].body);
+    loop->kept->at[slot].ptr = ptr;
+    loop->kept->at[slot].body = body;
+    return body;
+}
+
 struct chunk_list {
     pp_chunk *first, *last;
     size_t bytes;
@@ -245,6 +291,7 @@ static bool take_staged(pp_outlet *outlet, size_t skip, struct chunk_list *out_l
     struct chunk_list list = {0};
     struct iovec iov[IOV_MAX_STAGED];
     size_t bytes, count;
+    uint32_t ref = 0;
 
     if (outlet->ref_count == 0) {
         while (outlet->first) {
@@ -255,8 +302,9 @@ static bool take_staged(pp_outlet *outlet, size_t skip, struct chunk_list *out_l
             chunk->ptr += drop;
             chunk->len -= drop;
             skip -= drop;
-            if (chunk->len)
-                (void)list_add(&list, chunk);
+            if (chunk->len) /* a little that waits for long must not hold a lot */
+                (void)list_add(&list,
+                               outlet->first ? chunk : pp_chunk_fit(&outlet->loop->chunks, chunk));
             else
                 pp_chunk_give(&outlet->loop->chunks, chunk);
         }
@@ -267,18 +315,19 @@ static bool take_staged(pp_outlet *outlet, size_t skip, struct chunk_list *out_l
     count = gather(outlet, iov, &bytes);
     for (size_t i = 0; i < count; i++) {
         size_t drop = skip < iov[i].iov_len ? skip : iov[i].iov_len;
-        const char *ptr = (char *)iov[i].iov_base + drop;
+        const char *ptr = iov[i].iov_base;
         size_t len = iov[i].iov_len - drop;
         pp_body *body = NULL;
 
         skip -= drop;
-        if (!len)
-            continue;
-        for (uint32_t r = 0; r < outlet->ref_count && !body; r++) {
-            if (outlet->refs[r].ptr == iov[i].iov_base)
-                body = outlet->refs[r].body;
+        if (ref < outlet->ref_count && outlet->refs[ref].ptr == ptr) {
+            body = outlet->refs[ref++].body;
+            if (!body && len && (body = pp_outlet_share(outlet->loop, ptr, iov[i].iov_len)))
+                ptr = body->bytes;
         }
-        if (!list_add(&list, body ? pp_chunk_view(body, ptr, len) : pp_chunk_copy(ptr, len))) {
+        ptr += drop;
+        if (len &&
+            !list_add(&list, body ? pp_chunk_view(body, ptr, len) : pp_chunk_copy(ptr, len))) {
             list_free(outlet->loop, &list);
             return false;
         }
@@ -348,25 +397,19 @@ static void ungate_locked(pp_conn *conn, pp_outlet *outlet)
 }
 
 /* The recipient has caught up: publishers that wait on other loops may go on. */
-static void open_gate_locked(pp_conn *conn)
+void pp_outbox_open_gate_locked(pp_conn *conn)
 {
     for (pp_outlet *outlet = conn->box.outlets; outlet; outlet = outlet->next_of_conn)
         ungate_locked(conn, outlet);
     ungate_locked(conn, &conn->own);
 }
 
-/* n bytes of the queue have been sent. */
+/* n bytes of the chunks have been sent. */
 static void pop_locked(pp_conn *conn, pp_loop *loop, size_t n)
 {
     pp_outbox *box = &conn->box;
 
     box->pending_bytes -= n;
-    if (box->mark_bytes <= n) {
-        box->mark_bytes = box->pending_bytes;
-        box->mark_ns = loop->now_ns;
-    } else {
-        box->mark_bytes -= n;
-    }
     while (n) {
         pp_chunk *chunk = box->first;
 
@@ -381,8 +424,36 @@ static void pop_locked(pp_conn *conn, pp_loop *loop, size_t n)
             box->last = NULL;
         pp_chunk_give(&loop->chunks, chunk);
     }
-    if (box->pending_bytes < gate_bytes(conn))
-        open_gate_locked(conn);
+}
+
+/* n bytes fewer wait, sent from here. */
+static void note_progress_locked(pp_conn *conn, pp_loop *loop, size_t n)
+{
+    pp_outbox *box = &conn->box;
+
+    if (box->policy != PP_SLOW_DISCONNECT || box->mark_bytes <= n) {
+        box->mark_bytes = box->pending_bytes;
+        box->mark_ns = loop->now_ns;
+    } else {
+        box->mark_bytes -= n;
+    }
+    if (box->pending_bytes < gate_bytes(conn, loop))
+        pp_outbox_open_gate_locked(conn);
+}
+
+/* The first of what waits, as pieces for a send: chunks come before the backlog. */
+static size_t gather_queued_locked(pp_outbox *box, struct iovec *iov, size_t *out_bytes)
+{
+    size_t count = 0, bytes = 0;
+
+    if (!box->first)
+        return pp_backlog_gather(box->backlog, iov, IOV_MAX_FRAMES, out_bytes);
+    for (pp_chunk *c = box->first; c && count < IOV_MAX_QUEUED; c = c->next) {
+        iov[count++] = (struct iovec){(char *)c->ptr, c->len};
+        bytes += c->len;
+    }
+    *out_bytes = bytes;
+    return count;
 }
 
 /* Send the queue. Called with the lock and box->sending held; gives back sending, keeps the lock.
@@ -392,29 +463,31 @@ static void drain_locked(pp_conn *conn, pp_loop *loop)
     pp_outbox *box = &conn->box;
     unsigned rounds = 0;
 
-    while (box->first && !box->closed) {
-        struct iovec iov[IOV_MAX_QUEUED];
-        size_t count = 0, bytes = 0;
+    while (box->pending_bytes && !box->closed) {
+        struct iovec iov[IOV_MAX_FRAMES];
+        bool chunks = box->first != NULL;
+        size_t count, bytes;
         ssize_t sent;
 
         if (++rounds > DRAIN_ROUNDS) {
             set_armed_locked(conn, true);
             break;
         }
-        for (pp_chunk *c = box->first; c && count < IOV_MAX_QUEUED; c = c->next) {
-            iov[count++] = (struct iovec){(char *)c->ptr, c->len};
-            bytes += c->len;
-        }
+        count = gather_queued_locked(box, iov, &bytes);
         box->retry = false;
         (void)pthread_mutex_unlock(&box->lock);
         sent = send_iov(loop, conn->source.fd, iov, count);
         (void)pthread_mutex_lock(&box->lock);
+        if (!chunks)
+            pp_slow_sent_locked(conn, loop, sent > 0 ? (size_t)sent : 0);
         if (sent < 0 && errno != EAGAIN) {
             pp_conn_fault_locked(conn, PP_CLOSE_WRITE_ERROR);
             break;
         }
-        if (sent > 0)
+        if (sent > 0 && chunks)
             pop_locked(conn, loop, (size_t)sent);
+        if (sent > 0)
+            note_progress_locked(conn, loop, (size_t)sent);
         if (sent < 0 || (size_t)sent < bytes) {
             if (!box->armed)
                 set_armed_locked(conn, true);
@@ -476,6 +549,46 @@ static void append_locked(pp_loop *loop, pp_outbox *box, struct chunk_list *list
     box->last = list->last;
 }
 
+/* Something was put into the queue, or all of it was dropped: see that it is sent, by somebody. */
+static void after_queueing_locked(pp_outlet *outlet, bool mine, bool was_empty)
+{
+    pp_conn *conn = outlet->conn;
+    pp_outbox *box = &conn->box;
+
+    if (mine) {
+        stop_sending_locked(conn);
+        if (!box->armed)
+            set_armed_locked(conn, true);
+        else if (box->retry) {
+            box->sending = true;
+            drain_locked(conn, outlet->loop);
+        }
+    } else if (!box->sending && !box->armed) {
+        box->sending = true;
+        drain_locked(conn, outlet->loop);
+    }
+    if (!box->pending_bytes || box->closed)
+        return;
+    watch_locked(conn, outlet->loop, was_empty);
+    if (box->policy == PP_SLOW_DISCONNECT && box->pending_bytes > gate_bytes(conn, outlet->loop)) {
+        outlet->gated = true;
+        outlet->gated_pressed = outlet->loop->pressed;
+        outlet->gate_listed = true;
+    }
+}
+
+bool pp_outlet_lags(pp_outlet *outlet)
+{
+    pp_conn *conn = outlet->conn;
+
+    (void)pthread_mutex_lock(&conn->box.lock);
+    if (conn->box.pending_bytes <= gate_bytes(conn, outlet->loop))
+        outlet->gated = outlet->gate_listed = false;
+    outlet->gated_pressed = outlet->gated && outlet->loop->pressed;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+    return outlet->gated;
+}
+
 /* Queue what the socket did not take (mine: we are the sender) or could not be given yet. */
 static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
 {
@@ -483,6 +596,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
     pp_outbox *box = &conn->box;
     bool was_empty;
 
+    pp_loop_feel_pressure(outlet->loop); /* now that memory has been taken for good */
     (void)pthread_mutex_lock(&box->lock);
     if (box->closed) {
         if (mine)
@@ -507,25 +621,35 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
         else
             append_locked(outlet->loop, box, list);
     }
-    if (mine) {
-        stop_sending_locked(conn);
-        if (!box->armed)
-            set_armed_locked(conn, true);
-        else if (box->retry) {
-            box->sending = true;
-            drain_locked(conn, outlet->loop);
-        }
-    } else if (!box->sending && !box->armed) {
-        box->sending = true;
-        drain_locked(conn, outlet->loop);
-    }
-    if (box->first && !box->closed)
-        watch_locked(conn, outlet->loop, was_empty);
-    if (box->pending_bytes > gate_bytes(conn) && !box->closed) {
-        outlet->gated = true;
-        outlet->gate_listed = true;
+    after_queueing_locked(outlet, mine, was_empty);
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+/* The same for a connection that may miss messages: whole frames, or none of them. */
+static void queue_frames(pp_outlet *outlet, size_t sent, bool mine)
+{
+    pp_conn *conn = outlet->conn;
+    pp_outbox *box = &conn->box;
+    struct iovec iov[IOV_MAX_STAGED];
+    size_t bytes, count = gather(outlet, iov, &bytes);
+    pipit_err err;
+    bool was_empty;
+
+    pp_loop_feel_pressure(outlet->loop);
+    (void)pthread_mutex_lock(&box->lock);
+    was_empty = box->pending_bytes == 0;
+    err = box->closed ? PIPIT_ECLOSED : pp_slow_keep_locked(outlet, iov, count, sent, mine);
+    if (!err) {
+        after_queueing_locked(outlet, mine, was_empty);
+    } else {
+        if (mine)
+            stop_sending_locked(conn);
+        if (err != PIPIT_ECLOSED)
+            pp_conn_fault_locked(conn,
+                                 err == PIPIT_ELIMIT ? PP_CLOSE_SLOW_PENDING : PP_CLOSE_NO_MEMORY);
     }
     (void)pthread_mutex_unlock(&box->lock);
+    clear_staged(outlet);
 }
 
 /* Become the sender if nobody is and nothing waits. False: queue instead, or closed. */
@@ -539,7 +663,7 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
         box->out_time = (uint32_t)(outlet->loop->now_ns >> PP_OUT_TIME_SHIFT);
     box->out_msgs += outlet->msgs;
     box->out_bytes += outlet->bytes;
-    mine = !box->closed && !box->sending && !box->first;
+    mine = !box->closed && !box->sending && !box->pending_bytes;
     if (mine) {
         box->sending = true;
         box->retry = false;
@@ -559,9 +683,9 @@ static void end_send(pp_outlet *outlet)
     pp_outbox *box = &conn->box;
 
     (void)pthread_mutex_lock(&box->lock);
-    if (box->first && !box->closed) {
+    if (box->pending_bytes && !box->closed) {
         drain_locked(conn, outlet->loop);
-        if (box->first && !box->closed)
+        if (box->pending_bytes && !box->closed)
             watch_locked(conn, outlet->loop, true);
     } else {
         stop_sending_locked(conn);
@@ -611,6 +735,10 @@ void pp_outlet_flush(pp_outlet *outlet)
             return;
         }
     }
+    if (atomic_load_explicit(&outlet->conn->box.framed, memory_order_relaxed)) {
+        queue_frames(outlet, sent, mine);
+        return;
+    }
     /* A stream with a hole in it is of no use to anybody. */
     if (!take_staged(outlet, sent, &list)) {
         fail(outlet, mine, PP_CLOSE_NO_MEMORY);
@@ -634,7 +762,7 @@ void pp_outbox_on_writable(pp_conn *conn)
     } else if (!box->closed) {
         box->sending = true;
         drain_locked(conn, conn->loop);
-        if (!box->first && box->armed && !box->closed)
+        if (!box->pending_bytes && box->armed && !box->closed)
             set_armed_locked(conn, false);
     }
     (void)pthread_mutex_unlock(&box->lock);
@@ -657,12 +785,15 @@ void pp_outbox_shut(pp_conn *conn)
 
     (void)pthread_mutex_lock(&box->lock);
     box->closed = true;
-    open_gate_locked(conn);
+    pp_outbox_open_gate_locked(conn);
     list = (struct chunk_list){box->first, box->last, 0};
-    if (box->sending)
+    if (box->sending) {
         list.first = NULL; /* another loop is sending from it: freed with the connection */
-    else
+    } else {
         box->first = box->last = NULL;
+        if (box->backlog)
+            pp_backlog_clear(box->backlog);
+    }
     list.bytes = box->pending_bytes;
     (void)pthread_mutex_unlock(&box->lock);
     pp_loop_note_litter(conn->loop, list.bytes);
@@ -677,6 +808,7 @@ void pp_loop_flush(pp_loop *loop)
     while (loop->dirty) {
         pp_outlet *outlet = loop->dirty, *answers = NULL, **answers_end = &answers;
 
+        loop->shares = outlet->next_dirty != NULL;
         loop->dirty = loop->dirty_last = NULL;
         while (outlet) {
             pp_outlet *next = outlet->next_dirty;
@@ -699,6 +831,9 @@ void pp_loop_flush(pp_loop *loop)
             answers = next;
         }
     }
+    loop->shares = false;
+    if (loop->kept)
+        forget_kept(loop);
     loop->staged_bytes = 0;
     loop->staged_chunks = 0;
     loop->borrowed = false;

@@ -11,12 +11,15 @@
  *   armed     the owner's epoll watches for room; set when a send left something behind.
  *   closed    nothing is accepted any more; staged bytes are dropped.
  *   No send is made under the lock. Order is kept: each loop's bytes in its order; leftovers of a
- *   send go back to the front. */
+ *   send go back to the front.
+ *   A connection that may miss messages has its leftovers kept as frames, in a backlog behind the
+ *   chunks (net/slow.h). */
 #ifndef PP_NET_OUTLET_H
 #define PP_NET_OUTLET_H
 
 #include "base/assert.h"
 #include "base/str.h"
+#include "net/backlog.h"
 #include "net/chunk.h"
 #include "net/loop.h"
 
@@ -50,6 +53,7 @@ typedef struct pp_outlet {
     bool dirty; /* in the loop's list */
     bool has_answer;
     bool gated;           /* the connection lags behind its mark */
+    bool gated_pressed;   /* the same for want of memory, at a lower mark */
     uint64_t msgs, bytes; /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
@@ -61,17 +65,20 @@ typedef struct pp_outlet {
 typedef struct pp_outbox {
     pthread_mutex_t lock;
     pp_chunk *first, *last;
-    size_t pending_bytes;
-    int64_t mark_ns;    /* when the bytes up to the mark began to wait */
-    size_t mark_bytes;  /* still to be sent until the mark */
-    pp_outlet *outlets; /* of other loops than the owner */
-    uint32_t posted;    /* tasks under way that hold the connection */
+    pp_backlog *backlog;  /* what waits behind the chunks; NULL: never was needed */
+    size_t pending_bytes; /* in both */
+    int64_t mark_ns;      /* when the bytes up to the mark began to wait; dropping: last progress */
+    size_t mark_bytes;    /* still to be sent until the mark */
+    pp_outlet *outlets;   /* of other loops than the owner */
+    uint32_t posted;      /* tasks under way that hold the connection */
     bool sending, armed, retry, closed;
     bool noticed;                 /* the owner's notice is posted */
     bool owner_waits;             /* the owner closes, or goes on, when all is sent */
     bool watching;                /* the owner's write timer runs */
     uint8_t fault;                /* pp_close_reason why the owner must close; 0: none */
     uint32_t out_time;            /* of the last message, in units of 1 << PP_OUT_TIME_SHIFT ns */
+    uint8_t policy;               /* pp_slow_policy */
+    atomic_bool framed;           /* the policy is, or was, one that drops: leftovers are frames */
     uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
 } pp_outbox;
 
@@ -108,8 +115,19 @@ void pp_outlet_mark_answer(pp_outlet *outlet);
 /* Send or queue what is staged. Thread: the outlet's loop. */
 void pp_outlet_flush(pp_outlet *outlet);
 
+/* A body with a copy of these borrowed bytes, which other recipients of this flush share; the loop
+ * holds the reference until the flush ends. NULL: not shared. Thread: the loop's. */
+pp_body *pp_outlet_share(pp_loop *loop, const char *ptr, size_t len);
+
+/* A staged-to connection that lags was gated because memory was short. Does it still lag, now that
+ * memory may not be? Thread: the outlet's loop. */
+bool pp_outlet_lags(pp_outlet *outlet);
+
 /* Drop what is staged and what it holds. */
 void pp_outlet_fini(pp_outlet *outlet);
+
+/* Publishers that wait for conn may go on. The lock is held. */
+void pp_outbox_open_gate_locked(struct pp_conn *conn);
 
 /* The socket has room again. Thread: the connection's loop. */
 void pp_outbox_on_writable(struct pp_conn *conn);

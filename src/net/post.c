@@ -4,11 +4,18 @@
 #include "base/assert.h"
 #include "net/conn.h"
 
-enum { CHUNKS_PER_RUN = 64 }; /* about 1 MiB; then others of the loop have their turn */
+enum {
+    CHUNKS_PER_RUN = 64,       /* about 1 MiB; then others of the loop have their turn */
+    PRESSED_BYTES = 64 * 1024, /* under way before publishers wait, when memory is short */
+};
 
 static bool over_mark(const pp_post *post)
 {
-    return post->added_bytes - post->taken_seen > post->from->post_bytes_max / 4 * 3;
+    size_t most = post->from->post_bytes_max / 4 * 3;
+
+    if (PP_UNLIKELY(post->from->pressed) && most > PRESSED_BYTES)
+        most = PRESSED_BYTES;
+    return post->added_bytes - post->taken_seen > most;
 }
 
 /* Close the gate, unless the other side has caught up meanwhile: it tells when its inbox is empty

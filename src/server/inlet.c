@@ -1,11 +1,11 @@
 #include "server/inlet.h"
 
+#include "base/ceiling.h"
 #include "core/subject.h"
 #include "server/server.h"
 
 enum {
-    CHUNKS_PER_RUN = 16,      /* about 256 KiB; then connections have their turn */
-    STAGED_MAX = 1024 * 1024, /* staged on a loop before it flushes in between */
+    CHUNKS_PER_RUN = 16, /* about 256 KiB; then connections have their turn */
     STALL_NS = 10000000,
     SIZE_MAX_NATS = 999999999, /* what a frame can say */
 };
@@ -35,7 +35,7 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
         pp_count(&worker->counters.route_failures, 1);
     else if (found->target_count)
         (void)pp_route_deliver(cache, found, &msg);
-    if (worker->loop.staged_bytes > STAGED_MAX)
+    if (worker->loop.staged_bytes > worker->loop.staged_max)
         pp_loop_flush(&worker->loop);
 }
 
@@ -56,7 +56,12 @@ static void on_gate_open(pp_waiter *waiter)
 static void on_waited_enough(pp_timer *timer)
 {
     pp_inlet *inlet = PP_CONTAINER(timer, pp_inlet, timer);
+    pp_loop *loop = &inlet->worker->loop;
 
+    if (loop->pressed) {
+        pp_timer_set(&loop->timers, timer, loop->now_ns + STALL_NS, on_waited_enough);
+        return;
+    }
     pp_list_remove(&inlet->waiter.link);
     go_on(inlet);
 }
@@ -200,7 +205,7 @@ static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, size_t bytes_max)
     size_t bytes;
 
     (void)pthread_mutex_lock(&inlet->lock);
-    if (inlet->bytes && inlet->bytes + parcel->data.len > bytes_max) {
+    if (inlet->bytes && (inlet->bytes + parcel->data.len > bytes_max || pp_ceiling_pressed())) {
         err = PIPIT_EAGAIN;
     } else {
         bytes = pp_bag_pack(&inlet->bag, &inlet->pool, parcel);

@@ -166,6 +166,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     (void)pthread_rwlock_init(&server->options_lock, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
+    pp_memory_init(&server->memory, server);
     err = read_options(server, options, option_count, error, error_bytes);
     if (err)
         goto out;
@@ -189,6 +190,7 @@ void pipit_server_free(pipit_server *server)
     if (!server)
         return;
     pipit_server_stop(server);
+    pp_memory_fini(&server->memory);
     for (unsigned i = 0; i < server->worker_count; i++) {
         pp_router_fini(&server->workers[i].router);
         pp_free(server->workers[i].nats.mapped_subject);
@@ -398,7 +400,9 @@ pipit_err pipit_server_start(pipit_server *server)
     log_who(server);
     listener_init(server, &server->tcp);
     listener_init(server, &server->local);
-    err = listen_all(server);
+    err = pp_memory_prepare(&server->memory);
+    if (!err)
+        err = listen_all(server);
     if (!err)
         err = install_settings(server);
     pp_system_start(&server->system);
@@ -409,6 +413,8 @@ pipit_err pipit_server_start(pipit_server *server)
         err = pp_monitor_start(&server->monitor, server);
     if (!err)
         err = pp_http_monitor_start(server);
+    if (!err)
+        err = pp_memory_start(&server->memory);
     if (!err)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
@@ -510,6 +516,7 @@ void pipit_server_stop(pipit_server *server)
         pp_log_write(&server->log, PP_LOG_INFO, "Initiating Shutdown...");
         pp_system_say_shutdown(&server->system);
     }
+    pp_memory_stop(&server->memory); /* it sends the loops on errands */
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, stop_monitoring);

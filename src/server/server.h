@@ -11,6 +11,7 @@
 #include "proto/nats/door.h"
 #include "server/directory.h"
 #include "server/local.h"
+#include "server/memory.h"
 #include "server/reload.h"
 #include "server/settings.h"
 #include "server/system/system.h"
@@ -95,6 +96,7 @@ struct pipit_server {
     pthread_cond_t changed;
     unsigned busy;
     atomic_uint lame_workers;
+    pp_memory memory;
 };
 
 /* Have every worker run a task and wait until all have. */

@@ -66,5 +66,7 @@ void pipit_server_dump(pipit_server *server)
         PP_COUNTERS(PP_COUNTER_LOG)
 #undef PP_COUNTER_LOG
     }
+    pp_log_write(&server->log, PP_LOG_INFO, "dump: memory bytes=%zu limit=%zu short=%d",
+                 pp_ceiling_used(), pp_ceiling_bytes(), pp_ceiling_pressed());
     pp_accounts_each(&server->accounts, dump_account, server);
 }

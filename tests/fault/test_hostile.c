@@ -1,13 +1,8 @@
-/* Peers that mean no good, against a pipit-server process.
- *
- * Every scenario is a siege: a probe (a publisher and a subscriber in lockstep) first measures the
- * quiet server, then goes on while the siege lasts. At the end the server lives, it counts no
- * connection and no subscription any more, its memory never went over the limit that the scenario
- * states and has come back, and the probe was never forgotten. How much slower the probe became is
- * printed; only what no noise of a shared machine explains is a failure. */
+/* Peers that mean no good, against a pipit-server process. Every scenario is a siege. */
 #include "support/check.h"
 #include "support/child.h"
 #include "support/peer.h"
+#include "support/siege.h"
 
 #include "base/random.h"
 #include "unit/seed.h"
@@ -20,144 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum {
-    QUIET_SAMPLES = 3000,
-    SAMPLES_MAX = 400000,
-    SAMPLES_TO_JUDGE = 1000,
-    MIB = 1 << 20,
-    SLOWER_MAX = 50,           /* times the quiet p99 ... */
-    SLOWER_MAX_NS = 300000000, /* ... and so much more: only then is it a failure */
-};
-
-/* --- the probe ---------------------------------------------------------------------------- */
-
-struct probe {
-    pthread_t thread;
-    peer from, to;
-    int64_t *samples_ns;
-    atomic_uint count;
-    unsigned quiet_count;
-    atomic_bool stop;
-};
-
-static void *run_probe(void *arg)
-{
-    struct probe *probe = arg;
-
-    while (!atomic_load(&probe->stop)) {
-        unsigned n = atomic_load(&probe->count);
-        int64_t start_ns = check_now_ns();
-        peer_event event;
-
-        (void)peer_publish(&probe->from, "probe", &n, sizeof(n));
-        REQUIRE(peer_next_msg(&probe->to, &event), "the probe is connected");
-        REQUIRE(event.payload_len == sizeof(n) && memcmp(event.payload, &n, sizeof(n)) == 0,
-                "the probe hears message %u", n);
-        if (n < SAMPLES_MAX) {
-            probe->samples_ns[n] = check_now_ns() - start_ns;
-            atomic_store(&probe->count, n + 1);
-        }
-    }
-    return NULL;
-}
-
-static bool is_quiet_measured(void *arg)
-{
-    return atomic_load((atomic_uint *)arg) >= QUIET_SAMPLES;
-}
-
-static void probe_start(struct probe *probe, uint16_t port)
-{
-    *probe = (struct probe){.samples_ns = malloc(SAMPLES_MAX * sizeof(int64_t))};
-    REQUIRE(probe->samples_ns, "memory");
-    peer_open(&probe->from, port);
-    peer_open(&probe->to, port);
-    (void)peer_printf(&probe->to, "SUB probe 1\r\n");
-    REQUIRE(peer_barrier(&probe->to), "subscribed");
-    REQUIRE(!pthread_create(&probe->thread, NULL, run_probe, probe), "a thread");
-    check_until(is_quiet_measured, &probe->count, "the quiet server is measured");
-    probe->quiet_count = atomic_load(&probe->count);
-}
-
-static int by_value(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double at_share_us(const int64_t *sorted, size_t count, double share)
-{
-    return count ? (double)sorted[(size_t)((double)(count - 1) * share)] / 1e3 : 0;
-}
-
-static void probe_judge(struct probe *probe)
-{
-    size_t quiet = probe->quiet_count, siege = atomic_load(&probe->count) - quiet;
-    int64_t *after = probe->samples_ns + quiet;
-    double quiet_p99, siege_p99;
-
-    qsort(probe->samples_ns, quiet, sizeof(int64_t), by_value);
-    qsort(after, siege, sizeof(int64_t), by_value);
-    quiet_p99 = at_share_us(probe->samples_ns, quiet, 0.99);
-    siege_p99 = at_share_us(after, siege, 0.99);
-    check_note("others, quiet:  p50 %.0f us, p99 %.0f us, max %.0f us (%zu samples)",
-               at_share_us(probe->samples_ns, quiet, 0.5), quiet_p99,
-               at_share_us(probe->samples_ns, quiet, 1), quiet);
-    check_note("others, siege:  p50 %.0f us, p99 %.0f us, max %.0f us (%zu samples), p99 %.1fx",
-               at_share_us(after, siege, 0.5), siege_p99, at_share_us(after, siege, 1), siege,
-               siege_p99 / quiet_p99);
-    REQUIRE(siege < SAMPLES_TO_JUDGE || check_sanitized() ||
-                siege_p99 <= quiet_p99 * SLOWER_MAX + SLOWER_MAX_NS / 1e3,
-            "others are served: p99 %.0f us, %.0f us when it was quiet", siege_p99, quiet_p99);
-}
-
-static void probe_stop(struct probe *probe)
-{
-    atomic_store(&probe->stop, true);
-    (void)pthread_join(probe->thread, NULL);
-    probe_judge(probe);
-    peer_close(&probe->from);
-    peer_close(&probe->to);
-    free(probe->samples_ns);
-}
-
-/* --- a siege ------------------------------------------------------------------------------ */
-
-struct siege {
-    child child;
-    struct probe probe;
-    size_t quiet_bytes; /* resident */
-};
-
-static const char *const no_options[] = {"--threads=2", NULL};
-
-static void begin(struct siege *s, const char *const *options)
-{
-    child_start(&s->child, options ? options : no_options);
-    probe_start(&s->probe, s->child.port);
-    s->quiet_bytes = child_rss_bytes(&s->child);
-}
-
-/* more_bytes: how far memory may have gone up; stay_bytes: how much of that may stay, as what an
- * allocator keeps. */
-static void end(struct siege *s, size_t more_bytes, size_t stay_bytes)
-{
-    size_t peak, rest;
-
-    probe_stop(&s->probe);
-    child_wait_empty(&s->child);
-    peak = child_peak_bytes(&s->child);
-    rest = check_sanitized() ? child_rss_bytes(&s->child)
-                             : child_wait_rss_below(&s->child, s->quiet_bytes + stay_bytes);
-    check_note("memory: %.1f MiB quiet, %.1f MiB at most, %.1f MiB afterwards",
-               (double)s->quiet_bytes / MIB, (double)peak / MIB, (double)rest / MIB);
-    REQUIRE(check_sanitized() || peak <= s->quiet_bytes + more_bytes,
-            "memory stays below %zu MiB more", more_bytes / MIB);
-    REQUIRE(check_sanitized() || rest <= s->quiet_bytes + stay_bytes,
-            "memory comes back to %zu MiB more", stay_bytes / MIB);
-    child_stop(&s->child);
-}
+enum { MIB = 1 << 20 };
 
 /* --- a conversation ----------------------------------------------------------------------- */
 
@@ -227,7 +85,7 @@ static void slowloris(void)
     REQUIRE(clients, "memory");
     talk_init(&talk, "talk", false);
     talk_init(&large, "talk", true);
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     for (size_t i = 0; i < CLIENTS; i++)
         peer_dial(&clients[i], s.child.port, 0);
     for (size_t at = 0; at < talk.len; at++) {
@@ -246,7 +104,7 @@ static void slowloris(void)
     free(clients);
     free(talk.bytes);
     free(large.bytes);
-    end(&s, 16 * MIB, 4 * MIB);
+    siege_end(&s, 16 * MIB, 4 * MIB);
 }
 
 /* Somebody on each loop, who is served. */
@@ -284,7 +142,7 @@ static void half_open(void)
     }
     peers = calloc(count, sizeof(*peers));
     REQUIRE(peers, "memory");
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     for (size_t i = 0; i < count; i++) {
         const char *start = starts[i % COUNT_OF(starts)];
 
@@ -301,7 +159,7 @@ static void half_open(void)
             peer_close(&peers[i]);
     }
     free(peers);
-    end(&s, 64 * MIB, 24 * MIB);
+    siege_end(&s, 64 * MIB, 24 * MIB);
 }
 
 /* Where credentials are asked for, who does not bring them in time has to go. */
@@ -364,7 +222,7 @@ static void cut_everywhere(void)
     peer listener;
     peer_event event;
 
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     peer_open(&listener, s.child.port);
     (void)peer_printf(&listener, "SUB talk 1\r\n");
     REQUIRE(peer_barrier(&listener), "subscribed");
@@ -395,7 +253,7 @@ static void cut_everywhere(void)
     check_note("%llu cuts, %llu whole messages", (unsigned long long)cuts,
                (unsigned long long)expected);
     peer_close(&listener);
-    end(&s, 16 * MIB, 4 * MIB);
+    siege_end(&s, 16 * MIB, 4 * MIB);
 }
 
 /* --- deaf --------------------------------------------------------------------------------- */
@@ -410,7 +268,7 @@ static void never_reads(void)
     peer deaf[DEAF], good, from[2];
     uint64_t sent = 0;
 
-    begin(&s, options);
+    siege_begin(&s, options);
     for (size_t i = 0; i < DEAF; i++) {
         peer_open_narrow(&deaf[i], s.child.port, 4096);
         (void)peer_printf(&deaf[i], "SUB load.> 1\r\n");
@@ -442,7 +300,7 @@ static void never_reads(void)
     for (size_t i = 0; i < 2; i++)
         peer_close(&from[i]);
     peer_close(&good);
-    end(&s, (size_t)DEAF * MAX_PENDING + 24 * MIB, 24 * MIB);
+    siege_end(&s, (size_t)DEAF * MAX_PENDING + 24 * MIB, 24 * MIB);
 }
 
 /* Asks and asks, and never listens to an answer. */
@@ -457,7 +315,7 @@ static void never_hears_answers(void)
     };
     struct siege s;
 
-    begin(&s, options);
+    siege_begin(&s, options);
     for (size_t i = 0; i < ASKERS; i++) {
         char batch[16384];
         size_t len = 0, one = strlen(questions[i]), total = 0;
@@ -475,7 +333,7 @@ static void never_hears_answers(void)
         }
         peer_close(&p);
     }
-    end(&s, 32 * MIB, 24 * MIB);
+    siege_end(&s, 32 * MIB, 24 * MIB);
 }
 
 /* --- nonsense ----------------------------------------------------------------------------- */
@@ -556,13 +414,13 @@ static void malformed_flood(void)
     enum { ROUNDS = 100 };
     struct siege s;
 
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     for (unsigned round = 0; round < ROUNDS; round++) {
         for (size_t i = 0; i < COUNT_OF(malformed); i++)
             play_malformed(s.child.port, i);
         play_endless(s.child.port);
     }
-    end(&s, 16 * MIB, 4 * MIB);
+    siege_end(&s, 16 * MIB, 4 * MIB);
 }
 
 /* Bytes by chance, and conversations damaged by chance. */
@@ -576,7 +434,7 @@ static void random_bytes(void)
 
     REQUIRE(bytes, "memory");
     talk_init(&talk, "talk", true);
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     for (unsigned i = 0; i < PEERS; i++) {
         size_t len = 1 + pp_random_below(&random, BYTES_MAX);
         peer p;
@@ -603,7 +461,7 @@ static void random_bytes(void)
     REQUIRE(child_alive(&s.child), "the server lives");
     free(bytes);
     free(talk.bytes);
-    end(&s, 24 * MIB, 8 * MIB);
+    siege_end(&s, 24 * MIB, 8 * MIB);
 }
 
 /* --- churn -------------------------------------------------------------------------------- */
@@ -634,7 +492,7 @@ static void sub_churn(void)
     size_t after_first = 0;
     peer p;
 
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     peer_open(&p, s.child.port);
     for (unsigned round = 0; round < 10; round++) {
         say_for_each(&p, patterns[round % COUNT_OF(patterns)], CHURN_SUBS);
@@ -653,7 +511,7 @@ static void sub_churn(void)
         peer_open(&p, s.child.port);
     }
     peer_close(&p);
-    end(&s, 96 * MIB, 48 * MIB);
+    siege_end(&s, 96 * MIB, 48 * MIB);
 }
 
 /* Connections that come, say hello, subscribe and go, as fast as one client can. */
@@ -662,7 +520,7 @@ static void connection_churn(void)
     enum { CONNS = 4000 };
     struct siege s;
 
-    begin(&s, NULL);
+    siege_begin(&s, NULL);
     for (unsigned i = 0; i < CONNS; i++) {
         peer p;
 
@@ -673,7 +531,7 @@ static void connection_churn(void)
         else
             peer_close(&p);
     }
-    end(&s, 16 * MIB, 4 * MIB);
+    siege_end(&s, 16 * MIB, 4 * MIB);
 }
 
 int main(int argc, char **argv)

@@ -25,7 +25,7 @@ enum {
 
 static void start_stop(void)
 {
-    static const char *const options[] = {"--threads=3", NULL};
+    static const char *const options[] = {"--threads=3", "--max_memory=4GB", NULL};
     host h;
 
     for (unsigned i = 0; i < LIVES; i++) {
@@ -74,12 +74,14 @@ static void never_started(void)
 
 static void two_servers(void)
 {
+    static const char *const one[] = {"--max_memory=4GB", NULL};
+    static const char *const other[] = {"--max_memory=8GB", "--slow_consumer=drop_old", NULL};
     host first, second;
     peer a, b;
     peer_event event;
 
-    host_start(&first, NULL);
-    host_start(&second, NULL);
+    host_start(&first, one);
+    host_start(&second, other);
     REQUIRE(first.port != second.port, "each has its port");
     peer_open(&a, first.port);
     peer_open(&b, second.port);

@@ -39,7 +39,8 @@ struct act {
     void (*run)(struct stage *stage);
 };
 
-static const char *const options[] = {"--threads=2", "--max_connections=10", NULL};
+static const char *const options[] = {"--threads=2", "--max_connections=10", "--max_memory=4GB",
+                                      NULL};
 
 /* --- what peers do ------------------------------------------------------------------------ */
 

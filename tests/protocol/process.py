@@ -20,6 +20,8 @@ STOP_S = 20
 OPTIONS = {
     "max_payload": "number",
     "max_pending": "number",
+    "max_memory": "number",
+    "slow_consumer": "text",
     "max_control_line": "number",
     "max_connections": "number",
     "max_subscriptions": "number",

@@ -94,6 +94,8 @@ static void test_options_defaults(void **state)
     assert_int_equal(o.max_payload_bytes, 1048576);
     assert_int_equal(o.max_control_line_bytes, 4096);
     assert_int_equal(o.max_pending_bytes, 67108864);
+    assert_int_equal(o.max_memory_bytes, 0);
+    assert_int_equal(o.slow_consumer, PP_SLOW_CONSUMER_DISCONNECT);
     assert_int_equal(o.max_subscriptions, 0);
     assert_int_equal(o.max_subscription_tokens, 0);
     assert_int_equal(o.write_deadline_ns, 10 * PP_NS_PER_S);
@@ -258,6 +260,13 @@ static void test_options_numbers(void **state)
         {"--max_payload|64MB", AT(max_payload_bytes), 8, 67108864}, /* just max_pending */
         {"--max_control_line|64K", AT(max_control_line_bytes), 8, 65536},
         {"--max_pending|1T", AT(max_pending_bytes), 8, 1LL << 40},
+        {"--max_memory|16MB", AT(max_memory_bytes), 8, 16 << 20},
+        {"--max_memory|1T", AT(max_memory_bytes), 8, 1LL << 40},
+        {"--max_memory|0", AT(max_memory_bytes), 8, 0},
+        {"--slow_consumer|disconnect", AT(slow_consumer), 4, PP_SLOW_CONSUMER_DISCONNECT},
+        {"--slow_consumer|drop_new", AT(slow_consumer), 4, PP_SLOW_CONSUMER_DROP_NEW},
+        {"--slow_consumer|drop_old", AT(slow_consumer), 4, PP_SLOW_CONSUMER_DROP_OLD},
+        {"--slow_consumer|conflate", AT(slow_consumer), 4, PP_SLOW_CONSUMER_CONFLATE},
         {"--max_subscriptions|10", AT(max_subscriptions), 4, 10},
         {"--max_subscription_tokens|255", AT(max_subscription_tokens), 4, 255},
         {"--write_deadline|250us", AT(write_deadline_ns), 8, 250000},
@@ -320,6 +329,10 @@ static const struct {
     {"--max_payload|2G", "a size from 1 to 2147483647 bytes"},
     {"--max_payload|-1", "a size"},
     {"--max_payload|65MB", "max_payload (68157440 bytes) is above max_pending (67108864 bytes)"},
+    {"--max_memory|15MB", "max_memory (15728640 bytes) is too little"},
+    {"--max_memory|64MB|--max_payload|17MB",
+     "max_payload (17825792 bytes) is above a quarter of max_memory (67108864 bytes)"},
+    {"--slow_consumer|drop", "disconnect, drop_new, drop_old or conflate"},
     {"--max_pending|1000", "is above max_pending (1000 bytes)"},
     {"--ping_interval|2", "a time above zero"},
     {"--ping_interval|0s", "a time above zero"},

@@ -42,6 +42,7 @@ static bool take(pp_nats_session *s, const pp_user *user)
         lower(s->context->settings->max_payload,
               atomic_load_explicit(&user->scope.account->max_payload, memory_order_relaxed));
     s->context->route = NULL;
+    (void)pp_conn_set_policy(s->conn, (pp_slow_policy)user->slow_policy); /* NATS has frames */
     return true;
 }
 

@@ -1,8 +1,10 @@
 #include "proto/nats/session.h"
 
 #include "base/assert.h"
+#include "base/ceiling.h"
 #include "base/clock.h"
 #include "net/proxy.h"
+#include "proto/nats/frame.h"
 #include "proto/nats/log_prefix.h"
 
 #include <stdarg.h>
@@ -58,7 +60,7 @@ void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text
         pp_count(&s->conn->loop->counters->auth_failures, 1);
     else if (reason == PP_CLOSE_STALE)
         pp_count(&s->conn->loop->counters->stale_connections, 1);
-    else if (reason != PP_CLOSE_CONNECTIONS)
+    else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_MEMORY)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
     if (reason == PP_CLOSE_AUTH)
         PP_NATS_OBSERVE(s, refused, s);
@@ -244,8 +246,11 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             other_cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
             cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
         }
-        if (PP_UNLIKELY(loop->staged_bytes > PP_STAGED_MAX))
+        if (PP_UNLIKELY(loop->staged_bytes > loop->staged_max)) {
             pp_loop_flush(loop);
+            if (loop->pressed && loop->gate)
+                cost += TURN_COST_MAX; /* what else it says waits with it */
+        }
         if (PP_UNLIKELY(cost > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
@@ -324,8 +329,11 @@ static pipit_err open_session(void *session, pp_conn *conn)
     s->counted = true;
     over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
     pp_nats_send_info(s, false);
-    if (over) {
-        pp_nats_refuse(s, PP_CLOSE_CONNECTIONS, "maximum connections exceeded");
+    if (over || pp_ceiling_pressed()) {
+        /* At the memory limit in the same words: clients know them, and try again elsewhere. */
+        pp_count(&conn->loop->counters->memory_refusals, !over);
+        pp_nats_refuse(s, over ? PP_CLOSE_CONNECTIONS : PP_CLOSE_MEMORY,
+                       "maximum connections exceeded");
         return PIPIT_OK;
     }
     if (s->authenticated && !pp_nats_admit(s, pp_users_anybody(settings->users)))
@@ -371,4 +379,5 @@ const pp_proto_ops pp_nats_proto = {
     .on_timer = on_timer,
     .on_close = on_close,
     .free = free_session,
+    .frame = pp_nats_frame,
 };

@@ -114,6 +114,12 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
         pp_nats_ok(s);
         return;
     }
+    if (PP_UNLIKELY(s->conn->loop->pressed)) {
+        /* In words that clients know not to be the end of the connection. */
+        pp_count(&s->conn->loop->counters->memory_refusals, 1);
+        pp_nats_error(s, "maximum subscriptions exceeded");
+        return;
+    }
     sub = pp_sub_new(&s->client, op->sid, op->queue);
     if (sub)
         err = pp_nats_sids_add(&s->sids, sub);
@@ -180,12 +186,17 @@ static bool client_closing(pp_client *client, uint32_t router_index)
 static bool pass_gate(struct pp_outlet *outlet)
 {
     const pp_nats_context *context = outlet->loop->context;
+    pp_loop *loop = outlet->loop;
 
+    if (outlet->gated_pressed && !pp_outlet_lags(outlet))
+        return true;
     if (context->settings->no_stall) {
-        pp_count(&outlet->loop->counters->stall_drops, 1);
+        pp_count(&loop->counters->stall_drops, 1);
         return false;
     }
-    outlet->loop->gate = outlet;
+    loop->gate = outlet;
+    if (loop->pressed)
+        loop->staged_bytes += PP_STAGED_MAX; /* this message is the publisher's last for now */
     return true;
 }
 
