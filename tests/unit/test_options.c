@@ -332,7 +332,7 @@ static const struct {
     {"--max_memory|15MB", "max_memory (15728640 bytes) is too little"},
     {"--max_memory|64MB|--max_payload|17MB",
      "max_payload (17825792 bytes) is above a quarter of max_memory (67108864 bytes)"},
-    {"--slow_consumer|drop", "disconnect, drop_new, drop_old or conflate"},
+    {"--slow_consumer|drop", "disconnect drop_new drop_old conflate"},
     {"--max_pending|1000", "is above max_pending (1000 bytes)"},
     {"--ping_interval|2", "a time above zero"},
     {"--ping_interval|0s", "a time above zero"},
