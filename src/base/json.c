@@ -165,6 +165,16 @@ void pp_json_end_array(pp_json *json)
 
 /* --- values ------------------------------------------------------------------------------- */
 
+void pp_json_text_at(pp_json *json, pp_str key, pp_str value)
+{
+    separate(json);
+    if (!json->err)
+        json->err = pp_json_quote(json->out, key);
+    add(json, json->indent ? PP_STR(": ") : PP_STR(":"));
+    if (!json->err)
+        json->err = pp_json_quote(json->out, value);
+}
+
 void pp_json_text(pp_json *json, const char *key, pp_str value)
 {
     begin_value(json, key);

@@ -125,11 +125,14 @@ static pipit_err read_options(pipit_server *server, const char *const *options, 
                               char *error, size_t error_bytes)
 {
     pipit_err err = pp_arguments_init(&server->arguments, options, count);
+    pp_options *fresh;
     pp_buf message;
 
     pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     if (!err)
-        err = pp_server_options_new(&server->options, &server->arguments, &message);
+        err = pp_server_options_new(&fresh, &server->arguments, &message);
+    if (!err)
+        server->options = fresh;
     if (!err)
         err = pp_snapshot_new(&server->snapshot, server->options, NULL);
     if (!err && (server->options->signal || server->options->health_check)) {

@@ -41,7 +41,7 @@ typedef struct pp_worker {
 
 struct pipit_server {
     pp_arguments arguments;
-    pp_options *options;           /* in force */
+    pp_options *_Atomic options;           /* in force */
     pthread_rwlock_t options_lock; /* guards options, settings, directory for who is on no loop */
     pp_snapshot *snapshot;         /* of options */
     pthread_mutex_t reloading;     /* one at a time */
@@ -59,7 +59,7 @@ struct pipit_server {
     pp_directory *old_directories; /* that sessions still point to */
     pp_account *global;            /* $G; stays */
     pp_system system;
-    const pp_nats_settings *settings; /* in force; loops have their own pointer to it */
+    const pp_nats_settings *_Atomic settings; /* in force; loops have their own pointer to it */
     /* What in-process publishers and subscribers must keep to; they may be on any thread. */
     atomic_size_t max_line;
     atomic_int_fast64_t max_payload;

@@ -170,6 +170,8 @@ static void write_traffic(pp_json *json, const pp_conn_record *conn)
     pp_json_u64(json, "out_bytes", conn->out_bytes);
     if (conn->stalls)
         pp_json_u64(json, "stalls", conn->stalls);
+    if (conn->dropped)
+        pp_json_u64(json, "dropped", conn->dropped);
     pp_json_u64(json, "subscriptions", conn->subs);
 }
 

@@ -2,6 +2,7 @@
  * many connections there are. Sets of labels are limited: accounts beyond ACCOUNTS_MAX are summed
  * up as "other". */
 #include "base/alloc.h"
+#include "base/ceiling.h"
 #include "base/clock.h"
 #include "server/monitor/caches.h"
 #include "server/monitor/exposition.h"
@@ -60,6 +61,16 @@ static const struct counter {
     COUNTER("stalls", stalls, "Times a publisher was made to wait for a recipient."),
     COUNTER("stall_drops", stall_drops,
             "Copies dropped for a recipient that lags, where publishers never wait."),
+    COUNTER("dropped_new_messages", drops_new,
+            "Messages dropped for a slow consumer as they came."),
+    COUNTER("dropped_old_messages", drops_old,
+            "Messages dropped for a slow consumer after they had waited."),
+    COUNTER("conflated_messages", conflated,
+            "Messages of which a slow consumer gets a newer one instead."),
+    COUNTER("memory_refusals", memory_refusals,
+            "Connections and subscriptions refused at the memory limit."),
+    COUNTER("memory_closed_connections", memory_closed,
+            "Connections closed to stay below the memory limit."),
     COUNTER("auth_failures", auth_failures, "Connections refused for their credentials."),
     COUNTER("protocol_errors", protocol_errors, "Connections closed for what they sent."),
     COUNTER("no_responders", no_responders, "Requests answered with 503."),
@@ -180,6 +191,8 @@ static void put_memory(pp_exposition *e, pp_page *page)
     pp_history_size(page->server->history, &kept, &kept_bytes);
     pp_exposition_gauge(e, "pipit_resident_memory_bytes", "Memory of the process.");
     pp_exposition_u64(e, PP_NO_LABEL, pp_vitals_rss_bytes());
+    pp_exposition_gauge(e, "pipit_memory_limit_bytes", "Ceiling for the process; 0: none.");
+    pp_exposition_u64(e, PP_NO_LABEL, pp_ceiling_bytes());
     pp_exposition_gauge(e, "pipit_allocated_objects", "Pieces of memory in use.");
     pp_exposition_u64(e, PP_NO_LABEL, (uint64_t)pp_alloc_live());
     pp_exposition_gauge(e, "pipit_part_memory_bytes", "Memory of a part of the server.");

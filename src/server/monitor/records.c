@@ -195,6 +195,7 @@ void pp_conn_record_fill(pp_conn_record *record, const pp_nats_session *session)
         .in_bytes = conn->in_bytes,
         .rtt_us = session->rtt_us,
         .stalls = conn->stalls,
+        .dropped = pp_conn_dropped((pp_conn *)conn),
         .port = conn->peer_port,
         .family = conn->addr_family,
         .reason = conn->reason,

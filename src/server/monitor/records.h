@@ -30,7 +30,8 @@ typedef struct pp_conn_record {
     int64_t stop_ns; /* 0: open */
     uint64_t in_msgs, in_bytes, out_msgs, out_bytes;
     uint64_t pending_bytes;
-    uint32_t rtt_us; /* 0: not measured */
+    uint64_t dropped; /* messages it missed for not keeping up */
+    uint32_t rtt_us;  /* 0: not measured */
     uint32_t stalls;
     uint8_t address[16];
     uint16_t port;

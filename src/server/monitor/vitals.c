@@ -64,6 +64,25 @@ uint64_t pp_vitals_sum(const pipit_server *server, size_t offset)
     return total;
 }
 
+void pp_vitals_put_tags(pp_json *json, const pipit_server *server)
+{
+    const pp_options *o = server->options;
+
+    if (o->server_tag_count) {
+        pp_json_begin_array(json, "tags");
+        for (size_t i = 0; i < o->server_tag_count; i++)
+            pp_json_text(json, NULL, pp_str_of(o->server_tags[i]));
+        pp_json_end_array(json);
+    }
+    if (o->server_metadata_count) {
+        pp_json_begin_object(json, "metadata");
+        for (size_t i = 0; i < o->server_metadata_count; i++)
+            pp_json_text_at(json, pp_str_of(o->server_metadata[i].key),
+                            pp_str_of(o->server_metadata[i].value));
+        pp_json_end_object(json);
+    }
+}
+
 const char *pp_vitals_system_account(const pipit_server *server)
 {
     const pp_account *account = pp_directory_system(server->directory);

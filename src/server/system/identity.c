@@ -13,6 +13,7 @@ void pp_identity_write(pp_system *system, pp_json *json, const char *key)
     pp_json_text(json, "host", pp_str_of(server->settings->host));
     pp_json_text(json, "id", pp_str_of(server->server_id));
     pp_json_text(json, "ver", PP_STR(PP_NATS_VERSION));
+    pp_vitals_put_tags(json, server);
     pp_json_bool(json, "jetstream", false);
     pp_json_u64(json, "flags", 0);
     pp_json_u64(json, "seq", atomic_fetch_add_explicit(&system->seq, 1, memory_order_relaxed) + 1);
