@@ -32,11 +32,10 @@ void pp_json_begin_object(pp_json *json, const char *key);
 void pp_json_end_object(pp_json *json);
 void pp_json_begin_array(pp_json *json, const char *key);
 void pp_json_end_array(pp_json *json);
-/* As begin_object, for a key that is not this program's. */
+/* As begin_object and text, for a key that is not this program's. */
 void pp_json_begin_object_at(pp_json *json, pp_str key);
-
-/* A text under a key that is not this program's. */
 void pp_json_text_at(pp_json *json, pp_str key, pp_str value);
+
 void pp_json_text(pp_json *json, const char *key, pp_str value);
 void pp_json_u64(pp_json *json, const char *key, uint64_t value);
 void pp_json_i64(pp_json *json, const char *key, int64_t value);

@@ -60,6 +60,7 @@ void pp_account_sum(const pp_account *account, pp_account_totals *out)
         out->out_msgs += get(&c->out_msgs);
         out->out_bytes += get(&c->out_bytes);
         out->slow_consumers += get(&c->slow_consumers);
+        out->connections_opened += get(&c->connections_opened);
         out->subs_inserted += get(&c->subs_inserted);
         out->subs_removed += get(&c->subs_removed);
     }

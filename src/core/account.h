@@ -60,15 +60,18 @@ void pp_account_free(pp_account *account);
 typedef struct pp_account_totals {
     uint64_t in_msgs, in_bytes, out_msgs, out_bytes; /* out: to clients */
     uint64_t slow_consumers;
+    uint64_t connections_opened;
     uint64_t subs_inserted, subs_removed;
 } pp_account_totals;
 void pp_account_sum(const pp_account *account, pp_account_totals *out);
 
-/* Has anybody but the server itself subscribed to anything here? Thread: any. */
-static inline bool pp_account_listens(const pp_account *account)
+/* Subscriptions of others than the server itself. Thread: any. */
+static inline size_t pp_account_subs(const pp_account *account)
 {
-    return pp_sublist_count(account->subs) >
-           atomic_load_explicit(&((pp_account *)account)->own_subs, memory_order_relaxed);
+    size_t own = atomic_load_explicit(&((pp_account *)account)->own_subs, memory_order_relaxed);
+    size_t all = pp_sublist_count(account->subs);
+
+    return all > own ? all - own : 0;
 }
 
 #endif

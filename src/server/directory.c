@@ -121,7 +121,7 @@ void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory)
 
         for (size_t n = 0; n < directory->account_count && !named; n++)
             named = directory->accounts[n] == account;
-        if (named || pp_account_listens(account))
+        if (named || pp_account_subs(account))
             accounts->all[kept++] = account;
         else
             say_farewell(accounts, account);

@@ -11,6 +11,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
+#include "server/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,6 +246,36 @@ static void run_errors(struct stage *stage)
     barriers(stage);
 }
 
+static bool all_answered(void *arg)
+{
+    host *h = arg;
+
+    return atomic_load(&h->server->system.requests) == 0;
+}
+
+/* Requests to the server itself: each ends, answered or not. */
+static void run_ask(struct stage *stage)
+{
+    static const char *const subjects[] = {"$SYS.REQ.USER.INFO", "$SYS.REQ.SERVER.PING.CONNZ",
+                                           "$SYS.REQ.ACCOUNT.PING.STATZ"};
+
+    for (size_t i = 0; i < 4; i++)
+        subscribe(stage, i, "inbox.>", "", "inbox.x");
+    for (size_t n = 0; n < COUNT_OF(subjects); n++) {
+        for (size_t i = 0; i < 2; i++) {
+            (void)peer_printf(&stage->peers[i], "PUB %s inbox.%zu 0\r\n\r\n", subjects[n], i);
+            (void)peer_printf(&stage->peers[i],
+                              "HPUB %s inbox.%zu 35 69\r\nNATS/1.0\r\nAccept-Encoding: gzip\r\n\r\n"
+                              "{\"auth\":true,\"subscriptions\":true}\r\n",
+                              subjects[n], i);
+            (void)peer_printf(&stage->peers[i], "PUB %s inbox.%zu 4\r\n{bad\r\n", subjects[n], i);
+        }
+    }
+    barriers(stage);
+    check_until(all_answered, &stage->host, "no request is left");
+    barriers(stage);
+}
+
 static const struct act acts[] = {
     {"connect", prepare_nothing, run_connect},
     {"subscribe", prepare_four, run_subscribe},
@@ -257,6 +288,7 @@ static const struct act acts[] = {
     {"unsubscribe", prepare_subscribers, run_unsubscribe},
     {"close", prepare_leaving, run_close},
     {"errors", prepare_four, run_errors},
+    {"ask", prepare_four, run_ask},
 };
 
 /* --- what must hold afterwards ------------------------------------------------------------ */
@@ -398,6 +430,7 @@ ACT_SCENARIO(backlog)
 ACT_SCENARIO(unsubscribe)
 ACT_SCENARIO(close)
 ACT_SCENARIO(errors)
+ACT_SCENARIO(ask)
 
 /* --- the server's own life ---------------------------------------------------------------- */
 
@@ -511,6 +544,7 @@ int main(int argc, char **argv)
         {"unsubscribe", sweep_unsubscribe, 60},
         {"close", sweep_close, 60},
         {"errors", sweep_errors, 60},
+        {"ask", sweep_ask, 120},
     };
 
     return scenarios_run(scenarios, COUNT_OF(scenarios), argc, argv);

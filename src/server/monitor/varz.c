@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/monitor/page.h"
 #include "server/monitor/span.h"
+#include "server/system/identity.h"
 
 static void put_identity(pp_json *json, const pipit_server *server)
 {
@@ -152,7 +153,7 @@ pipit_err pp_monitor_write_varz(pp_page *page)
     put_requests(&json, page->monitor);
     pp_json_time(&json, "config_load_time", server->config_wall_ns);
     pp_json_text(&json, "config_digest", pp_str_of(server->options->config_digest));
-    pp_vitals_put_tags(&json, server);
+    pp_labels_write(&json, server->options);
     if (system)
         pp_json_text(&json, "system_account", pp_str_of(system));
     put_kinds(&json, "slow_consumer_stats", PP_VITALS_SUM(server, slow_consumers));

@@ -64,25 +64,6 @@ uint64_t pp_vitals_sum(const pipit_server *server, size_t offset)
     return total;
 }
 
-void pp_vitals_put_tags(pp_json *json, const pipit_server *server)
-{
-    const pp_options *o = server->options;
-
-    if (o->server_tag_count) {
-        pp_json_begin_array(json, "tags");
-        for (size_t i = 0; i < o->server_tag_count; i++)
-            pp_json_text(json, NULL, pp_str_of(o->server_tags[i]));
-        pp_json_end_array(json);
-    }
-    if (o->server_metadata_count) {
-        pp_json_begin_object(json, "metadata");
-        for (size_t i = 0; i < o->server_metadata_count; i++)
-            pp_json_text_at(json, pp_str_of(o->server_metadata[i].key),
-                            pp_str_of(o->server_metadata[i].value));
-        pp_json_end_object(json);
-    }
-}
-
 const char *pp_vitals_system_account(const pipit_server *server)
 {
     const pp_account *account = pp_directory_system(server->directory);
@@ -96,38 +77,28 @@ struct visit {
     const pp_account *system;
 };
 
-static uint64_t sum_of(const pp_account *account, size_t offset)
-{
-    uint64_t total = 0;
-
-    for (uint32_t i = 0; i < account->loop_count; i++)
-        total += atomic_load_explicit(
-            (atomic_uint_fast64_t *)((char *)&account->counters[i] + offset), memory_order_relaxed);
-    return total;
-}
-
-#define SUM(field) sum_of(account, offsetof(pp_account_counters, field))
-
 static void visit_account(pp_account *account, void *arg)
 {
     struct visit *visit = arg;
     size_t patterns, nodes;
+    pp_account_totals totals;
 
+    pp_account_sum(account, &totals);
     pp_sublist_size(account->subs, &patterns, &nodes);
     visit->each(
         &(pp_account_sums){
             .name = account->name,
             .is_system = account == visit->system,
             .conns = (uint64_t)atomic_load_explicit(&account->clients, memory_order_relaxed),
-            .total_conns = SUM(connections_opened),
-            .subs = pp_sublist_count(account->subs),
-            .in_msgs = SUM(in_msgs),
-            .in_bytes = SUM(in_bytes),
-            .out_msgs = SUM(out_msgs),
-            .out_bytes = SUM(out_bytes),
-            .slow_consumers = SUM(slow_consumers),
-            .subs_inserted = SUM(subs_inserted),
-            .subs_removed = SUM(subs_removed),
+            .total_conns = totals.connections_opened,
+            .subs = pp_account_subs(account),
+            .in_msgs = totals.in_msgs,
+            .in_bytes = totals.in_bytes,
+            .out_msgs = totals.out_msgs,
+            .out_bytes = totals.out_bytes,
+            .slow_consumers = totals.slow_consumers,
+            .subs_inserted = totals.subs_inserted,
+            .subs_removed = totals.subs_removed,
             .patterns = patterns,
             .nodes = nodes,
         },

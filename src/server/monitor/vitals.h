@@ -3,7 +3,6 @@
 #define PP_SERVER_MONITOR_VITALS_H
 
 #include "base/counters.h"
-#include "base/json.h"
 #include "core/account.h"
 
 #include <stdbool.h>
@@ -51,9 +50,6 @@ uint64_t pp_vitals_sum(const struct pipit_server *server, size_t offset);
 #define PP_VITALS_SUM(server, counter) pp_vitals_sum((server), offsetof(pp_counters, counter))
 
 /* The system account's name; NULL: there is none. */
-/* The tags and metadata of the options in force, as far as there are any. */
-void pp_vitals_put_tags(pp_json *json, const struct pipit_server *server);
-
 const char *pp_vitals_system_account(const struct pipit_server *server);
 
 /* A time of the monotonic clock as one of the calendar. */

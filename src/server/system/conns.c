@@ -37,7 +37,7 @@ static bool take(struct tally *tally, const pp_account *account)
     tally->sums = (pp_account_sums){
         .name = tally->name,
         .conns = clients > 0 ? (uint64_t)clients : 0,
-        .subs = pp_sublist_count(account->subs),
+        .subs = pp_account_subs(account),
         .in_msgs = totals.in_msgs,
         .in_bytes = totals.in_bytes,
         .out_msgs = totals.out_msgs,

@@ -4,16 +4,53 @@
 #include "server/server.h"
 #include "server/system/system.h"
 
-void pp_identity_write(pp_system *system, pp_json *json, const char *key)
+void pp_labels_write(pp_json *json, const pp_options *options)
 {
-    const pipit_server *server = system->server;
+    if (options->server_tag_count) {
+        pp_json_begin_array(json, "tags");
+        for (size_t i = 0; i < options->server_tag_count; i++)
+            pp_json_text(json, NULL, pp_str_of(options->server_tags[i]));
+        pp_json_end_array(json);
+    }
+    if (options->server_metadata_count) {
+        pp_json_begin_object(json, "metadata");
+        for (size_t i = 0; i < options->server_metadata_count; i++)
+            pp_json_text_at(json, pp_str_of(options->server_metadata[i].key),
+                            pp_str_of(options->server_metadata[i].value));
+        pp_json_end_object(json);
+    }
+}
 
-    pp_json_begin_object(json, key);
+static void write_names(const pipit_server *server, pp_json *json)
+{
     pp_json_text(json, "name", pp_str_of(server->settings->server_name));
     pp_json_text(json, "host", pp_str_of(server->settings->host));
     pp_json_text(json, "id", pp_str_of(server->server_id));
+}
+
+void pp_identity_write_short(pp_system *system, pp_json *json)
+{
+    pipit_server *server = system->server;
+
+    pp_json_begin_object(json, NULL);
+    (void)pthread_rwlock_rdlock(&server->options_lock);
+    write_names(server, json);
+    (void)pthread_rwlock_unlock(&server->options_lock);
+    pp_json_end_object(json);
+}
+
+/* The lock is asked for also on a loop: a reload holds it only to exchange three pointers, and
+ * never while it waits for loops. */
+void pp_identity_write(pp_system *system, pp_json *json, const char *key)
+{
+    pipit_server *server = system->server;
+
+    pp_json_begin_object(json, key);
+    (void)pthread_rwlock_rdlock(&server->options_lock);
+    write_names(server, json);
     pp_json_text(json, "ver", PP_STR(PP_NATS_VERSION));
-    pp_vitals_put_tags(json, server);
+    pp_labels_write(json, server->options);
+    (void)pthread_rwlock_unlock(&server->options_lock);
     pp_json_bool(json, "jetstream", false);
     pp_json_u64(json, "flags", 0);
     pp_json_u64(json, "seq", atomic_fetch_add_explicit(&system->seq, 1, memory_order_relaxed) + 1);
@@ -31,20 +68,4 @@ void pp_advisory_begin(pp_system *system, pp_json *json, const char *type)
     pp_json_text(json, "id", pp_str_of(id));
     pp_json_time(json, "timestamp", pp_clock_wall_ns());
     pp_identity_write(system, json, "server");
-}
-
-void pp_traffic_write(pp_json *json, const char *key, uint64_t msgs, uint64_t bytes)
-{
-    static const char *const kinds[] = {"gateways", "routes", "leafs"};
-
-    pp_json_begin_object(json, key);
-    pp_json_u64(json, "msgs", msgs);
-    pp_json_u64(json, "bytes", bytes);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        pp_json_begin_object(json, kinds[i]);
-        pp_json_u64(json, "msgs", 0);
-        pp_json_u64(json, "bytes", 0);
-        pp_json_end_object(json);
-    }
-    pp_json_end_object(json);
 }

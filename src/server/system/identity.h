@@ -10,10 +10,14 @@ struct pp_system;
  * Thread: any. Source: accounts and subjects, section 8, "Common server object". */
 void pp_identity_write(struct pp_system *system, pp_json *json, const char *key);
 
+/* The same in short: its three names. Thread: any. */
+void pp_identity_write_short(struct pp_system *system, pp_json *json);
+
+struct pp_options;
+/* "tags" and "metadata" of the configuration, those that there are. */
+void pp_labels_write(pp_json *json, const struct pp_options *options);
+
 /* Begin an advisory's outermost object: type, id, time, server. Thread: the home loop's. */
 void pp_advisory_begin(struct pp_system *system, pp_json *json, const char *type);
-
-/* "sent" and "received" with what other kinds of connection moved, of which there are none. */
-void pp_traffic_write(pp_json *json, const char *key, uint64_t msgs, uint64_t bytes);
 
 #endif

@@ -166,6 +166,22 @@ static pipit_err read_value(pp_question *question, const struct key *key, const 
     return PIPIT_OK;
 }
 
+static pipit_err read_tags(pp_question *question, const json_t *value)
+{
+    const json_t *tag;
+    size_t i;
+
+    if (!json_is_array(value))
+        return refuse(question, 400, "tags", "an array of texts");
+    json_array_foreach(value, i, tag)
+    {
+        if (!json_is_string(tag))
+            return refuse(question, 400, "tags", "an array of texts");
+    }
+    question->filter.tags = value;
+    return PIPIT_OK;
+}
+
 static pipit_err read_filter(pp_question *question, pp_str key, const json_t *value)
 {
     pp_question_filter *filter = &question->filter;
@@ -182,12 +198,7 @@ static pipit_err read_filter(pp_question *question, pp_str key, const json_t *va
             return refuse(question, 400, "exact_match", "true or false");
         filter->exact = json_is_true(value);
     }
-    if (pp_str_eq_nocase(key, PP_STR("tags"))) {
-        if (!json_is_array(value))
-            return refuse(question, 400, "tags", "an array of texts");
-        filter->tags = json_array_size(value) > 0;
-    }
-    return PIPIT_OK;
+    return pp_str_eq_nocase(key, PP_STR("tags")) ? read_tags(question, value) : PIPIT_OK;
 }
 
 static pipit_err read_key(pp_question *question, unsigned endpoint, pp_str key, const json_t *value)
@@ -265,11 +276,39 @@ static bool agrees(pp_str wanted, pp_str have, bool exact)
     return have.len && memmem(have.ptr, have.len, wanted.ptr, wanted.len);
 }
 
-bool pp_question_is_for(const pp_question *question, const pipit_server *server)
+static bool has_tag(const pp_options *options, pp_str tag)
+{
+    for (size_t i = 0; i < options->server_tag_count; i++) {
+        if (pp_str_eq_nocase(pp_str_of(options->server_tags[i]), tag))
+            return true;
+    }
+    return false;
+}
+
+static bool has_tags(const pp_options *options, const json_t *tags)
+{
+    const json_t *tag;
+    size_t i;
+
+    json_array_foreach(tags, i, tag)
+    {
+        if (!has_tag(options, text_of(tag)))
+            return false;
+    }
+    return true;
+}
+
+bool pp_question_is_for(const pp_question *question, pipit_server *server)
 {
     const pp_question_filter *f = &question->filter;
+    bool meant;
 
-    return agrees(f->server_name, pp_str_of(server->settings->server_name), f->exact) &&
-           agrees(f->host, pp_str_of(server->settings->host), f->exact) && !f->cluster.len &&
-           !f->domain.len && !f->tags; /* it is in no cluster and no domain */
+    if (f->cluster.len || f->domain.len) /* it is in none */
+        return false;
+    (void)pthread_rwlock_rdlock(&server->options_lock);
+    meant = agrees(f->server_name, pp_str_of(server->settings->server_name), f->exact) &&
+            agrees(f->host, pp_str_of(server->settings->host), f->exact) &&
+            has_tags(server->options, f->tags);
+    (void)pthread_rwlock_unlock(&server->options_lock);
+    return meant;
 }

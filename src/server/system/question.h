@@ -12,8 +12,8 @@ struct pipit_server;
 /* Which servers are meant. Texts that are empty name no one in particular. */
 typedef struct pp_question_filter {
     pp_str server_name, cluster, host, domain;
-    bool exact; /* the first three are whole, not parts */
-    bool tags;  /* some are demanded, and this server has none */
+    bool exact;                /* the first three are whole, not parts */
+    const struct json_t *tags; /* all of them must be the server's; NULL: none demanded */
 } pp_question_filter;
 
 typedef struct pp_question {
@@ -33,6 +33,6 @@ pipit_err pp_question_parse(pp_question *question, pp_str body, pp_monitor_endpo
 void pp_question_fini(pp_question *question);
 
 /* Is this server among those that are meant? Another one stays silent. */
-bool pp_question_is_for(const pp_question *question, const struct pipit_server *server);
+bool pp_question_is_for(const pp_question *question, struct pipit_server *server);
 
 #endif

@@ -61,9 +61,10 @@ bool pp_request_take(pp_system *system, const pp_service *service, pp_account *a
 {
     size_t body_len = pp_msg_payload(msg).len;
     bool too_large = body_len > PP_SYSTEM_BODY_MAX;
+    unsigned requests_max = PP_SYSTEM_REQUESTS_MAX - (from_tenant ? PP_SYSTEM_RESERVED : 0);
     pp_request *request = NULL;
 
-    if (atomic_fetch_add(&system->requests, 1) < PP_SYSTEM_REQUESTS_MAX &&
+    if (atomic_fetch_add(&system->requests, 1) < requests_max &&
         msg->subject.len + msg->reply.len <= TEXTS_MAX)
         request = pp_alloc(sizeof(*request) + msg->subject.len + msg->reply.len +
                            (too_large ? 0 : body_len));

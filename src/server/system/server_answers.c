@@ -1,8 +1,8 @@
 /* $SYS.REQ.SERVER: what the server tells about itself.
  * Source: accounts and subjects, section 10; NATS monitoring, section 18. */
 #include "base/json.h"
-#include "server/server.h"
 #include "server/system/answer.h"
+#include "server/system/identity.h"
 #include "server/system/question.h"
 #include "server/system/statsz.h"
 
@@ -60,17 +60,12 @@ void pp_answer_stats(pp_request *request)
 /* As nats-server does: any body will do, and every server answers. */
 void pp_answer_id(pp_request *request)
 {
-    const pipit_server *server = request->system->server;
     pp_json json;
     pp_buf text;
 
     pp_buf_init(&text, TEXT_MAX);
     pp_json_init(&json, &text, 0);
-    pp_json_begin_object(&json, NULL);
-    pp_json_text(&json, "name", pp_str_of(server->settings->server_name));
-    pp_json_text(&json, "host", pp_str_of(server->settings->host));
-    pp_json_text(&json, "id", pp_str_of(server->server_id));
-    pp_json_end_object(&json);
+    pp_identity_write_short(request->system, &json);
     if (pp_json_finish(&json))
         pp_request_drop(request);
     else

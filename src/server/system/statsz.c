@@ -41,7 +41,7 @@ static void count_account(pp_account *account, void *arg)
     struct census *census = arg;
 
     census->active += atomic_load_explicit(&account->clients, memory_order_relaxed) > 0;
-    census->subs += pp_sublist_count(account->subs);
+    census->subs += pp_account_subs(account);
 }
 
 static void put_stats(pp_system *system, pp_json *json)

@@ -13,7 +13,7 @@ bool pp_system_is_heard(const pp_system *system)
     const pp_account *account =
         atomic_load_explicit(&((pp_system *)system)->account, memory_order_acquire);
 
-    return account && pp_account_listens(account);
+    return account && pp_account_subs(account) > 0;
 }
 
 /* --- accounts ------------------------------------------------------------------------------ */

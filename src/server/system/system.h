@@ -29,6 +29,7 @@ struct pp_worker;
 
 enum {
     PP_SYSTEM_REQUESTS_MAX = 256,   /* taken and not answered; more are not taken: no responders */
+    PP_SYSTEM_RESERVED = 64,        /* of them for the system account alone */
     PP_SYSTEM_TENANTS_MAX = 16,     /* of them by ordinary accounts and with the monitor; more are
                                      * refused */
     PP_SYSTEM_BODY_MAX = 64 * 1024, /* bytes of a request's payload; more are refused */
