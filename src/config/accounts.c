@@ -161,7 +161,8 @@ void pp_read_trace_dest(pp_reader *reader, const pp_key *key, const pp_value *va
         pp_reader_wrong_kind(reader, key, value, "a string");
     else if (!is_subject(value->string) || !pp_subject_literal(value->string))
         pp_diagnostics_error(reader->diagnostics, value->at,
-                             "Trace destination \"%.200s\" is not valid", value->string.ptr);
+                             "Trace destination \"%.200s\" is not valid",
+                             pp_reader_show_text(value));
     else
         account->trace_dest = pp_reader_text(reader, value);
 }

@@ -61,9 +61,8 @@ static bool take_address(pp_reader *reader, const pp_key *key, const pp_value *v
             return true;
         }
         pp_reader_refuse(reader, key, value,
-                         "must be a port from 1 to 65535, or -1 for any that is free, not "
-                         "%" PRId64,
-                         value->integer);
+                         "must be a port from 1 to 65535, or -1 for any that is free%s",
+                         pp_reader_show(value).text);
         return false;
     }
     if (value->kind != PP_VALUE_STRING) {
@@ -75,8 +74,8 @@ static bool take_address(pp_reader *reader, const pp_key *key, const pp_value *v
         pp_port_parse(port, out_port))
         return true;
     pp_reader_refuse(reader, key, value,
-                     "must be a port or host:port, an IPv6 address in [brackets], not \"%.100s\"",
-                     value->string.ptr);
+                     "must be a port or host:port, an IPv6 address in [brackets]%s",
+                     pp_reader_show(value).text);
     return false;
 }
 
@@ -142,9 +141,8 @@ void pp_read_advertise(pp_reader *reader, const pp_key *key, const pp_value *val
         !pp_address_split(value->string, &host, &port) || host.len == 0 ||
         (port.ptr && !pp_port_parse(port, &number))) {
         pp_reader_refuse(reader, key, value,
-                         "must be host or host:port, an IPv6 address in [brackets], not "
-                         "\"%.100s\"",
-                         value->string.ptr);
+                         "must be host or host:port, an IPv6 address in [brackets]%s",
+                         pp_reader_show(value).text);
         return;
     }
     o->client_advertise_host = keep_text(reader, host);

@@ -61,7 +61,8 @@ static void read_rule(pp_reader *reader, const pp_value *value, pp_rule_option *
     }
     if (!is_subject(subject))
         pp_diagnostics_error(reader->diagnostics, value->at,
-                             "subject \"%.200s\" is not a valid subject", value->string.ptr);
+                             "subject \"%.200s\" is not a valid subject",
+                             pp_reader_show_text(value));
     else if (queue.len && !is_subject(queue))
         pp_diagnostics_error(reader->diagnostics, value->at, "queue \"%.*s\" is not a valid queue",
                              (int)queue.len % 200, queue.ptr);

@@ -87,6 +87,24 @@ void pp_reader_refuse(pp_reader *reader, const pp_key *key, const pp_value *valu
                          PP_STR_ARGS(pp_key_name(key)), text);
 }
 
+pp_reader_shown pp_reader_show(const pp_value *value)
+{
+    pp_reader_shown shown = {.text = ""};
+
+    if (value->from_variable)
+        return shown;
+    if (value->kind == PP_VALUE_INT)
+        (void)snprintf(shown.text, sizeof(shown.text), ", not %" PRId64, value->integer);
+    else if (value->kind == PP_VALUE_STRING)
+        (void)snprintf(shown.text, sizeof(shown.text), ", not \"%.100s\"", value->string.ptr);
+    return shown;
+}
+
+const char *pp_reader_show_text(const pp_value *value)
+{
+    return value->from_variable ? "(from a variable)" : value->string.ptr;
+}
+
 bool pp_reader_strings(pp_reader *reader, const pp_key *key, const pp_value *value,
                        const pp_value *const **out_items, size_t *out_count)
 {
@@ -181,9 +199,9 @@ static bool take_number(pp_reader *reader, const pp_key *key, const pp_value *va
     if (n > key->max && (key->flags & PP_KEY_LOWER))
         n = key->max;
     if (n < key->min || n > key->max) {
-        pp_reader_refuse(reader, key, value,
-                         "must be from %" PRId64 " to %" PRId64 "%s, not %" PRId64, key->min,
-                         key->max, key->type == PP_KEY_BYTES ? " bytes" : "", n);
+        pp_reader_refuse(reader, key, value, "must be from %" PRId64 " to %" PRId64 "%s%s",
+                         key->min, key->max, key->type == PP_KEY_BYTES ? " bytes" : "",
+                         pp_reader_show(value).text);
         return false;
     }
     *out_number = n;
@@ -222,9 +240,8 @@ static void read_port(pp_reader *reader, const pp_key *key, const pp_value *valu
     port = value->integer ? value->integer : strtoll(key->initial, NULL, 10);
     if (port < -1 || port > UINT16_MAX)
         pp_reader_refuse(reader, key, value,
-                         "must be a port from 1 to 65535, or -1 for any that is free, not "
-                         "%" PRId64,
-                         port);
+                         "must be a port from 1 to 65535, or -1 for any that is free%s",
+                         pp_reader_show(value).text);
     else
         *(int32_t *)field = (int32_t)port;
 }
@@ -293,9 +310,8 @@ static bool take_duration(pp_reader *reader, const pp_key *key, const pp_value *
         if (pp_duration_parse(value->string, out_ns))
             return true;
         pp_reader_refuse(reader, key, value,
-                         "must be a duration such as \"500ms\", \"2s\" or "
-                         "\"1m30s\", not \"%.100s\"",
-                         value->string.ptr);
+                         "must be a duration such as \"500ms\", \"2s\" or \"1m30s\"%s",
+                         pp_reader_show(value).text);
         return false;
     }
     if ((value->kind == PP_VALUE_INT && key->type != PP_KEY_PERIOD) ||
@@ -317,12 +333,13 @@ static void read_duration(pp_reader *reader, const pp_key *key, const pp_value *
     if (ns == 0 && (key->flags & PP_KEY_ZERO_IS_DEFAULT))
         return;
     if (ns < key->min) {
-        pp_reader_refuse(reader, key, value, "must be %s%s, not %s",
+        pp_reader_refuse(reader, key, value, "must be %s%s%s%s",
                          key->min > 1 ? "at least "
                          : key->min   ? "above zero"
                                       : "zero or more",
                          key->min > 1 ? pp_duration_format(least, key->min) : "",
-                         pp_duration_format(given, ns));
+                         value->from_variable ? "" : ", not ",
+                         value->from_variable ? "" : pp_duration_format(given, ns));
         return;
     }
     if (key->type == PP_KEY_SECONDS && ns > SECONDS_DOUBTED * NS_PER_S)

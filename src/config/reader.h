@@ -51,6 +51,14 @@ void pp_reader_wrong_kind(pp_reader *reader, const pp_key *key, const pp_value *
 /* Note anything else about it: `"key" <text>`. */
 void pp_reader_refuse(pp_reader *reader, const pp_key *key, const pp_value *value,
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* ", not <value>" for such a text. Nothing for what came through a variable: it may be a secret
+ * that stands here by mistake, or that is used elsewhere, too. */
+typedef struct pp_reader_shown {
+    char text[128];
+} pp_reader_shown;
+pp_reader_shown pp_reader_show(const pp_value *value);
+/* The same for a message that begins with the text. */
+const char *pp_reader_show_text(const pp_value *value);
 /* One string or several; *out_items point at value or at its items. False: it is refused. */
 bool pp_reader_strings(pp_reader *reader, const pp_key *key, const pp_value *value,
                        const pp_value *const **out_items, size_t *out_count);

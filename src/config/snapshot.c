@@ -122,11 +122,12 @@ static void end_line(struct writer *w, bool hashed)
 
 /* --- scalars ------------------------------------------------------------------------------ */
 
-/* A URL that names a user is as secret as a password. */
+/* A URL that names a user is as secret as a password; what is no URL at all may be one. */
 static bool is_secret(const pp_key *key, pp_str text)
 {
     return key->type == PP_KEY_SECRET ||
-           (key->type == PP_KEY_URL && text.len && memchr(text.ptr, '@', text.len));
+           (key->type == PP_KEY_URL && text.len &&
+            (memchr(text.ptr, '@', text.len) || !memchr(text.ptr, ':', text.len)));
 }
 
 static void write_key(struct writer *w, const pp_key *key, const void *base)

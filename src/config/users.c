@@ -48,7 +48,7 @@ void pp_read_connection_types(pp_reader *reader, const pp_key *key, const pp_val
                              "names a connection type that does not exist, \"%.100s\": they are "
                              "STANDARD, WEBSOCKET, LEAFNODE, LEAFNODE_WS, MQTT, MQTT_WS and "
                              "IN_PROCESS",
-                             item->string.ptr);
+                             pp_reader_show_text(item));
         types |= type;
     }
     user->connection_types = (uint16_t)(count ? types : PP_CONNECTION_ANY);

@@ -295,6 +295,10 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
     switch (flag->kind) {
     case PP_FLAG_TEXT:
         return apply_text(parser, flag, value);
+    case PP_FLAG_URL:
+        if (!strchr(value, '@'))
+            return apply_text(parser, flag, value);
+        return apply_secret(parser, value, field);
     case PP_FLAG_SECRET:
         return apply_secret(parser, value, field);
     case PP_FLAG_SWITCH:
@@ -348,8 +352,26 @@ static bool asks_for_nothing(const pp_missing_flag *flag, const char *value)
     return value && (!*value || strcmp(value, "0") == 0);
 }
 
+/* How much of an unknown flag may be shown: behind the name of a secret one the secret itself may
+ * stand, as in "-passSECRET". */
+static size_t shown_bytes(const struct parser *parser, pp_str name)
+{
+    size_t dashes = parser->typed.len - name.len;
+
+    for (size_t i = 0; i < pp_flag_count; i++) {
+        pp_str secret = pp_str_of(pp_flags[i].names);
+
+        if (pp_flags[i].kind == PP_FLAG_SECRET && pp_str_starts(name, secret) &&
+            name.ptr[secret.len] != '_')
+            return dashes + secret.len;
+    }
+    return parser->typed.len;
+}
+
 static pipit_err refuse_flag(struct parser *parser, pp_str name, const char *value)
 {
+    size_t shown;
+
     for (size_t i = 0; i < pp_missing_flag_count; i++) {
         const pp_missing_flag *flag = &pp_missing_flags[i];
 
@@ -362,8 +384,9 @@ static pipit_err refuse_flag(struct parser *parser, pp_str name, const char *val
         return refuse(parser, "%.*s is not served: this version has no %s yet; leave the flag out",
                       PP_STR_ARGS(parser->typed), flag->feature);
     }
-    return refuse(parser, "there is no flag %.*s: see pipit-server --help for those there are",
-                  PP_STR_ARGS(parser->typed));
+    shown = shown_bytes(parser, name);
+    return refuse(parser, "there is no flag %.*s%s: see pipit-server --help for those there are",
+                  (int)shown, parser->typed.ptr, shown < parser->typed.len ? "..." : "");
 }
 
 static bool takes_value(const pp_flag *flag)

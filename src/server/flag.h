@@ -17,6 +17,7 @@ typedef enum pp_flag_kind {
     PP_FLAG_HEADING, /* stands between flags; help is what it says */
     PP_FLAG_TEXT,
     PP_FLAG_SECRET, /* a text that is wiped from argv */
+    PP_FLAG_URL,    /* a text that is wiped from argv if it names a user */
     PP_FLAG_SWITCH,
     PP_FLAG_TRACES,   /* a switch for several: min is a set of PP_FLAG_SETS_... */
     PP_FLAG_COUNT,    /* from min to max */
@@ -58,8 +59,8 @@ extern const size_t pp_missing_flag_count;
 /**
  * Put what a command line says, argv[0] aside, over what options hold.
  *
- * Values of secret flags are wiped from argv if wipe says so. On PIPIT_EINVAL message holds one
- * line that says what is wrong and what to do.
+ * Values of secret flags, and URLs that name a user, are wiped from argv if wipe says so. On
+ * PIPIT_EINVAL message holds one line that says what is wrong and what to do.
  *
  * Errors: PIPIT_EINVAL, PIPIT_ENOMEM, and PIPIT_ETOOBIG if message may not grow.
  * Source: NATS configuration, sections 1.1 and 1.2.

@@ -54,7 +54,7 @@ const pp_flag pp_flags[] = {
     {"log_max_num", PP_FLAG_COUNT, AT(log_max_num), 0, INT32_MAX, "N",
      .help = "Files to keep (default 0: all)"},
     {"s syslog", PP_FLAG_SWITCH, AT(syslog), .help = "Log to the local syslog"},
-    {"r remote_syslog", PP_FLAG_TEXT, AT(remote_syslog), .value = "URL",
+    {"r remote_syslog", PP_FLAG_URL, AT(remote_syslog), .value = "URL",
      .help = "Log to this syslog server: udp://,\ntcp:// or unix:"},
     {"D debug", PP_FLAG_SWITCH, AT(debug), .help = "Log what helps to debug"},
     {"V trace", PP_FLAG_SWITCH, AT(trace), .help = "Log each protocol line"},

@@ -51,7 +51,7 @@ static void dump_account(pp_account *account, void *arg)
     pp_buf_init(&text, 64 * 1024);
     if (!pp_sublist_dump(account->subs, &text))
         pp_log_write(&server->log, PP_LOG_INFO, "dump: account=%s %.*s", account->name,
-                     (int)text.len, text.ptr);
+                     (int)text.len - 1, text.ptr); /* without the end of the line */
     pp_buf_fini(&text);
 }
 

@@ -28,7 +28,8 @@ enum kind { LOCAL, UNIX, UDP, TCP };
 
 struct pp_syslog {
     enum kind kind;
-    char *address; /* a path, or host:port */
+    const char *scheme; /* of a URL; "" otherwise */
+    char *address;      /* a path, or host:port */
     char *tag;
     char hostname[256];
     pp_syslog_form form;
@@ -162,20 +163,31 @@ static bool connect_now(pp_syslog *s)
 
 /* --- life --------------------------------------------------------------------------------- */
 
-/* Which kind, and where its address begins; NULL: no such kind. */
-static const char *parse_remote(const char *remote, enum kind *out_kind)
+/* What stands behind "user:password@" of a URL. Nobody is asked for credentials, so those given are
+ * passed over, as in the reference. */
+static const char *skip_user(const char *address, enum kind kind)
+{
+    size_t host_bytes = kind == UNIX ? strcspn(address, "/") : strlen(address);
+    const char *at = memrchr(address, '@', host_bytes);
+
+    return at ? at + 1 : address;
+}
+
+/* Fill in scheme and kind, and return where the address begins; NULL: no such kind. */
+static const char *parse_remote(pp_syslog *s, const char *remote)
 {
     static const struct {
-        const char *prefix;
+        const char *scheme;
         enum kind kind;
     } kinds[] = {{"udp://", UDP}, {"tcp://", TCP}, {"unix://", UNIX}, {"unix:", UNIX}};
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        size_t len = strlen(kinds[i].prefix);
+        size_t len = strlen(kinds[i].scheme);
 
-        if (strncmp(remote, kinds[i].prefix, len) == 0) {
-            *out_kind = kinds[i].kind;
-            return remote + len;
+        if (strncmp(remote, kinds[i].scheme, len) == 0) {
+            s->scheme = kinds[i].scheme;
+            s->kind = kinds[i].kind;
+            return skip_user(remote + len, s->kind);
         }
     }
     return NULL;
@@ -187,11 +199,13 @@ static pipit_err fill(pp_syslog *s, const char *remote, const char *local_path, 
     const char *address = local_path;
 
     s->kind = LOCAL;
+    s->scheme = "";
     if (remote) {
-        address = parse_remote(remote, &s->kind);
+        address = parse_remote(s, remote);
         if (!address) {
+            /* Without a scheme it may be anything, of which nothing is shown. */
             (void)snprintf(error, error_bytes, "error invalid network type: \"%.*s\"",
-                           (int)strcspn(remote, ":"), remote);
+                           strstr(remote, "://") ? (int)strcspn(remote, ":") : 0, remote);
             return PIPIT_EINVAL;
         }
     }
@@ -230,8 +244,8 @@ pipit_err pp_syslog_open(pp_syslog **out_syslog, const char *remote, const char 
         goto out;
     if (!connect_now(s)) {
         pp_errno_text(errno, reason, sizeof(reason));
-        (void)snprintf(error, error_bytes, "error connecting to syslog: \"%s: %s\"",
-                       remote ? remote : "local socket", reason);
+        (void)snprintf(error, error_bytes, "error connecting to syslog: \"%s%s: %s\"", s->scheme,
+                       remote ? s->address : "local socket", reason);
         err = PIPIT_ENOTFOUND;
         goto out;
     }

@@ -74,6 +74,8 @@ static void test_change_tables(void **state)
         {"authorization { token: hush1 }", "", "authorization.token  [REDACTED]       applied\n"},
         {"remote_syslog: 'udp://u:hush1@h'", "remote_syslog: 'udp://u:hush2@h'",
          "remote_syslog  [REDACTED]  [REDACTED]  applied\n"},
+        {"remote_syslog: 'hush1'", "remote_syslog: 'udp://h:1'",
+         "remote_syslog  [REDACTED]  udp://h:1  applied\n"},
         {"server_tags: [a]", "server_tags: [a, b]", "server_tags  a    a b  applied\n"},
         {"server_metadata { a: b }", "server_metadata { a: c }",
          "server_metadata  a=b  a=c  applied\n"},

@@ -300,6 +300,9 @@ static const struct {
     {"--foo", "no flag --foo: see pipit-server --help"},
     {"-foo=secret", "no flag -foo:"},
     {"---port|1", "no flag ---port:"},
+    {"-passsecret", "no flag -pass...: see"},
+    {"--authsecret=1", "no flag --auth...: see"},
+    {"--auth_timeouts|1", "no flag --auth_timeouts: see"},
     {"-", "a word that belongs to no flag"},
     {"-=1", "no flag -:"},
     {"-|-D", "a word that belongs to no flag"},
@@ -492,7 +495,7 @@ static void test_options_wipe_credentials_from_argv(void **state)
     pp_buf message;
 
     (void)state;
-    line_init(&line, "--user|joe|--pass|hush-1|--auth=hush-2|-pass=hush-3");
+    line_init(&line, "--user|joe|--pass|hush-1|--auth=hush-2|-pass=hush-3|-r|udp://u:hush-4@h");
     pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
     assert_int_equal(pp_options_parse(&o, line.argc, line.argv, &message), PIPIT_OK);
     assert_null(memmem(line.text, sizeof(line.text), "hush", 4));
@@ -501,6 +504,7 @@ static void test_options_wipe_credentials_from_argv(void **state)
     assert_string_equal(line.argv[5], "--auth=");
     assert_string_equal(o.pass, "hush-3");
     assert_string_equal(o.auth_token, "hush-2");
+    assert_string_equal(o.remote_syslog, "udp://u:hush-4@h");
     pp_options_fini(&o);
     assert_null(o.pass);
     pp_buf_fini(&message);

@@ -116,14 +116,15 @@ pp_str pp_conn_record_text(const pp_conn_record *record, enum pp_record_text whi
     return (pp_str){at, record->text_len[which]};
 }
 
+/* What is no public key of a user may be the seed of one, sent by mistake. */
 static pp_str user_of(const pp_nats_session *s)
 {
     pp_str nkey = pp_nats_connect_text(&s->connect, PP_CONNECT_NKEY);
     pp_str user = pp_nats_connect_text(&s->connect, PP_CONNECT_USER);
 
-    if (nkey.len || user.len)
-        return nkey.len ? nkey : user;
-    return s->by_token ? PP_STR("[REDACTED]") : (pp_str){NULL, 0};
+    if ((nkey.len && nkey.ptr[0] != 'U') || (!nkey.len && !user.len && s->by_token))
+        return PP_STR("[REDACTED]");
+    return nkey.len ? nkey : user;
 }
 
 static pp_str account_of(const pp_nats_session *s)
