@@ -177,6 +177,7 @@ static void deaf_subscribers(void)
         REQUIRE(f.sent < 500000, "those who never read are closed");
         flood_publish(&f, 480, f.sent % 960 ? sizeof(payload) : 900);
     }
+    REQUIRE(child_counter(&f.s.child, "memory_closed") > 0, "before their write deadline");
     check_note("%llu messages, stalled %llu times", (unsigned long long)f.sent,
                (unsigned long long)child_counter(&f.s.child, "stalls"));
     flood_end(&f);
