@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/ceiling.h"
+#include "base/clock.h"
 #include "base/fault.h"
 
 #include <arpa/inet.h>
@@ -11,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,7 +23,10 @@ enum {
     LARGE_PEEK = 2048,       /* how much to read when another large operation is likely */
     STALL_NS = 10000000,     /* the longest a publisher waits for a recipient per read */
     DROPPING_PATIENCE = 6,
+    LATE_STILL_NS = 250000000, /* how long who reads a large operation may stop, if others wait */
 };
+
+static const int64_t late_ns = 5 * PP_NS_PER_S; /* how long it may last then */
 
 const char *pp_close_reason_text(pp_close_reason reason)
 {
@@ -182,8 +187,8 @@ static void conn_free(pp_retired *retired)
 /* It does not read a large operation any more while memory is short: another may. */
 static void not_late(pp_conn *conn)
 {
-    if (conn->loop->late_id == conn->id)
-        conn->loop->late_id = 0;
+    if (conn->loop->late.conn_id == conn->id)
+        conn->loop->late.conn_id = 0;
 }
 
 static void finish(pp_conn *conn)
@@ -470,7 +475,7 @@ void pp_conn_resume_due(pp_loop *loop)
 
         if (conn->resume_ns > loop->now_ns)
             break;
-        if (PP_UNLIKELY(loop->pressed) && (conn->waits_for || loop->late_id)) {
+        if (PP_UNLIKELY(loop->pressed) && (conn->waits_for || loop->late.conn_id)) {
             /* What it waits for has not come; as long as memory is short it waits on. */
             conn->resume_ns = loop->now_ns + STALL_NS;
             pp_list_remove(&conn->link);
@@ -535,6 +540,33 @@ static void keep(pp_conn *conn, pp_str left, size_t want)
     conn->want = large ? want : 0;
 }
 
+/* Is there more of the operation in the socket? Who has stopped in the middle need not be given
+ * memory for the rest. */
+static bool is_going_on(const pp_conn *conn)
+{
+    int waiting = 0;
+
+    return ioctl(conn->source.fd, FIONREAD, &waiting) == 0 && waiting > 0;
+}
+
+/* Others wait for who reads a large operation: it must go on, and come to its end. */
+static void question_late(pp_loop *loop)
+{
+    pp_late *late = &loop->late;
+    pp_conn *conn = pp_conn_find(loop, late->conn_id);
+
+    if (!conn)
+        return;
+    if (conn->got != late->got) {
+        late->got = conn->got;
+        late->got_ns = loop->now_ns;
+    }
+    if (loop->now_ns - late->got_ns < LATE_STILL_NS && loop->now_ns - late->since_ns < late_ns)
+        return;
+    pp_count(&loop->counters->memory_closed, 1);
+    pp_conn_close(conn, PP_CLOSE_MEMORY, false);
+}
+
 /* Memory has been short when the large operation came. False: it goes on later, or never. */
 static bool begin_late(pp_conn *conn)
 {
@@ -545,13 +577,21 @@ static bool begin_late(pp_conn *conn)
         pp_conn_close(conn, PP_CLOSE_MEMORY, false); /* there will never be room */
         return false;
     }
+    if (!is_going_on(conn)) {
+        conn->readable = false; /* until more of it comes */
+        if (conn->hung_up)
+            pp_conn_close(conn, PP_CLOSE_CLIENT, false);
+        return false;
+    }
     if (pp_ceiling_pressed_by(conn->want)) {
-        if (loop->late_id || pp_ceiling_refuses(conn->want)) {
+        question_late(loop);
+        if (loop->late.conn_id || pp_ceiling_refuses(conn->want)) {
             conn->readable = true;
             pp_conn_pause(conn, NULL, STALL_NS);
             return false;
         }
-        loop->late_id = conn->id; /* one at a time, so that they go on at all */
+        /* One at a time, so that they go on at all. */
+        loop->late = (pp_late){conn->id, conn->got, loop->now_ns, loop->now_ns};
     }
     body = pp_body_new(conn->want + PP_WINDOW_SLACK);
     if (!body) {

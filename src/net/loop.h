@@ -52,6 +52,14 @@ typedef struct pp_waiter {
     void (*resume)(struct pp_waiter *waiter);
 } pp_waiter;
 
+/* A connection that reads a large operation for which there is little room: one at a time. */
+typedef struct pp_late {
+    uint64_t conn_id; /* 0: nobody does */
+    size_t got;       /* how far it was ... */
+    int64_t got_ns;   /* ... when it was seen to go on */
+    int64_t since_ns;
+} pp_late;
+
 typedef struct pp_loop {
     unsigned index;
     int epoll_fd;
@@ -75,7 +83,7 @@ typedef struct pp_loop {
     bool borrowed;               /* an outlet refers into read_buf: flush before the next read */
     struct pp_kept *kept;        /* borrowed bytes that recipients of this flush share a copy of */
     bool shares;                 /* there may be several such recipients */
-    uint64_t late_id;            /* of the connection that reads a large operation none the less */
+    pp_late late;                /* who reads a large operation though memory is short */
     const void *gate;            /* the outlet or post of a recipient that lags, just staged to */
     pp_link waiters;             /* wait for such a one, and are no connections */
     struct pp_post *posts;       /* to other loops, and to itself */

@@ -65,10 +65,10 @@ typedef struct pp_outlet {
 typedef struct pp_outbox {
     pthread_mutex_t lock;
     pp_chunk *first, *last;
-    pp_backlog *backlog;  /* what waits behind the chunks; NULL: never was needed */
-    size_t pending_bytes; /* in both */
+    size_t pending_bytes; /* in them and in the backlog */
     int64_t mark_ns;      /* when the bytes up to the mark began to wait; dropping: last progress */
     size_t mark_bytes;    /* still to be sent until the mark */
+    pp_backlog *backlog;  /* what waits behind the chunks; NULL: never was needed */
     pp_outlet *outlets;   /* of other loops than the owner */
     uint32_t posted;      /* tasks under way that hold the connection */
     bool sending, armed, retry, closed;

@@ -177,8 +177,8 @@ static void test_pressure_one_at_a_time(void **state)
     start_large(&x, 1);
     for (unsigned i = 0; i < 50; i++)
         turn_later(&x.l);
-    assert_true(x.l.at[0].late_id == 1 || x.l.at[0].late_id == 2);
-    begun = (size_t)x.l.at[0].late_id - 1;
+    assert_true(x.l.at[0].late.conn_id == 1 || x.l.at[0].late.conn_id == 2);
+    begun = (size_t)x.l.at[0].late.conn_id - 1;
     waiting = 1 - begun;
     assert_true(x.w[begun].conn->body->len >= sizeof(large));
     assert_true(x.w[waiting].conn->body->len < sizeof(large));
@@ -186,9 +186,9 @@ static void test_pressure_one_at_a_time(void **state)
     say_rest(&x, begun, 40000);
     while (x.w[waiting].conn->body->len < sizeof(large))
         turn_later(&x.l);
-    assert_int_equal(x.l.at[0].late_id, waiting + 1);
+    assert_int_equal(x.l.at[0].late.conn_id, waiting + 1);
     pp_conn_close(x.w[waiting].conn, PP_CLOSE_CLIENT, false);
-    assert_int_equal(x.l.at[0].late_id, 0);
+    assert_int_equal(x.l.at[0].late.conn_id, 0);
     world_fini(&x);
 }
 
@@ -200,7 +200,7 @@ static void test_pressure_ends(void **state)
     (void)state;
     world_init(&x, &taking, 0);
     memory_is_short(&x.l);
-    x.l.at[0].late_id = 99;
+    x.l.at[0].late.conn_id = 99;
     start_large(&x, 0);
     while (!x.w[0].conn->paused)
         turn_later(&x.l);
@@ -211,7 +211,60 @@ static void test_pressure_ends(void **state)
     while (x.w[0].conn->paused)
         turn_later(&x.l);
     say_rest(&x, 0, 40000);
-    x.l.at[0].late_id = 0;
+    x.l.at[0].late.conn_id = 0;
+    world_fini(&x);
+}
+
+/* Who was allowed to go on and stops has to go when others wait: also when memory is not short, but
+ * would be. */
+static void test_pressure_who_stops_goes(void **state)
+{
+    struct world x;
+
+    (void)state;
+    world_init(&x, &taking, 0);
+    pp_ceiling_pretend(CEILING - ((size_t)256 << 20) - LARGE / 4);
+    for (size_t i = 0; i < 2; i++) {
+        start_large(&x, i);
+        while (x.w[i].conn->got != 40000)
+            turn_later(&x.l);
+        (void)say(&x, i, 40000, 41000);
+        turn_on_event(&x.l, 0);
+    }
+    assert_int_equal(x.l.at[0].late.conn_id, 1);
+    assert_true(x.w[1].conn->paused);
+    while (!x.w[0].closed)
+        turn_later(&x.l);
+    assert_int_equal(x.w[0].reason, PP_CLOSE_MEMORY);
+    while (x.l.at[0].late.conn_id != 2)
+        turn_later(&x.l);
+    say_rest(&x, 1, 41000);
+    assert_int_equal(x.l.at[0].late.conn_id, 0);
+    world_fini(&x);
+}
+
+/* Of who has stopped in the middle nothing more is expected. */
+static void test_pressure_who_has_stopped_waits(void **state)
+{
+    struct world x;
+
+    (void)state;
+    world_init(&x, &taking, 0);
+    memory_is_tight();
+    (void)say(&x, 0, 0, 40000);
+    for (unsigned i = 0; i < 20; i++)
+        turn_later(&x.l);
+    assert_int_equal(x.w[0].conn->got, 40000);
+    assert_true(x.w[0].conn->body->len < sizeof(large));
+    assert_false(x.w[0].conn->paused);
+    say_rest(&x, 0, 40000);
+    (void)say(&x, 0, 0, 40000);
+    while (x.w[0].conn->got != 40000)
+        turn_later(&x.l);
+    assert_int_equal(shutdown(x.w[0].peer, SHUT_WR), 0);
+    while (!x.w[0].closed)
+        turn_on_event(&x.l, 0);
+    assert_int_equal(x.w[0].reason, PP_CLOSE_CLIENT);
     world_fini(&x);
 }
 
@@ -383,6 +436,8 @@ int main(void)
         cmocka_unit_test(test_pressure_promises),
         cmocka_unit_test(test_pressure_one_at_a_time),
         cmocka_unit_test(test_pressure_ends),
+        cmocka_unit_test(test_pressure_who_stops_goes),
+        cmocka_unit_test(test_pressure_who_has_stopped_waits),
         cmocka_unit_test(test_pressure_gates),
         cmocka_unit_test(test_pressure_little_holds_little),
         cmocka_unit_test(test_relief_output),
