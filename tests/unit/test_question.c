@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
-#include "server/server.h"
+#include "server/system/system.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -133,8 +133,8 @@ static void test_question_which_server_is_meant(void **state)
     static const pp_nats_settings settings = {.server_name = "north-1", .host = "10.0.0.1"};
     static const char *const tags[] = {"cold", "far"};
     static pp_options options = {.server_tags = tags, .server_tag_count = 2};
-    static pipit_server server = {
-        .settings = &settings, .options = &options, .options_lock = PTHREAD_RWLOCK_INITIALIZER};
+    static pp_system system = {
+        .settings = &settings, .options = &options, .names_lock = PTHREAD_MUTEX_INITIALIZER};
     static const struct {
         const char *body;
         bool meant;
@@ -161,7 +161,7 @@ static void test_question_which_server_is_meant(void **state)
         pp_question q;
 
         parse(&q, cases[i].body, PP_MONITOR_CONNZ);
-        assert_int_equal(pp_question_is_for(&q, &server), cases[i].meant);
+        assert_int_equal(pp_question_is_for(&q, &system), cases[i].meant);
         pp_question_fini(&q);
     }
 }

@@ -21,36 +21,30 @@ void pp_labels_write(pp_json *json, const pp_options *options)
     }
 }
 
-static void write_names(const pipit_server *server, pp_json *json)
+static void write_names(const pp_system *system, pp_json *json)
 {
-    pp_json_text(json, "name", pp_str_of(server->settings->server_name));
-    pp_json_text(json, "host", pp_str_of(server->settings->host));
-    pp_json_text(json, "id", pp_str_of(server->server_id));
+    pp_json_text(json, "name", pp_str_of(system->settings->server_name));
+    pp_json_text(json, "host", pp_str_of(system->settings->host));
+    pp_json_text(json, "id", pp_str_of(system->server->server_id));
 }
 
 void pp_identity_write_short(pp_system *system, pp_json *json)
 {
-    pipit_server *server = system->server;
-
     pp_json_begin_object(json, NULL);
-    (void)pthread_rwlock_rdlock(&server->options_lock);
-    write_names(server, json);
-    (void)pthread_rwlock_unlock(&server->options_lock);
+    (void)pthread_mutex_lock(&system->names_lock);
+    write_names(system, json);
+    (void)pthread_mutex_unlock(&system->names_lock);
     pp_json_end_object(json);
 }
 
-/* The lock is asked for also on a loop: a reload holds it only to exchange three pointers, and
- * never while it waits for loops. */
 void pp_identity_write(pp_system *system, pp_json *json, const char *key)
 {
-    pipit_server *server = system->server;
-
     pp_json_begin_object(json, key);
-    (void)pthread_rwlock_rdlock(&server->options_lock);
-    write_names(server, json);
+    (void)pthread_mutex_lock(&system->names_lock);
+    write_names(system, json);
     pp_json_text(json, "ver", PP_STR(PP_NATS_VERSION));
-    pp_labels_write(json, server->options);
-    (void)pthread_rwlock_unlock(&server->options_lock);
+    pp_labels_write(json, system->options);
+    (void)pthread_mutex_unlock(&system->names_lock);
     pp_json_bool(json, "jetstream", false);
     pp_json_u64(json, "flags", 0);
     pp_json_u64(json, "seq", atomic_fetch_add_explicit(&system->seq, 1, memory_order_relaxed) + 1);

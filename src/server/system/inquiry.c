@@ -7,7 +7,7 @@ bool pp_inquiry_read(pp_request *request, pp_monitor_endpoint endpoint, pp_quest
 {
     pipit_err err = pp_question_parse(question, pp_request_body(request), endpoint);
 
-    if (!err && pp_question_is_for(question, request->system->server))
+    if (!err && pp_question_is_for(question, request->system))
         return true;
     if (err == PIPIT_EINVAL)
         pp_request_refuse(request, question->code, question->understood, "%s", question->error);

@@ -1,7 +1,7 @@
 #include "server/system/question.h"
 
 #include "base/alloc.h"
-#include "server/server.h"
+#include "server/system/system.h"
 
 #include <jansson.h>
 #include <stddef.h>
@@ -298,17 +298,17 @@ static bool has_tags(const pp_options *options, const json_t *tags)
     return true;
 }
 
-bool pp_question_is_for(const pp_question *question, pipit_server *server)
+bool pp_question_is_for(const pp_question *question, pp_system *system)
 {
     const pp_question_filter *f = &question->filter;
     bool meant;
 
     if (f->cluster.len || f->domain.len) /* it is in none */
         return false;
-    (void)pthread_rwlock_rdlock(&server->options_lock);
-    meant = agrees(f->server_name, pp_str_of(server->settings->server_name), f->exact) &&
-            agrees(f->host, pp_str_of(server->settings->host), f->exact) &&
-            has_tags(server->options, f->tags);
-    (void)pthread_rwlock_unlock(&server->options_lock);
+    (void)pthread_mutex_lock(&system->names_lock);
+    meant = agrees(f->server_name, pp_str_of(system->settings->server_name), f->exact) &&
+            agrees(f->host, pp_str_of(system->settings->host), f->exact) &&
+            has_tags(system->options, f->tags);
+    (void)pthread_mutex_unlock(&system->names_lock);
     return meant;
 }

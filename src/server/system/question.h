@@ -7,7 +7,7 @@
 #include "server/monitor/monitor.h"
 
 struct json_t;
-struct pipit_server;
+struct pp_system;
 
 /* Which servers are meant. Texts that are empty name no one in particular. */
 typedef struct pp_question_filter {
@@ -33,6 +33,6 @@ pipit_err pp_question_parse(pp_question *question, pp_str body, pp_monitor_endpo
 void pp_question_fini(pp_question *question);
 
 /* Is this server among those that are meant? Another one stays silent. */
-bool pp_question_is_for(const pp_question *question, struct pipit_server *server);
+bool pp_question_is_for(const pp_question *question, struct pp_system *system);
 
 #endif

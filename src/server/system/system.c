@@ -38,12 +38,22 @@ static void place(pp_account *account, void *arg)
         placing->err = pp_services_attach(placing->system, account, is_system);
 }
 
+/* Before what was in force goes. */
+static void take_names(pp_system *system)
+{
+    (void)pthread_mutex_lock(&system->names_lock);
+    system->settings = system->server->settings;
+    system->options = system->server->options;
+    (void)pthread_mutex_unlock(&system->names_lock);
+}
+
 pipit_err pp_system_install(pp_system *system)
 {
     pipit_server *server = system->server;
     const pp_user *root = system->root;
     struct placing placing = {system, pp_directory_system(server->directory), PIPIT_OK};
 
+    take_names(system);
     pp_accounts_each(&server->accounts, place, &placing);
     system->root = NULL;
     if (placing.account) {
@@ -65,6 +75,7 @@ void pp_system_leave(pp_account *account)
 
 void pp_system_start(pp_system *system)
 {
+    take_names(system); /* now there are settings */
     system->running = true;
 }
 
@@ -107,6 +118,7 @@ void pp_system_init(pp_system *system, pipit_server *server)
     system->server = server;
     system->wake.run = on_wake;
     pp_list_init(&system->late);
+    (void)pthread_mutex_init(&system->names_lock, NULL);
 }
 
 static pipit_err write_identity(pp_system *system, pp_buf *out, void *unused)
@@ -159,4 +171,5 @@ void pp_system_fini(pp_system *system)
     if (system->root)
         pp_user_let_go(system->root);
     system->root = NULL;
+    (void)pthread_mutex_destroy(&system->names_lock);
 }

@@ -18,10 +18,14 @@
 #include "auth/users.h"
 #include "base/body.h"
 #include "base/list.h"
+#include "config/options.h"
 #include "core/route.h"
 #include "net/loop.h"
+#include "proto/nats/door.h"
 #include "server/monitor/vitals.h"
 #include "server/system/nuid.h"
+
+#include <pthread.h>
 
 struct pipit_server;
 struct pp_nats_session;
@@ -42,12 +46,17 @@ typedef struct pp_system {
     bool running; /* loops run: what they may look at is retired, not freed */
     /* The system account; NULL: there is none. Changes with a directory. Thread: any. */
     _Atomic(pp_account *) account;
-    const pp_user *root;          /* of account; held, so that account stays */
-    atomic_uint_fast64_t seq;     /* of messages, as they say */
-    atomic_uint requests;         /* taken and not answered */
-    atomic_uint tenants;          /* of ordinary accounts with the monitor */
-    atomic_uint events;           /* under way */
-    atomic_uint_fast64_t dropped; /* requests and events that were too many */
+    /* What the server is called, for messages. Its own lock, since loops ask: the server's
+     * options_lock is held by who waits for loops. */
+    pthread_mutex_t names_lock;
+    const pp_nats_settings *settings; /* under names_lock; NULL: not started */
+    const pp_options *options;        /* under names_lock */
+    const pp_user *root;              /* of account; held, so that account stays */
+    atomic_uint_fast64_t seq;         /* of messages, as they say */
+    atomic_uint requests;             /* taken and not answered */
+    atomic_uint tenants;              /* of ordinary accounts with the monitor */
+    atomic_uint events;               /* under way */
+    atomic_uint_fast64_t dropped;     /* requests and events that were too many */
     pp_nuid nuid;
     pp_cpu_meter cpu;
     atomic_bool awake; /* timers are set, or about to be: the system account has clients */
