@@ -9,8 +9,8 @@ enum { RESERVE_SHARE = 8, RESERVE_MAX = 256 << 20 };
 
 /* Process-wide, as memory is. */
 struct pp_ceiling_gauge pp_ceiling_gauge = {
-    .pressed_at = INT64_MAX,
-    .refuse_at = INT64_MAX,
+    .pressed_at = PP_CEILING_NONE,
+    .refuse_at = PP_CEILING_NONE,
 };
 static struct {
     pthread_mutex_t lock;     /* guards claims, base, pressed, and the moving of marks */
@@ -79,8 +79,8 @@ static void set_marks_locked(size_t resident)
     atomic_store(&ceiling.beyond, beyond);
     if (!bytes) {
         ceiling.pressed = false;
-        atomic_store(&pp_ceiling_gauge.pressed_at, INT64_MAX);
-        atomic_store(&pp_ceiling_gauge.refuse_at, INT64_MAX);
+        atomic_store(&pp_ceiling_gauge.pressed_at, PP_CEILING_NONE);
+        atomic_store(&pp_ceiling_gauge.refuse_at, PP_CEILING_NONE);
         return;
     }
     used = known + beyond;

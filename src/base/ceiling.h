@@ -20,7 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Marks are in bytes counted; INT64_MAX: no ceiling. */
+/* A mark that is never reached. What is counted may be below zero for a moment, when a thread has
+ * freed what another has not added up yet, so there is room beyond it, too. */
+#define PP_CEILING_NONE (INT64_MAX / 2)
+
+/* Marks are in bytes counted; PP_CEILING_NONE: no ceiling. */
 struct pp_ceiling_gauge {
     _Alignas(64) atomic_int_fast64_t counted;
     atomic_int_fast64_t pressed_at; /* low or high, less what is not counted */

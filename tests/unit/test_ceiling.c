@@ -138,9 +138,22 @@ static void test_ceiling_lowest_claim_holds(void **state)
     assert_int_equal(pp_ceiling_bytes(), 0);
 }
 
+/* One thread frees what another has not added up yet. */
+static void test_ceiling_none_refuses_nothing_below_zero(void **state)
+{
+    int64_t counted = atomic_load(&pp_ceiling_gauge.counted);
+
+    (void)state;
+    atomic_store(&pp_ceiling_gauge.counted, -1000000);
+    assert_false(pp_ceiling_refuses(1));
+    assert_false(pp_ceiling_pressed());
+    atomic_store(&pp_ceiling_gauge.counted, counted);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ceiling_none_refuses_nothing_below_zero),
         cmocka_unit_test(test_ceiling_none),
         cmocka_unit_test(test_ceiling_marks),
         cmocka_unit_test(test_ceiling_counts_what_is_given_out),
