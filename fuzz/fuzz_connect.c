@@ -1,7 +1,7 @@
 /* fuzz_connect -- the JSON of CONNECT: any bytes give a sound state or leave the old one. */
 #include "base/assert.h"
+#include "base/str.h"
 #include "proto/nats/connect.h"
-#include "proto/nats/info.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -23,7 +23,7 @@ static void check_texts(const struct pp_nats_connect *c, size_t size)
 
         total += text.len;
         while (text.len) {
-            size_t len = pp_nats_utf8_len(text);
+            size_t len = pp_str_utf8_len(text);
 
             PP_ASSERT(len > 0);
             text.ptr += len;

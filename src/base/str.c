@@ -136,3 +136,37 @@ size_t pp_u64_format(char *out, uint64_t value)
         out[i] = digits[n - 1 - i];
     return n;
 }
+
+/* The 10xxxxxx bytes that follow: are there n of them? */
+static bool has_tail(pp_str text, size_t n)
+{
+    if (text.len <= n)
+        return false;
+    for (size_t i = 1; i <= n; i++) {
+        if (((unsigned char)text.ptr[i] & 0xC0) != 0x80)
+            return false;
+    }
+    return true;
+}
+
+size_t pp_str_utf8_len(pp_str text)
+{
+    unsigned char first = text.len ? (unsigned char)text.ptr[0] : 0xFF;
+    unsigned char second = text.len > 1 ? (unsigned char)text.ptr[1] : 0;
+
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF)
+        return has_tail(text, 1) ? 2 : 0;
+    if (first >= 0xE0 && first <= 0xEF) {
+        if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F))
+            return 0;
+        return has_tail(text, 2) ? 3 : 0;
+    }
+    if (first >= 0xF0 && first <= 0xF4) {
+        if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F))
+            return 0;
+        return has_tail(text, 3) ? 4 : 0;
+    }
+    return 0;
+}

@@ -46,4 +46,8 @@ bool pp_str_parse_size(pp_str text, uint64_t max, uint64_t *out_bytes);
 /* Write value in decimal; returns its length, at most 20. out needs no closing NUL. */
 size_t pp_u64_format(char *out, uint64_t value);
 
+/* How long is the UTF-8 character at the front of text? 0 when there is none: stray or missing
+ * continuation bytes, more bytes than needed, surrogates, beyond U+10FFFF, or empty. */
+size_t pp_str_utf8_len(pp_str text);
+
 #endif

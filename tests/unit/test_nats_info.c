@@ -174,9 +174,9 @@ static void test_utf8_takes_what_is_a_character(void **state)
 
             bytes[i] = (char)(i ? 0x80 | (six & 0x3F) : heads[len] | six);
         }
-        assert_int_equal(pp_nats_utf8_len((pp_str){bytes, len}), valid ? len : 0);
+        assert_int_equal(pp_str_utf8_len((pp_str){bytes, len}), valid ? len : 0);
         for (size_t cut = 0; cut < len; cut++)
-            assert_int_equal(pp_nats_utf8_len((pp_str){bytes, cut}), 0);
+            assert_int_equal(pp_str_utf8_len((pp_str){bytes, cut}), 0);
     }
 }
 
@@ -191,8 +191,8 @@ static void test_utf8_refuses_what_is_none(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-        assert_int_equal(pp_nats_utf8_len(pp_str_of(bad[i])), 0);
-    assert_int_equal(pp_nats_utf8_len(PP_STR("\xC3\xA9xyz")), 2);
+        assert_int_equal(pp_str_utf8_len(pp_str_of(bad[i])), 0);
+    assert_int_equal(pp_str_utf8_len(PP_STR("\xC3\xA9xyz")), 2);
 }
 
 static void test_info_that_does_not_fit_leaves_no_trace(void **state)

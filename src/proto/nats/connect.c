@@ -4,7 +4,6 @@
 #include "proto/nats/connect.h"
 
 #include "base/alloc.h"
-#include "proto/nats/info.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -170,7 +169,7 @@ static char *replace_bad_bytes(pp_str json, size_t *out_len)
     if (!copy)
         return NULL;
     while (json.len) {
-        size_t n = pp_nats_utf8_len(json);
+        size_t n = pp_str_utf8_len(json);
 
         memcpy(copy + len, n ? json.ptr : replacement, n ? n : sizeof(replacement));
         len += n ? n : sizeof(replacement);

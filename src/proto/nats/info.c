@@ -1,5 +1,7 @@
 #include "proto/nats/info.h"
 
+#include "base/json.h"
+
 #include <stddef.h>
 
 /* A line under construction. The first failure sticks, so that fields need not look at each. */
@@ -54,87 +56,10 @@ static void put(struct line *line, pp_str bytes)
         line->err = pp_buf_add(line->out, bytes.ptr, bytes.len);
 }
 
-/* The 10xxxxxx bytes that follow: are there n of them? */
-static bool has_tail(pp_str text, size_t n)
-{
-    if (text.len <= n)
-        return false;
-    for (size_t i = 1; i <= n; i++) {
-        if (((unsigned char)text.ptr[i] & 0xC0) != 0x80)
-            return false;
-    }
-    return true;
-}
-
-size_t pp_nats_utf8_len(pp_str text)
-{
-    unsigned char first = text.len ? (unsigned char)text.ptr[0] : 0xFF;
-    unsigned char second = text.len > 1 ? (unsigned char)text.ptr[1] : 0;
-
-    if (first < 0x80)
-        return 1;
-    if (first >= 0xC2 && first <= 0xDF)
-        return has_tail(text, 1) ? 2 : 0;
-    if (first >= 0xE0 && first <= 0xEF) {
-        if ((first == 0xE0 && second < 0xA0) || (first == 0xED && second > 0x9F))
-            return 0;
-        return has_tail(text, 2) ? 3 : 0;
-    }
-    if (first >= 0xF0 && first <= 0xF4) {
-        if ((first == 0xF0 && second < 0x90) || (first == 0xF4 && second > 0x8F))
-            return 0;
-        return has_tail(text, 3) ? 4 : 0;
-    }
-    return 0;
-}
-
-static bool is_plain(unsigned char c)
-{
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&';
-}
-
-/* Escape the character at the front of text, which is not plain; answers its length. */
-static size_t put_special(struct line *line, pp_str text)
-{
-    static const char letters[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f',
-                                   ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
-    static const char hex[] = "0123456789abcdef";
-    unsigned char c = (unsigned char)text.ptr[0];
-    size_t len = pp_nats_utf8_len(text);
-
-    if (c < sizeof(letters) && letters[c]) {
-        put(line, (pp_str){(const char[]){'\\', letters[c]}, 2});
-    } else if (len == 1) {
-        put(line, PP_STR("\\u00"));
-        put(line, (pp_str){(const char[]){hex[c >> 4], hex[c & 15]}, 2});
-    } else if (len == 0) {
-        put(line, PP_STR("\\ufffd"));
-        return 1;
-    } else if (len == 3 && memcmp(text.ptr, "\xE2\x80\xA8", 3) == 0) {
-        put(line, PP_STR("\\u2028")); /* JavaScript once took these two for line ends */
-    } else if (len == 3 && memcmp(text.ptr, "\xE2\x80\xA9", 3) == 0) {
-        put(line, PP_STR("\\u2029"));
-    } else {
-        put(line, (pp_str){text.ptr, len});
-    }
-    return len;
-}
-
 static void put_text(struct line *line, pp_str text)
 {
-    put(line, PP_STR("\""));
-    while (text.len) {
-        size_t n = 0;
-
-        while (n < text.len && is_plain((unsigned char)text.ptr[n]))
-            n++;
-        put(line, (pp_str){text.ptr, n});
-        if (n < text.len)
-            n += put_special(line, (pp_str){text.ptr + n, text.len - n});
-        text.ptr += n;
-        text.len -= n;
-    }
-    put(line, PP_STR("\""));
+    if (!line->err)
+        line->err = pp_json_quote(line->out, text);
 }
 
 static void put_id(struct line *line, uint64_t value)

@@ -54,8 +54,4 @@ struct pp_nats_info {
  */
 pipit_err pp_nats_info_format(const struct pp_nats_info *info, pp_buf *out);
 
-/* How long is the UTF-8 character at the front of text? 0 when there is none: stray or missing
- * continuation bytes, more bytes than needed, surrogates, beyond U+10FFFF, or empty. */
-size_t pp_nats_utf8_len(pp_str text);
-
 #endif

@@ -1,7 +1,6 @@
 #include "proto/nats/quote.h"
 
 #include "base/assert.h"
-#include "proto/nats/info.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,7 +56,7 @@ static size_t escape(pp_str text, char *out, size_t *used)
         out[0] = (char)c;
         return 1;
     }
-    len = pp_nats_utf8_len(text);
+    len = pp_str_utf8_len(text);
     if (len == 0)
         return (size_t)snprintf(out, ESCAPE_MAX, "\\x%02x", c);
     *used = len;
