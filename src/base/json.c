@@ -138,13 +138,24 @@ void pp_json_begin_object(pp_json *json, const char *key)
     descend(json, PP_STR("{"));
 }
 
-void pp_json_begin_object_at(pp_json *json, pp_str key)
+static void begin_value_at(pp_json *json, pp_str key)
 {
     separate(json);
     if (!json->err)
         json->err = pp_json_quote(json->out, key);
     add(json, json->indent ? PP_STR(": ") : PP_STR(":"));
+}
+
+void pp_json_begin_object_at(pp_json *json, pp_str key)
+{
+    begin_value_at(json, key);
     descend(json, PP_STR("{"));
+}
+
+void pp_json_begin_array_at(pp_json *json, pp_str key)
+{
+    begin_value_at(json, key);
+    descend(json, PP_STR("["));
 }
 
 void pp_json_end_object(pp_json *json)
