@@ -159,6 +159,12 @@ void pp_json_text_at(pp_json *json, pp_str key, pp_str value)
         json->err = pp_json_quote(json->out, value);
 }
 
+void pp_json_begin_array_at(pp_json *json, pp_str key)
+{
+    begin_value_at(json, key);
+    descend(json, PP_STR("["));
+}
+
 void pp_json_end_object(pp_json *json)
 {
     ascend(json, PP_STR("}"));

@@ -32,8 +32,9 @@ void pp_json_begin_object(pp_json *json, const char *key);
 void pp_json_end_object(pp_json *json);
 void pp_json_begin_array(pp_json *json, const char *key);
 void pp_json_end_array(pp_json *json);
-/* As begin_object and text, for a key that is not this program's. */
+/* The same and text, for a key that is not this program's. */
 void pp_json_begin_object_at(pp_json *json, pp_str key);
+void pp_json_begin_array_at(pp_json *json, pp_str key);
 void pp_json_text_at(pp_json *json, pp_str key, pp_str value);
 
 void pp_json_text(pp_json *json, const char *key, pp_str value);

@@ -42,6 +42,9 @@ typedef struct pp_account {
     atomic_int_fast64_t max_subscriptions;        /* of one connection */
     atomic_int_fast64_t max_payload;              /* bytes */
     atomic_int_fast64_t clients;                  /* connected and let in */
+    /* Where traces go that messages ask for by traceparent; NULL: they are not traced. Borrowed. */
+    _Atomic(const char *) trace_dest;
+    atomic_uint trace_sampling; /* of 100 such messages */
     /* Everything in it is allowed from there: for the server's own part. Changes with a reload, at
      * which no turn of a loop has the old one any more when it goes. */
     _Atomic(const struct pp_scope *) root;

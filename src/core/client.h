@@ -16,6 +16,12 @@
 
 typedef struct pp_client pp_client;
 
+/* Who a client is, for people who read about it. */
+typedef struct pp_client_identity {
+    uint64_t id; /* 0: none */
+    pp_str name; /* valid until the loop's turn ends */
+} pp_client_identity;
+
 struct pp_scope;
 
 struct pp_client_ops {
@@ -39,6 +45,9 @@ struct pp_client_ops {
     /* The last delivery that sub's limit allows has been made: take it out. Thread: the loop that
      * delivered, which need not be the client's. */
     void (*exhausted)(pp_sub *sub, uint32_t router_index);
+
+    /* Fill in who client is. May be NULL: there is nothing to tell. Thread: any loop, in a turn. */
+    void (*identify)(const pp_client *client, pp_client_identity *out);
 };
 
 struct pp_client {

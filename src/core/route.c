@@ -206,9 +206,12 @@ static int by_queue(const void *a, const void *b)
     return x.len < y.len ? -1 : x.len > y.len;
 }
 
-/* Everything about one recipient that delivering will need.
- * Errors: PIPIT_ECLOSED it will not take messages any more; PIPIT_ENOMEM. */
-static pipit_err resolve_target(const pp_router *router, pp_sub *sub, pp_target *target)
+bool pp_route_same_group(const pp_sub *a, const pp_sub *b)
+{
+    return pp_str_eq(pp_sub_queue(a), pp_sub_queue(b));
+}
+
+pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target)
 {
     target->sub = sub;
     target->deliver = sub->client->ops->deliver;
@@ -233,8 +236,7 @@ static size_t count_groups(pp_sub **subs, size_t count)
     return groups;
 }
 
-/* Put the plain ones first, then the groups in order; returns how many are plain. */
-static size_t partition(pp_sub_set *set)
+size_t pp_route_partition(pp_sub_set *set)
 {
     size_t plain = 0;
 
@@ -321,7 +323,7 @@ static pp_route *route_new(pp_str subject, size_t targets, size_t groups, size_t
 
 static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
 {
-    size_t plain = partition(set), head_at = 0, longest;
+    size_t plain = pp_route_partition(set), head_at = 0, longest;
     size_t groups = count_groups(set->subs + plain, set->count - plain);
     size_t heads_bytes = measure_heads(set, subject, &longest);
     pp_target_group *group = NULL;
@@ -344,7 +346,7 @@ static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
             group = &route->groups[route->group_count++];
             *group = (pp_target_group){route->target_count, 0};
         }
-        err = resolve_target(router, sub, target);
+        err = pp_target_resolve(router, sub, target);
         if (err) {
             route->complete &= err == PIPIT_ECLOSED; /* its end will make the route stale */
             continue;
@@ -455,6 +457,8 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
 
 pp_route_cache *pp_route_cache_final(pp_route_cache *cache)
 {
+    if (cache->final)
+        return cache;
     if (!cache->mapped) {
         cache->mapped = cache_new(cache->router, cache->account, cache->permissions);
         if (cache->mapped)
@@ -466,17 +470,19 @@ pp_route_cache *pp_route_cache_final(pp_route_cache *cache)
 pp_route *pp_route_follow(pp_route_cache *cache, const pp_route *route, char *to, size_t *out_len,
                           pp_route_cache **out_cache)
 {
-    pp_router *router = cache->router;
     pp_str subject = {route->subject, route->subject_len};
+    pp_route_cache *mapped = pp_route_cache_final(cache);
 
-    if (!pp_route_cache_final(cache))
+    *out_len = 0;
+    if (!mapped)
         return NULL;
-    if (pp_mapping_apply(route->mapping, subject, pp_random_next(&router->random), to,
-                         PP_ROUTE_MAPPED_MAX, out_len) ||
-        *out_len == 0)
+    if (pp_mapping_apply(route->mapping, subject, pp_random_next(&cache->router->random), to,
+                         PP_ROUTE_MAPPED_MAX, out_len))
+        *out_len = 0;
+    if (*out_len == 0)
         return NULL;
-    *out_cache = cache->mapped;
-    return pp_route_find(cache->mapped, (pp_str){to, *out_len});
+    *out_cache = mapped;
+    return pp_route_find(mapped, (pp_str){to, *out_len});
 }
 
 /* Take one of the deliveries that are left. *out_last: it was the last. */
@@ -521,6 +527,35 @@ static pp_str make_head(const pp_router *router, const pp_route *route, const pp
     return (pp_str){router->head, sub->client->ops->head(sub, subject, router->head)};
 }
 
+static inline bool stage(const pp_router *router, const pp_target *target, pp_str head,
+                         const pp_msg *msg)
+{
+    if (PP_UNLIKELY(target->flags)) {
+        if (!deliver_counted(router, target, head, msg))
+            return false;
+    } else if (!target->deliver(target->outlet, target->sub, head, msg)) {
+        return false;
+    }
+    pp_count(&target->tap->delivered, 1);
+    return true;
+}
+
+bool pp_target_deliver(const pp_router *router, const pp_target *target, pp_str head,
+                       const pp_msg *msg)
+{
+    return stage(router, target, head, msg);
+}
+
+bool pp_target_head(pp_router *router, const pp_sub *sub, pp_str subject, pp_str *out_head)
+{
+    size_t len = sub->client->ops->head(sub, subject, NULL);
+
+    if (!reserve_head(router, len))
+        return false;
+    *out_head = (pp_str){router->head, sub->client->ops->head(sub, subject, router->head)};
+    return true;
+}
+
 static inline bool deliver_one(const pp_router *router, const pp_route *route,
                                const pp_target *target, const pp_msg *msg)
 {
@@ -532,14 +567,7 @@ static inline bool deliver_one(const pp_router *router, const pp_route *route,
         head = (pp_str){route->heads + target->head_at, target->head_len};
     else
         head = make_head(router, route, target->sub);
-    if (PP_UNLIKELY(target->flags)) {
-        if (!deliver_counted(router, target, head, msg))
-            return false;
-    } else if (!target->deliver(target->outlet, target->sub, head, msg)) {
-        return false;
-    }
-    pp_count(&target->tap->delivered, 1);
-    return true;
+    return stage(router, target, head, msg);
 }
 
 size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg)

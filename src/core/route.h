@@ -159,6 +159,25 @@ static inline pp_route *pp_route_find(pp_route_cache *cache, pp_str subject)
     return pp_route_resolve(cache, subject, hash);
 }
 
+/* --- parts, for whoever goes through recipients without a route --------------------------- */
+
+/* Put plain subscriptions first, then groups in order; returns how many are plain. */
+size_t pp_route_partition(pp_sub_set *set);
+
+/* Are the two in one queue group? */
+bool pp_route_same_group(const pp_sub *a, const pp_sub *b);
+
+/* Everything about one recipient that delivering will need, but its head.
+ * Errors: PIPIT_ECLOSED it will not take messages any more; PIPIT_ENOMEM. */
+pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target);
+
+/* The head of its frame, made in the router's scratch. False: no memory. */
+bool pp_target_head(pp_router *router, const pp_sub *sub, pp_str subject, pp_str *out_head);
+
+/* Stage msg for one; false: not taken. */
+bool pp_target_deliver(const pp_router *router, const pp_target *target, pp_str head,
+                       const pp_msg *msg);
+
 /* Forget everything remembered. */
 void pp_route_cache_clear(pp_route_cache *cache);
 

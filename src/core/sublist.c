@@ -224,6 +224,17 @@ pp_str pp_sublist_pattern(const pp_sub *sub)
     return pp_pattern_text(sub->pattern);
 }
 
+bool pp_sublist_copy_pattern(pp_sublist *list, const pp_sub *sub, pp_buf *out)
+{
+    bool copied = false;
+
+    lock_for_reading(list);
+    if (sub->pattern)
+        copied = !pp_buf_add(out, sub->pattern->text, sub->pattern->len);
+    unlock(list);
+    return copied;
+}
+
 void pp_sublist_touch(pp_sublist *list, const pp_sub *sub)
 {
     lock_for_reading(list);

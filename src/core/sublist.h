@@ -57,6 +57,10 @@ pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set
 /* The pattern a subscription was inserted with. Thread: any while it is inserted. */
 pp_str pp_sublist_pattern(const pp_sub *sub);
 
+/* Append the pattern of a subscription that may go at any moment; false: it has gone, or there is
+ * no room. Thread: any that may hold sub. */
+bool pp_sublist_copy_pattern(pp_sublist *list, const pp_sub *sub, pp_buf *out);
+
 /* Tell that what is known of sub has changed (its limit, say), so that cached results go. Does
  * nothing when sub has been removed. Thread: any that may hold sub. */
 void pp_sublist_touch(pp_sublist *list, const pp_sub *sub);

@@ -18,6 +18,8 @@ struct pp_directory {
     struct account_settings {
         pp_mappings *mappings;
         int64_t max_connections, max_subscriptions, max_payload;
+        char *trace_dest; /* NULL: none */
+        uint32_t trace_sampling;
     } * settings; /* by account */
     pp_permissions **permissions;
     size_t permission_count;
@@ -313,6 +315,13 @@ static pipit_err make_settings(pp_directory *d, const pp_options *options, pp_bu
         d->settings[i].max_connections = account->max_connections;
         d->settings[i].max_subscriptions = account->max_subscriptions;
         d->settings[i].max_payload = account->max_payload_bytes;
+        d->settings[i].trace_sampling = account->trace_sampling;
+        if (account->trace_dest) {
+            d->settings[i].trace_dest =
+                pp_memdupz(account->trace_dest, strlen(account->trace_dest));
+            if (!d->settings[i].trace_dest)
+                return PIPIT_ENOMEM;
+        }
         if (account->mapping_count)
             err = make_mappings(&d->settings[i].mappings, account, error);
         if (err)
@@ -355,8 +364,10 @@ void pp_directory_free(pp_directory *d)
     for (size_t i = 0; i < d->permission_count; i++)
         pp_permissions_free(d->permissions[i]);
     pp_free(d->permissions);
-    for (size_t i = 0; d->settings && i < d->account_count; i++)
+    for (size_t i = 0; d->settings && i < d->account_count; i++) {
         pp_mappings_free(d->settings[i].mappings);
+        pp_free(d->settings[i].trace_dest);
+    }
     pp_free(d->settings);
     pp_free(d->accounts);
     pp_free(d);
@@ -397,6 +408,8 @@ void pp_directory_install(pp_directory *d, pp_accounts *accounts)
         atomic_store(&account->max_connections, settings->max_connections);
         atomic_store(&account->max_subscriptions, settings->max_subscriptions);
         atomic_store(&account->max_payload, settings->max_payload);
+        atomic_store(&account->trace_sampling, settings->trace_sampling);
+        atomic_store(&account->trace_dest, settings->trace_dest);
         atomic_store(&account->root, pp_users_root(d->users, i));
         account->removed = false;
     }

@@ -58,6 +58,7 @@ typedef struct pp_nats_door {
     pp_nats_observer observer;
     _Alignas(64) atomic_int_fast64_t clients;
     atomic_bool lame_duck;
+    atomic_uint_fast64_t events; /* that the server has published about itself */
 } pp_nats_door;
 
 /* One per loop. */

@@ -90,6 +90,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
     }
     s->by_token = pp_nats_connect_text(&s->connect, PP_CONNECT_AUTH_TOKEN).len > 0;
     pp_nats_connect_forget_secrets(&s->connect);
+    pp_nats_show_name(s);
     if (pp_nats_connect_text(&s->connect, PP_CONNECT_ACCOUNT).len || s->connect.new_account) {
         pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
         return;

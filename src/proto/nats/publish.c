@@ -8,14 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What only the server may publish to, or be answered at.
+/* What only the server may publish to, or be answered at, is reserved.
  * Source: NATS client protocol, section 5, "Reserved subjects", "Reserved replies". */
-static bool subject_reserved(pp_str subject)
-{
-    return (pp_str_starts(subject, PP_STR("_GR_.")) && subject.len > 5) ||
-           pp_str_starts(subject, PP_STR("$NRG."));
-}
-
 static bool reply_reserved(pp_str reply)
 {
     return pp_str_starts(reply, PP_STR("_R_.")) ||
@@ -28,6 +22,18 @@ static inline bool looks_reserved(pp_str text)
     return text.len && (text.ptr[0] == '_' || text.ptr[0] == '$');
 }
 
+/* Is this not the plain case, so that check must look at it? */
+static inline bool wants_check(const pp_nats_session *s, const pp_msg *msg)
+{
+    return s->careful || looks_reserved(msg->subject) || looks_reserved(msg->reply);
+}
+
+bool pp_nats_subject_reserved(pp_str subject)
+{
+    return (pp_str_starts(subject, PP_STR("_GR_.")) && subject.len > 5) ||
+           pp_str_starts(subject, PP_STR("$NRG."));
+}
+
 void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op)
 {
     if (s->connect.pedantic && !s->line_checked && !pp_subject_literal(op->msg.subject))
@@ -35,30 +41,35 @@ void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op)
     s->line_checked = true;
 }
 
-static __attribute__((cold, noinline)) void refuse_publish(pp_nats_session *s, const char *what,
-                                                           pp_str text)
+__attribute__((cold, noinline)) void pp_nats_refuse_publish(pp_nats_session *s, const char *what,
+                                                            pp_str text)
 {
     char quoted[PP_NATS_QUOTE_MAX];
 
     pp_nats_quote(text, quoted, sizeof(quoted));
-    pp_nats_error(s, "Permissions Violation for Publish %s %s", what, quoted);
+    pp_nats_error(s, PP_NATS_PUBLISH_REFUSAL, what, quoted);
 }
 
-/* Checks that the plain case does not need. False: the message is dropped. */
-static bool check(pp_nats_session *s, const pp_nats_op *op)
+static void refuse(pp_nats_session *s, pp_nats_way *way, const char *what, pp_str text)
+{
+    way->refusal = what;
+    way->refused = text;
+    pp_nats_refuse_publish(s, what, text);
+}
+
+/* Checks that the plain case does not need; out_way is written to when the answer is false: the
+ * message is refused, since only the server may do that. */
+static bool check(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *out_way)
 {
     pp_nats_on_publish_line(s, op);
     s->line_checked = false;
-    if (subject_reserved(op->msg.subject)) {
-        refuse_publish(s, "to", op->msg.subject);
-        return false;
-    }
-    if (reply_reserved(op->msg.reply)) {
-        refuse_publish(s, "with Reply of", op->msg.reply);
-        return false;
-    }
-    pp_nats_ok(s);
-    return true;
+    if (pp_nats_subject_reserved(op->msg.subject))
+        refuse(s, out_way, "to", op->msg.subject);
+    else if (reply_reserved(op->msg.reply))
+        refuse(s, out_way, "with Reply of", op->msg.reply);
+    else
+        return true;
+    return false;
 }
 
 /* The publisher's own plain subscription that would hear the reply. */
@@ -84,7 +95,7 @@ static char *put(char *at, pp_str text)
 }
 
 /* Source: NATS client protocol, section 9. */
-static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
+void pp_nats_say_no_responders(pp_nats_session *s, const pp_nats_op *op)
 {
     static const pp_str before = {"NATS/1.0 503\r\nNats-Subject: ", 28};
     pp_sub *listener = find_listener(s, op->msg.reply);
@@ -130,55 +141,100 @@ static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
 }
 
 /* Where a mapping leads to. The publisher's own form of the frame holds good behind the subject. */
-static pp_route *follow(pp_nats_session *s, const pp_route *route, pp_msg *msg,
-                        pp_route_cache **out_cache)
+static void follow(pp_nats_session *s, pp_nats_way *way)
 {
     pp_nats_context *context = s->context;
+    const pp_route *route = way->route;
     size_t len;
 
+    way->mapped = true;
+    way->route = NULL;
+    way->msg.subject.len = 0;
     context->route = NULL; /* the memo of a window speaks of plain routes */
     if (!context->mapped_subject) {
         context->mapped_subject = pp_alloc(PP_ROUTE_MAPPED_MAX);
         if (!context->mapped_subject)
-            return NULL;
+            return;
     }
-    route = pp_route_follow(s->routes, route, context->mapped_subject, &len, out_cache);
-    msg->subject = (pp_str){context->mapped_subject, len};
-    return (pp_route *)route;
+    way->route = pp_route_follow(s->routes, route, context->mapped_subject, &len, &way->cache);
+    way->msg.subject = (pp_str){context->mapped_subject, len};
 }
 
-/* A route that leads nowhere by itself: denied, or mapped. False: the message is dropped, and the
- * publisher knows if it should. */
-static __attribute__((noinline)) bool publish_otherwise(pp_nats_session *s, const pp_route *route,
-                                                        const pp_nats_op *op, size_t *out_taken)
+/* The way of a message that has been checked. */
+static void find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way)
 {
-    pp_route_cache *cache = s->routes;
-    pp_msg msg = op->msg;
+    *way = (pp_nats_way){.cache = s->routes, .msg = op->msg};
+    way->route = find_route(s, op);
+    if (!way->route)
+        pp_count(&s->conn->loop->counters->route_failures, 1);
+    else if (way->route->kind == PP_ROUTE_MAPPED)
+        follow(s, way);
+    if (way->route && way->route->kind == PP_ROUTE_DENIED)
+        refuse(s, way, "to", way->msg.subject);
+    else
+        pp_nats_ok(s);
+}
+
+bool pp_nats_find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way)
+{
+    *way = (pp_nats_way){0};
+    if (wants_check(s, &op->msg) && !check(s, op, way))
+        return false;
+    find_way(s, op, way);
+    return !way->refusal && (way->route || way->mapped);
+}
+
+static size_t go(pp_nats_session *s, const pp_nats_op *op, const pp_nats_way *way)
+{
+    size_t taken = 0;
+
+    if (way->refusal || !(way->route || way->mapped))
+        return 0;
+    if (way->route && way->route->target_count)
+        taken = pp_route_deliver(way->cache, way->route, &way->msg);
+    if (taken == 0 && op->msg.reply.len && s->connect.no_responders)
+        pp_nats_say_no_responders(s, op);
+    return taken;
+}
+
+__attribute__((noinline)) size_t pp_nats_publish_by_way(pp_nats_session *s, const pp_nats_op *op)
+{
+    pp_nats_way way;
+
+    return pp_nats_find_way(s, op, &way) ? go(s, op, &way) : 0;
+}
+
+/* One that has been checked, but whose route leads nowhere by itself. */
+static __attribute__((noinline)) size_t publish_otherwise(pp_nats_session *s, const pp_nats_op *op)
+{
+    pp_nats_way way;
+
+    find_way(s, op, &way);
+    return go(s, op, &way);
+}
+
+/* True: it may go the short way. */
+static __attribute__((noinline)) bool pass_check(pp_nats_session *s, const pp_nats_op *op,
+                                                 size_t *out_taken)
+{
+    pp_nats_way refused;
 
     *out_taken = 0;
-    if (route->kind == PP_ROUTE_MAPPED) {
-        route = follow(s, route, &msg, &cache);
-        if (!route)
-            return true; /* to nobody */
-    }
-    if (route->kind == PP_ROUTE_DENIED) {
-        refuse_publish(s, "to", msg.subject);
-        return false;
-    }
-    if (route->target_count)
-        *out_taken = pp_route_deliver(cache, route, &msg);
-    return true;
+    if (!s->connect.verbose)
+        return check(s, op, &refused);
+    *out_taken = pp_nats_publish_by_way(s, op); /* what it is told depends on the route */
+    return false;
 }
 
-size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
+static inline __attribute__((always_inline)) size_t publish(pp_nats_session *s,
+                                                            const pp_nats_op *op)
 {
     const pp_msg *msg = &op->msg;
     pp_route *route;
     size_t taken;
 
-    if (PP_UNLIKELY(s->careful || looks_reserved(msg->subject) || looks_reserved(msg->reply)) &&
-        !check(s, op))
-        return 0;
+    if (PP_UNLIKELY(wants_check(s, msg)) && !pass_check(s, op, &taken))
+        return taken;
     route = find_route(s, op);
     if (PP_UNLIKELY(!route)) {
         pp_count(&s->conn->loop->counters->route_failures, 1);
@@ -188,9 +244,27 @@ size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
         taken = pp_route_deliver(s->routes, route, msg);
     else if (PP_LIKELY(route->kind == PP_ROUTE_PLAIN))
         taken = 0;
-    else if (!publish_otherwise(s, route, op, &taken))
-        return 0;
+    else
+        return publish_otherwise(s, op);
     if (PP_UNLIKELY(taken == 0) && msg->reply.len && s->connect.no_responders)
-        say_no_responders(s, op);
+        pp_nats_say_no_responders(s, op);
     return taken;
+}
+
+size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
+{
+    return publish(s, op);
+}
+
+/* Not to be inlined: it must not be in the way of messages without headers. */
+__attribute__((noinline)) pp_nats_published pp_nats_on_header_publish(pp_nats_session *s,
+                                                                      const pp_nats_op *op)
+{
+    pp_nats_published published = {0};
+
+    if (PP_UNLIKELY(pp_nats_trace_hinted(s, op)))
+        published.taken = pp_nats_publish_hinted(s, op, &published.cost);
+    else
+        published.taken = publish(s, op);
+    return published;
 }

@@ -301,9 +301,11 @@ static pipit_err read_publish(pp_nats_reader *r, pp_str line, pp_str window, pp_
     if (!size_arg(args[count - 1], &size) ||
         (has_header && !size_arg(args[count - 2], &header_len)) || header_len > size)
         return PIPIT_EINVAL;
+    op->msg.subject = args[0];
+    op->msg.header_len = header_len;
+    op->msg.data = (pp_str){window.ptr + line_used, size}; /* perhaps not there yet */
     if (r->payload_max >= 0 && size > r->payload_max)
         return PIPIT_ETOOBIG;
-    op->msg.subject = args[0];
     if (window.len < line_used + size + 2) {
         /* Say what is wrong with the end as soon as it can be seen. */
         if (window.len == line_used + size + 1 && window.ptr[line_used + size] != '\r')
@@ -317,8 +319,6 @@ static pipit_err read_publish(pp_nats_reader *r, pp_str line, pp_str window, pp_
     if (r->memo)
         r->memo->len = 0; /* what repeats is the line of the publish right before */
     op->msg.reply = count == sizes + 2 ? args[1] : (pp_str){NULL, 0};
-    op->msg.header_len = header_len;
-    op->msg.data = (pp_str){window.ptr + line_used, size};
     for (size_t i = 1; i < count; i++)
         bytes += args[i].len;
     op->msg.wire = usual_form(args[1], args[count - 1], bytes, count - 1, window.ptr + line_used);

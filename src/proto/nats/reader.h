@@ -69,7 +69,8 @@ enum { PP_NATS_SIZE_DIGITS_MAX = 9 };
  *
  * The caller keeps unread bytes and calls again with a longer window after PIPIT_EAGAIN; then
  * *out_used is how many bytes in one piece the operation needs, or 0 if that is not known yet. It
- * is known once the control line of a PUB or HPUB is there, and so is out_op->msg.subject.
+ * is known once the control line of a PUB or HPUB is there, and so are out_op->msg.subject and
+ * header_len, and where data begins and how long it is to be; also on PIPIT_ETOOBIG.
  *
  * Errors: PIPIT_EAGAIN more input; PIPIT_EPROTO no such operation, or a payload that does not end
  *         where it should; PIPIT_EINVAL wrong arguments; PIPIT_ELIMIT line too long;

@@ -1,5 +1,6 @@
 #include "proto/nats/session.h"
 
+#include "base/alloc.h"
 #include "base/assert.h"
 #include "base/ceiling.h"
 #include "base/clock.h"
@@ -222,6 +223,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             break;
         }
         if (err) {
+            if (err == PIPIT_ETOOBIG && op.verb == PP_NATS_HPUB)
+                pp_nats_trace_too_big(s, &op, rest);
             on_read_error(s, err);
             break;
         }
@@ -236,8 +239,17 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             msgs++;
             bytes += op.msg.data.len;
             op.msg.no_echo = !s->connect.echo;
-            size_t taken = pp_nats_on_publish(s, &op);
+            size_t taken;
 
+            if (PP_LIKELY(op.verb == PP_NATS_PUB)) {
+                taken = pp_nats_on_publish(s, &op);
+            } else {
+                pp_nats_published published = pp_nats_on_header_publish(s, &op);
+
+                taken = published.taken;
+                other_cost += published.cost;
+                cost += published.cost;
+            }
             cost += taken;
             if (taken)
                 out_bytes += taken * op.msg.data.len;
@@ -367,6 +379,7 @@ static void free_session(void *session)
     PP_ASSERT(s->sids.count == 0);
     if (atomic_load_explicit(&s->client.scope, memory_order_relaxed))
         pp_user_let_go(pp_nats_user(s));
+    pp_free(atomic_load_explicit(&s->name, memory_order_relaxed));
     pp_nats_sids_fini(&s->sids);
     pp_nats_connect_fini(&s->connect);
 }

@@ -8,8 +8,8 @@
  *  GREETED    INFO sent. With authentication only CONNECT is accepted, and the auth timer runs.
  *  CONNECTED  connect holds what the client said; a second CONNECT starts over.
  *
- * A session belongs to its connection's loop. Other loops see of it: client (never changes) and
- * headers, while they deliver to its subscriptions. */
+ * A session belongs to its connection's loop. Other loops see of it: client (never changes),
+ * headers and name, while they deliver to its subscriptions. */
 #ifndef PP_PROTO_NATS_SESSION_H
 #define PP_PROTO_NATS_SESSION_H
 
@@ -22,6 +22,13 @@
 
 #include <stdatomic.h>
 
+/* What the client calls itself: a copy that any loop may look at. */
+typedef struct pp_nats_name {
+    pp_retired retired;
+    size_t len;
+    char text[];
+} pp_nats_name;
+
 typedef struct pp_nats_session {
     pp_client client;
     pp_conn *conn;
@@ -30,6 +37,8 @@ typedef struct pp_nats_session {
     pp_nats_reader reader;
     struct pp_nats_connect connect;
     pp_nats_sids sids;
+    /* What connect says its name is, for other loops; NULL: nothing. */
+    _Atomic(struct pp_nats_name *) name;
     atomic_bool headers; /* negotiated: wants header blocks */
     bool expects_proxy;  /* a PROXY header may come first */
     bool authenticated;  /* operations are served */
@@ -116,10 +125,53 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json);
 void pp_nats_on_info(pp_nats_session *s, pp_str json);
 
 /* publish.c */
-/* Returns how many took the message. */
+/* Returns how many took the message, which has no headers. */
 size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op);
+
+typedef struct pp_nats_published {
+    size_t taken;
+    uint64_t cost; /* in deliveries, beyond those */
+} pp_nats_published;
+
+/* One that has. */
+pp_nats_published pp_nats_on_header_publish(pp_nats_session *s, const pp_nats_op *op);
 /* The control line of a publish is there, its payload not yet. */
 void pp_nats_on_publish_line(pp_nats_session *s, const pp_nats_op *op);
+
+/* Where a message goes. */
+typedef struct pp_nats_way {
+    pp_msg msg; /* its subject is what a mapping made of it */
+    pp_route_cache *cache;
+    const pp_route *route; /* of cache; NULL: none, since nobody is there or there is no memory */
+    bool mapped;           /* if so, and msg.subject is empty: nowhere */
+    const char *refusal;   /* "to", "with Reply of"; NULL: it may go there */
+    pp_str refused;        /* the subject or the reply */
+} pp_nats_way;
+
+#define PP_NATS_PUBLISH_REFUSAL "Permissions Violation for Publish %s %s"
+
+/* Check and find; the publisher has been told what it should know. False: the message is refused,
+ * or there is no memory. */
+bool pp_nats_find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way);
+/* What pp_nats_on_publish does, by the longer way. */
+size_t pp_nats_publish_by_way(pp_nats_session *s, const pp_nats_op *op);
+void pp_nats_refuse_publish(pp_nats_session *s, const char *what, pp_str text);
+void pp_nats_say_no_responders(pp_nats_session *s, const pp_nats_op *op);
+/* May only the server publish to it? */
+bool pp_nats_subject_reserved(pp_str subject);
+
+/* trace.c */
+/* Publish a message with headers, and do what they say about tracing; *cost grows by what that
+ * took, in deliveries. May they say anything? If not it goes as all others do. */
+bool pp_nats_trace_hinted(const pp_nats_session *s, const pp_nats_op *op);
+size_t pp_nats_publish_hinted(pp_nats_session *s, const pp_nats_op *op, uint64_t *cost);
+/* A message is refused for its size; window holds what has arrived from its control line on. */
+void pp_nats_trace_too_big(pp_nats_session *s, const pp_nats_op *op, pp_str window);
+
+/* name.c */
+/* Show the name in connect to other loops. */
+void pp_nats_show_name(pp_nats_session *s);
+void pp_nats_identify(const pp_client *client, pp_client_identity *out);
 
 /* subscribe.c */
 void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op);

@@ -263,4 +263,5 @@ const struct pp_client_ops pp_nats_client_ops = {
     .head = pp_nats_head,
     .deliver = client_deliver,
     .exhausted = client_exhausted,
+    .identify = pp_nats_identify,
 };
