@@ -7,10 +7,11 @@
 void pp_identity_write(pp_system *system, pp_json *json, const char *key)
 {
     const pipit_server *server = system->server;
+    const pp_nats_settings *settings = pp_server_settings(server);
 
     pp_json_begin_object(json, key);
-    pp_json_text(json, "name", pp_str_of(server->settings->server_name));
-    pp_json_text(json, "host", pp_str_of(server->settings->host));
+    pp_json_text(json, "name", pp_str_of(settings->server_name));
+    pp_json_text(json, "host", pp_str_of(settings->host));
     pp_json_text(json, "id", pp_str_of(server->server_id));
     pp_json_text(json, "ver", PP_STR(PP_NATS_VERSION));
     pp_json_bool(json, "jetstream", false);

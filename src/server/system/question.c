@@ -268,8 +268,9 @@ static bool agrees(pp_str wanted, pp_str have, bool exact)
 bool pp_question_is_for(const pp_question *question, const pipit_server *server)
 {
     const pp_question_filter *f = &question->filter;
+    const pp_nats_settings *settings = pp_server_settings(server);
 
-    return agrees(f->server_name, pp_str_of(server->settings->server_name), f->exact) &&
-           agrees(f->host, pp_str_of(server->settings->host), f->exact) && !f->cluster.len &&
+    return agrees(f->server_name, pp_str_of(settings->server_name), f->exact) &&
+           agrees(f->host, pp_str_of(settings->host), f->exact) && !f->cluster.len &&
            !f->domain.len && !f->tags; /* it is in no cluster and no domain */
 }

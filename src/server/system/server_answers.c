@@ -61,14 +61,15 @@ void pp_answer_stats(pp_request *request)
 void pp_answer_id(pp_request *request)
 {
     const pipit_server *server = request->system->server;
+    const pp_nats_settings *settings = pp_server_settings(server);
     pp_json json;
     pp_buf text;
 
     pp_buf_init(&text, TEXT_MAX);
     pp_json_init(&json, &text, 0);
     pp_json_begin_object(&json, NULL);
-    pp_json_text(&json, "name", pp_str_of(server->settings->server_name));
-    pp_json_text(&json, "host", pp_str_of(server->settings->host));
+    pp_json_text(&json, "name", pp_str_of(settings->server_name));
+    pp_json_text(&json, "host", pp_str_of(settings->host));
     pp_json_text(&json, "id", pp_str_of(server->server_id));
     pp_json_end_object(&json);
     if (pp_json_finish(&json))
