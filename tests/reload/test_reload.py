@@ -228,6 +228,21 @@ def test_mappings_change():
     server.stop()
 
 
+def test_what_mappings_make():
+    """Reserved subjects stay so; who answers nothing is named as it was mapped."""
+    server = started("")
+    ann = Client(server, headers=True, no_responders=True)
+    ann.send("SUB $NRG.> 1", "SUB i 2", "PUB in.x 1", "1")
+    expect("before", ann.until_pong(), [])
+    server.reload('mappings = { "in.*": "$NRG.$1", "to.*": "gone.$1" }\n')
+    ann.send("PUB in.x 1", "2")
+    expect("reserved", ann.until_pong(), ['-ERR \'Permissions Violation for Publish to "$NRG.x"\''])
+    ann.send("PUB to.x i 1", "3")
+    expect("nobody", ann.until_pong(),
+           ["HMSG i 2 38 38", "NATS/1.0 503", "Nats-Subject: gone.x", ""])
+    server.stop()
+
+
 def test_what_needs_a_restart_refuses_all():
     server = started("max_pending: 1000000\nmax_payload: 100\n")
     lines = server.reload("max_pending: 2000000\nmax_payload: 10\n", accepted=False)

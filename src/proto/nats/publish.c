@@ -84,11 +84,11 @@ static char *put(char *at, pp_str text)
 }
 
 /* Source: NATS client protocol, section 9. */
-static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
+static void say_no_responders(pp_nats_session *s, pp_str subject, pp_str reply)
 {
     static const pp_str before = {"NATS/1.0 503\r\nNats-Subject: ", 28};
-    pp_sub *listener = find_listener(s, op->msg.reply);
-    size_t len = before.len + op->msg.subject.len + 4;
+    pp_sub *listener = find_listener(s, reply);
+    size_t len = before.len + subject.len + 4;
     char sizes[48], *room, *at;
     pp_str sid;
     int sizes_len;
@@ -97,19 +97,18 @@ static void say_no_responders(pp_nats_session *s, const pp_nats_op *op)
         return;
     sid = pp_sub_sid(listener);
     sizes_len = snprintf(sizes, sizeof(sizes), " %zu %zu\r\n", len, len);
-    room = pp_outlet_room(&s->conn->own,
-                          5 + op->msg.reply.len + 1 + sid.len + (size_t)sizes_len + len + 2);
+    room = pp_outlet_room(&s->conn->own, 5 + reply.len + 1 + sid.len + (size_t)sizes_len + len + 2);
     if (!room) {
         pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
         return;
     }
     at = put(room, PP_STR("HMSG "));
-    at = put(at, op->msg.reply);
+    at = put(at, reply);
     *at++ = ' ';
     at = put(at, sid);
     at = put(at, (pp_str){sizes, (size_t)sizes_len});
     at = put(at, before);
-    at = put(at, op->msg.subject);
+    at = put(at, subject);
     at = put(at, PP_STR("\r\n\r\n\r\n"));
     pp_outlet_wrote(&s->conn->own, (size_t)(at - room));
     pp_count(&s->conn->loop->counters->no_responders, 1);
@@ -148,9 +147,10 @@ static pp_route *follow(pp_nats_session *s, const pp_route *route, pp_msg *msg,
 }
 
 /* A route that leads nowhere by itself: denied, or mapped. False: the message is dropped, and the
- * publisher knows if it should. */
+ * publisher knows if it should. *inout_subject becomes what it was mapped to. */
 static __attribute__((noinline)) bool publish_otherwise(pp_nats_session *s, const pp_route *route,
-                                                        const pp_nats_op *op, size_t *out_taken)
+                                                        const pp_nats_op *op, size_t *out_taken,
+                                                        pp_str *inout_subject)
 {
     pp_route_cache *cache = s->routes;
     pp_msg msg = op->msg;
@@ -160,8 +160,10 @@ static __attribute__((noinline)) bool publish_otherwise(pp_nats_session *s, cons
         route = follow(s, route, &msg, &cache);
         if (!route)
             return true; /* to nobody */
+        *inout_subject = msg.subject;
     }
-    if (route->kind == PP_ROUTE_DENIED) {
+    /* What is reserved is not to be had by a mapping either (observed in nats-server 2.15.2). */
+    if (route->kind == PP_ROUTE_DENIED || subject_reserved(msg.subject)) {
         refuse_publish(s, "to", msg.subject);
         return false;
     }
@@ -173,6 +175,7 @@ static __attribute__((noinline)) bool publish_otherwise(pp_nats_session *s, cons
 size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
 {
     const pp_msg *msg = &op->msg;
+    pp_str subject = msg->subject;
     pp_route *route;
     size_t taken;
 
@@ -188,9 +191,9 @@ size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
         taken = pp_route_deliver(s->routes, route, msg);
     else if (PP_LIKELY(route->kind == PP_ROUTE_PLAIN))
         taken = 0;
-    else if (!publish_otherwise(s, route, op, &taken))
+    else if (!publish_otherwise(s, route, op, &taken, &subject))
         return 0;
     if (PP_UNLIKELY(taken == 0) && msg->reply.len && s->connect.no_responders)
-        say_no_responders(s, op);
+        say_no_responders(s, subject, msg->reply);
     return taken;
 }
