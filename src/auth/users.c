@@ -332,3 +332,12 @@ const pp_scope *pp_users_root(const pp_users *users, size_t account)
 {
     return &users->users[users->user_count + 1 + account].scope;
 }
+
+const pp_scope *pp_users_find_root(const pp_users *users, const pp_account *account)
+{
+    for (size_t i = 0; i < users->root_count; i++) {
+        if (pp_users_root(users, i)->account == account)
+            return pp_users_root(users, i);
+    }
+    return NULL;
+}

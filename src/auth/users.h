@@ -94,6 +94,9 @@ bool pp_users_held(const pp_users *users);
 /* The scope of an account of the setup without any permissions; by its place there. */
 const pp_scope *pp_users_root(const pp_users *users, size_t account);
 
+/* The same by the account itself; NULL: it was not among them. Looks through all. */
+const pp_scope *pp_users_find_root(const pp_users *users, const pp_account *account);
+
 /* Does nats-server take this for a bcrypt hash instead of a password? */
 bool pp_users_is_bcrypt(pp_str text);
 

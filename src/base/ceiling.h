@@ -81,9 +81,10 @@ bool pp_ceiling_half_gone(void);
 static inline bool pp_ceiling_refuses(size_t bytes)
 {
     int64_t most = atomic_load_explicit(&pp_ceiling_gauge.refuse_at, memory_order_relaxed);
+    int64_t counted = atomic_load_explicit(&pp_ceiling_gauge.counted, memory_order_relaxed);
 
-    return (int64_t)bytes >
-           most - atomic_load_explicit(&pp_ceiling_gauge.counted, memory_order_relaxed);
+    /* Below zero while a thread has added up what it freed, and others not what they allocated. */
+    return (int64_t)bytes > most - (counted > 0 ? counted : 0);
 }
 
 #endif

@@ -112,6 +112,23 @@ static pipit_err find_or_make(pp_accounts *accounts, const char *name, pp_accoun
     return err;
 }
 
+void pp_accounts_drop_new(pp_accounts *accounts)
+{
+    size_t kept = 0;
+
+    (void)pthread_mutex_lock(&accounts->lock);
+    for (size_t i = 0; i < accounts->count; i++) {
+        pp_account *account = accounts->all[i];
+
+        if (atomic_load(&account->root)) /* it has been installed once */
+            accounts->all[kept++] = account;
+        else
+            pp_account_free(account);
+    }
+    accounts->count = kept;
+    (void)pthread_mutex_unlock(&accounts->lock);
+}
+
 void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory)
 {
     size_t kept = 0;

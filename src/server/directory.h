@@ -64,6 +64,9 @@ void pp_directory_install(pp_directory *directory, pp_accounts *accounts);
 /* May it be freed: does no session point to its users? */
 bool pp_directory_idle(const pp_directory *directory);
 
+/* Free the accounts that were made for a directory which was never installed. */
+void pp_accounts_drop_new(pp_accounts *accounts);
+
 /* Free the accounts that directory, the only one there is, does not name. */
 void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory);
 

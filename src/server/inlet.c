@@ -1,5 +1,6 @@
 #include "server/inlet.h"
 
+#include "base/alloc.h"
 #include "base/ceiling.h"
 #include "core/subject.h"
 #include "server/server.h"
@@ -12,14 +13,36 @@ enum {
 
 /* --- the loop's side ---------------------------------------------------------------------- */
 
+/* From where the program sees the global account. The users are those of this loop's own settings:
+ * while a reload is under way others number views otherwise than this loop's routes. */
+static const pp_scope *root_of(const pp_worker *worker)
+{
+    return pp_users_root(worker->nats.settings->users, 0); /* $G is every directory's first */
+}
+
+/* Where a mapping leads to; NULL: nowhere. */
+static pp_route *follow(pp_worker *worker, const pp_route *found, pp_msg *msg,
+                        pp_route_cache **inout_cache)
+{
+    pp_nats_context *context = &worker->nats;
+    size_t len;
+
+    if (!context->mapped_subject)
+        context->mapped_subject = pp_alloc(PP_ROUTE_MAPPED_MAX);
+    if (!context->mapped_subject)
+        return NULL;
+    found = pp_route_follow(*inout_cache, found, context->mapped_subject, &len, inout_cache);
+    msg->subject = (pp_str){context->mapped_subject, len};
+    return (pp_route *)found;
+}
+
 /* One message, as if a connection had sent it. */
 static void route(void *context, const pp_parcel *parcel, const pp_address *to, uint32_t count)
 {
     pp_worker *worker = context;
-    pp_route_cache *cache =
-        pp_router_cache(&worker->router, atomic_load(&worker->server->global->root));
+    pp_route_cache *cache = pp_router_cache(&worker->router, root_of(worker));
     pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
-    const pp_msg msg = {
+    pp_msg msg = {
         .subject = parcel->subject,
         .reply = parcel->reply,
         .data = parcel->data,
@@ -33,7 +56,9 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
     pp_count(&worker->counters.in_bytes, parcel->data.len);
     if (!found)
         pp_count(&worker->counters.route_failures, 1);
-    else if (found->target_count)
+    else if (found->kind == PP_ROUTE_MAPPED)
+        found = follow(worker, found, &msg, &cache);
+    if (found && found->target_count)
         (void)pp_route_deliver(cache, found, &msg);
     if (worker->loop.staged_bytes > worker->loop.staged_max)
         pp_loop_flush(&worker->loop);

@@ -22,9 +22,8 @@ static void close_next(pp_timer *timer);
 
 static void schedule_next(pp_worker *worker)
 {
-    const pp_options *options = worker->server->options;
-    int64_t span_ns = options->lame_duck_duration_ns - options->lame_duck_grace_period_ns;
-    int64_t interval_ns = span_ns / (int64_t)(worker->lame_clients ? worker->lame_clients : 1);
+    int64_t interval_ns =
+        worker->server->lame_span_ns / (int64_t)(worker->lame_clients ? worker->lame_clients : 1);
 
     interval_ns = interval_ns < interval_max_ns ? interval_ns : interval_max_ns;
     interval_ns =
@@ -56,7 +55,7 @@ static void begin_closing(pp_timer *timer)
 
 void pp_lame_duck_begin(pp_worker *worker)
 {
-    int64_t grace_ns = worker->server->options->lame_duck_grace_period_ns;
+    int64_t grace_ns = worker->server->lame_grace_ns;
 
     pp_nats_announce_lame_duck(&worker->nats);
     if (worker->loop.conn_count == worker->loop.aside_count)
@@ -71,6 +70,11 @@ void pipit_server_lame_duck(pipit_server *server)
     if (!server->started || atomic_exchange(&server->nats_door.lame_duck, true))
         return;
     pp_log_write(&server->log, PP_LOG_INFO, "Entering lame duck mode, stop accepting new clients");
+    /* As they are now, whatever is reloaded meanwhile. */
+    (void)pthread_rwlock_rdlock(&server->options_lock);
+    server->lame_grace_ns = server->options->lame_duck_grace_period_ns;
+    server->lame_span_ns = server->options->lame_duck_duration_ns - server->lame_grace_ns;
+    (void)pthread_rwlock_unlock(&server->options_lock);
     atomic_store(&server->lame_workers, server->worker_count);
     pp_system_say_lame_duck(&server->system);
     pp_server_on_all(server, pp_server_stop_listening);

@@ -91,7 +91,7 @@ static void drop_candidate(pipit_server *server, struct candidate *c)
 {
     pp_free(c->settings);
     pp_directory_free(c->directory);
-    pp_accounts_sweep(&server->accounts, server->directory);
+    pp_accounts_drop_new(&server->accounts);
     pp_snapshot_free(c->snapshot);
     pp_server_options_free(c->options);
 }
@@ -112,6 +112,14 @@ static void touch(pp_account *account, void *arg)
 {
     (void)arg;
     pp_sublist_touch_all(account->subs);
+}
+
+/* Loops change over one after another: one that has may have looked at users of a session that
+ * another changed over later, or hold messages for it that it must not hear any more. When all have
+ * come round once more, nobody looks at what is old, and what was under way has gone. */
+static void come_round(pp_worker *worker)
+{
+    pp_loop_flush(&worker->loop);
 }
 
 static void close_if_excess(pp_conn *conn, void *arg)
@@ -182,6 +190,7 @@ static void install(pipit_server *server, struct candidate *c)
     pp_server_on_all(server, change_over);
     pp_accounts_each(&server->accounts, touch, NULL);
     shrink_to_limit(server);
+    pp_server_on_all(server, come_round);
     pp_free((void *)old_settings);
     pp_server_options_free(old_options);
     pp_snapshot_free(server->snapshot);

@@ -5,8 +5,8 @@
  *
  * Until "install" nothing has changed and everything can be refused; after it nothing can fail.
  * Each loop changes over in a turn of its own: it takes the new settings, forgets its routes and
- * puts its sessions under the new users. When the last has done so, nobody can see the old ones any
- * more. */
+ * puts its sessions under the new users. When the last has done so, and all have come round once
+ * more, nobody can see the old ones any more. */
 #ifndef PP_SERVER_RELOAD_H
 #define PP_SERVER_RELOAD_H
 

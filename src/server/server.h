@@ -96,6 +96,7 @@ struct pipit_server {
     pthread_cond_t changed;
     unsigned busy;
     atomic_uint lame_workers;
+    int64_t lame_grace_ns, lame_span_ns; /* written before loops begin to leave */
     pp_memory memory;
 };
 

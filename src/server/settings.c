@@ -100,6 +100,15 @@ pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_se
     return PIPIT_OK;
 }
 
+const pp_nats_settings *pp_server_settings(const pipit_server *server)
+{
+    const pp_loop *loop = pp_loop_current();
+
+    if (loop && loop->index < server->worker_count && loop == &server->workers[loop->index].loop)
+        return server->workers[loop->index].nats.settings;
+    return server->settings;
+}
+
 void pp_server_install_log_flags(pipit_server *server, const pp_options *o)
 {
     pp_log *log = &server->log;

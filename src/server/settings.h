@@ -34,6 +34,10 @@ void pp_server_options_free(pp_options *options);
 pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_server *server,
                                  const pp_options *options, const pp_directory *directory);
 
+/* The settings in force for who asks: on a loop its own, elsewhere the server's. Thread: a loop's,
+ * or one that holds options_lock. */
+const pp_nats_settings *pp_server_settings(const pipit_server *server);
+
 /* What is logged. Thread: any. */
 void pp_server_install_log_flags(pipit_server *server, const pp_options *options);
 

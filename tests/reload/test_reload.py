@@ -3,6 +3,7 @@
 refused. usage: test_reload.py PIPIT_SERVER [NAME...]"""
 
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -227,6 +228,21 @@ def test_mappings_change():
     server.stop()
 
 
+def test_what_mappings_make():
+    """Reserved subjects stay so; who answers nothing is named as it was mapped."""
+    server = started("")
+    ann = Client(server, headers=True, no_responders=True)
+    ann.send("SUB $NRG.> 1", "SUB i 2", "PUB in.x 1", "1")
+    expect("before", ann.until_pong(), [])
+    server.reload('mappings = { "in.*": "$NRG.$1", "to.*": "gone.$1" }\n')
+    ann.send("PUB in.x 1", "2")
+    expect("reserved", ann.until_pong(), ['-ERR \'Permissions Violation for Publish to "$NRG.x"\''])
+    ann.send("PUB to.x i 1", "3")
+    expect("nobody", ann.until_pong(),
+           ["HMSG i 2 38 38", "NATS/1.0 503", "Nats-Subject: gone.x", ""])
+    server.stop()
+
+
 def test_what_needs_a_restart_refuses_all():
     server = started("max_pending: 1000000\nmax_payload: 100\n")
     lines = server.reload("max_pending: 2000000\nmax_payload: 10\n", accepted=False)
@@ -279,7 +295,6 @@ def test_no_file_no_reload():
     server = Server.__new__(Server)
     server.path = None
     import subprocess
-    import signal
     server.lines, server.news = [], threading.Condition()
     server.process = subprocess.Popen([SERVER, "-a", "127.0.0.1", "-p", "-1"], cwd=folder,
                                       stderr=subprocess.PIPE, text=True)
@@ -347,6 +362,69 @@ def test_200_reloads_under_load():
     expect("heard although forbidden", wrong, 0)
     print(f"  {sent} messages during 200 reloads")
     server.stop()
+
+
+def test_the_server_answers_while_it_reloads():
+    """Requests to the system account and to the monitor, with a reload under each of them."""
+    config = ("accounts {{ $SYS {{ users: [ {} ] }}, A {{ users: [ {} ] }}{} }}\n"
+              "server_name: n\nmax_connections: {}\n")
+    more = ", B { users: [ " + user("bob") + " ] }"
+    server = started(config.format(user("sys"), user("ann"), more, 1000), "--threads=3")
+    done = threading.Event()
+    answers, problems = [0, 0], []
+
+    def ask(which, name, subjects):
+        client = Client(server, name, "p", headers=True)
+        client.send(f"SUB r.{which} 1")
+        try:
+            while not done.is_set():
+                for subject in subjects:
+                    client.send(f"PUB {subject} r.{which} 0", "")
+                    line = client.line()
+                    while not line.startswith(("MSG", "HMSG", "-ERR")):
+                        assert line, "closed"
+                        line = client.line()
+                    answers[which] += line.startswith("MSG")
+        except Exception as problem:  # pylint: disable=broad-except
+            problems.append(f"{name}: {problem!r}")
+
+    def come_and_go():
+        while not done.is_set():
+            client = Client(server, "bob", "p")
+            client.until_pong()
+            client.close()
+
+    threads = [threading.Thread(target=ask, args=(0, "sys", [
+        f"$SYS.REQ.SERVER.PING.{what}" for what in ("VARZ", "CONNZ", "STATSZ", "IDZ", "ACCOUNTZ")
+    ] + ["$SYS.REQ.ACCOUNT.A.INFO"]))]
+    threads.append(threading.Thread(target=ask, args=(1, "ann", [
+        "$SYS.REQ.USER.INFO", "$SYS.REQ.ACCOUNT.PING.CONNZ", "$SYS.REQ.ACCOUNT.PING.STATZ"])))
+    threads.append(threading.Thread(target=come_and_go))
+    for thread in threads:
+        thread.start()
+    for i in range(100):
+        server.reload(config.format(user("sys"), user("ann"), more if i % 2 else "", 1000 + i))
+    done.set()
+    for thread in threads:
+        thread.join(WITHIN_S)
+    expect("problems", problems, [])
+    assert min(answers) > 20, answers
+    print(f"  {answers} answers during 100 reloads")
+    server.stop()
+
+
+def test_a_lame_duck_reloads():
+    config = 'lame_duck_duration: "30s"\nlame_duck_grace_period: "10ms"\nmax_payload: {}\n'
+    server = started(config.format(100))
+    clients = [Client(server) for _ in range(40)]
+    for client in clients:
+        client.until_pong()
+    server.process.send_signal(signal.SIGUSR2)
+    server.wait_line("Entering lame duck mode")
+    for i in range(20):
+        server.reload(config.format(101 + i))
+    server.process.send_signal(signal.SIGINT)
+    expect("its end", server.process.wait(WITHIN_S), 0)
 
 
 def test_10000_users():

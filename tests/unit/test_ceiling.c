@@ -30,6 +30,22 @@ static void test_ceiling_none(void **state)
     pp_ceiling_pretend(0);
 }
 
+/* Threads add up what they know one after another: first what was freed, then what was allocated. */
+static void test_ceiling_less_than_nothing_is_counted(void **state)
+{
+    int64_t before = atomic_load(&pp_ceiling_gauge.counted);
+    void *ptr;
+
+    (void)state;
+    atomic_store(&pp_ceiling_gauge.counted, -MIB);
+    assert_false(pp_ceiling_refuses(1));
+    assert_false(pp_ceiling_pressed());
+    ptr = pp_alloc(1);
+    assert_non_null(ptr);
+    pp_free(ptr);
+    atomic_store(&pp_ceiling_gauge.counted, before);
+}
+
 static void test_ceiling_marks(void **state)
 {
     pp_ceiling_claim claim = {0};
@@ -155,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_ceiling_none_refuses_nothing_below_zero),
         cmocka_unit_test(test_ceiling_none),
+        cmocka_unit_test(test_ceiling_less_than_nothing_is_counted),
         cmocka_unit_test(test_ceiling_marks),
         cmocka_unit_test(test_ceiling_counts_what_is_given_out),
         cmocka_unit_test(test_ceiling_counts_what_threads_leave),

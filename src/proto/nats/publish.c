@@ -95,11 +95,11 @@ static char *put(char *at, pp_str text)
 }
 
 /* Source: NATS client protocol, section 9. */
-void pp_nats_say_no_responders(pp_nats_session *s, const pp_nats_op *op)
+void pp_nats_say_no_responders(pp_nats_session *s, pp_str subject, pp_str reply)
 {
     static const pp_str before = {"NATS/1.0 503\r\nNats-Subject: ", 28};
-    pp_sub *listener = find_listener(s, op->msg.reply);
-    size_t len = before.len + op->msg.subject.len + 4;
+    pp_sub *listener = find_listener(s, reply);
+    size_t len = before.len + subject.len + 4;
     char sizes[48], *room, *at;
     pp_str sid;
     int sizes_len;
@@ -108,19 +108,18 @@ void pp_nats_say_no_responders(pp_nats_session *s, const pp_nats_op *op)
         return;
     sid = pp_sub_sid(listener);
     sizes_len = snprintf(sizes, sizeof(sizes), " %zu %zu\r\n", len, len);
-    room = pp_outlet_room(&s->conn->own,
-                          5 + op->msg.reply.len + 1 + sid.len + (size_t)sizes_len + len + 2);
+    room = pp_outlet_room(&s->conn->own, 5 + reply.len + 1 + sid.len + (size_t)sizes_len + len + 2);
     if (!room) {
         pp_conn_close(s->conn, PP_CLOSE_NO_MEMORY, false);
         return;
     }
     at = put(room, PP_STR("HMSG "));
-    at = put(at, op->msg.reply);
+    at = put(at, reply);
     *at++ = ' ';
     at = put(at, sid);
     at = put(at, (pp_str){sizes, (size_t)sizes_len});
     at = put(at, before);
-    at = put(at, op->msg.subject);
+    at = put(at, subject);
     at = put(at, PP_STR("\r\n\r\n\r\n"));
     pp_outlet_wrote(&s->conn->own, (size_t)(at - room));
     pp_count(&s->conn->loop->counters->no_responders, 1);
@@ -169,7 +168,9 @@ static void find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way)
         pp_count(&s->conn->loop->counters->route_failures, 1);
     else if (way->route->kind == PP_ROUTE_MAPPED)
         follow(s, way);
-    if (way->route && way->route->kind == PP_ROUTE_DENIED)
+    /* What is reserved is not to be had by a mapping either (observed in nats-server 2.15.2). */
+    if (way->route &&
+        (way->route->kind == PP_ROUTE_DENIED || pp_nats_subject_reserved(way->msg.subject)))
         refuse(s, way, "to", way->msg.subject);
     else
         pp_nats_ok(s);
@@ -193,7 +194,7 @@ static size_t go(pp_nats_session *s, const pp_nats_op *op, const pp_nats_way *wa
     if (way->route && way->route->target_count)
         taken = pp_route_deliver(way->cache, way->route, &way->msg);
     if (taken == 0 && op->msg.reply.len && s->connect.no_responders)
-        pp_nats_say_no_responders(s, op);
+        pp_nats_say_no_responders(s, way->msg.subject, op->msg.reply);
     return taken;
 }
 
@@ -247,7 +248,7 @@ static inline __attribute__((always_inline)) size_t publish(pp_nats_session *s,
     else
         return publish_otherwise(s, op);
     if (PP_UNLIKELY(taken == 0) && msg->reply.len && s->connect.no_responders)
-        pp_nats_say_no_responders(s, op);
+        pp_nats_say_no_responders(s, msg->subject, msg->reply);
     return taken;
 }
 

@@ -174,20 +174,39 @@ static bool read_proxy_header(pp_nats_session *s, pp_str window, size_t *out_use
     return true;
 }
 
-static void count_for_account(pp_account_counters *counters, uint64_t in_msgs, uint64_t in_bytes,
-                              uint64_t out_msgs, uint64_t out_bytes)
+/* What a window of input has published. */
+struct tally {
+    uint64_t msgs, bytes;
+    uint64_t copies, copied_bytes;
+};
+
+/* Count it, for the account that the session is in. */
+static inline void settle(pp_nats_session *s, struct tally *tally)
 {
-    pp_count(&counters->in_msgs, in_msgs);
-    pp_count(&counters->in_bytes, in_bytes);
-    pp_count(&counters->out_msgs, out_msgs);
-    pp_count(&counters->out_bytes, out_bytes);
+    pp_counters *counters = s->conn->loop->counters;
+    pp_account_counters *account;
+
+    if (!tally->msgs)
+        return;
+    account = s->routes->counters;
+    pp_count(&account->in_msgs, tally->msgs);
+    pp_count(&account->in_bytes, tally->bytes);
+    pp_count(&account->out_msgs, tally->copies);
+    pp_count(&account->out_bytes, tally->copied_bytes);
+    s->op_ns = s->conn->loop->now_ns;
+    s->conn->in_msgs += tally->msgs;
+    s->conn->in_bytes += tally->bytes;
+    pp_count(&counters->in_msgs, tally->msgs);
+    pp_count(&counters->in_bytes, tally->bytes);
+    *tally = (struct tally){0};
 }
 
 static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out_want)
 {
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
-    uint64_t msgs = 0, bytes = 0, out_bytes = 0, cost = 0, other_cost = 0;
+    struct tally tally = {0};
+    uint64_t cost = 0;
     bool trace = pp_log_flag(&s->context->door->log->trace);
     size_t used = 0;
     pp_nats_op op;
@@ -236,26 +255,26 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         if (PP_UNLIKELY(trace))
             trace_op(s, &op);
         if (PP_LIKELY(op.verb <= PP_NATS_HPUB)) {
-            msgs++;
-            bytes += op.msg.data.len;
-            op.msg.no_echo = !s->connect.echo;
             size_t taken;
 
+            op.msg.no_echo = !s->connect.echo;
             if (PP_LIKELY(op.verb == PP_NATS_PUB)) {
                 taken = pp_nats_on_publish(s, &op);
             } else {
                 pp_nats_published published = pp_nats_on_header_publish(s, &op);
 
                 taken = published.taken;
-                other_cost += published.cost;
                 cost += published.cost;
             }
+            tally.msgs++;
+            tally.bytes += op.msg.data.len;
+            tally.copies += taken;
+            tally.copied_bytes += taken * op.msg.data.len;
             cost += taken;
-            if (taken)
-                out_bytes += taken * op.msg.data.len;
         } else {
+            if (op.verb == PP_NATS_CONNECT)
+                settle(s, &tally); /* it may go to another account, or nowhere */
             operate(s, &op);
-            other_cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
             cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
         }
         if (PP_UNLIKELY(loop->staged_bytes > loop->staged_max)) {
@@ -268,14 +287,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             break;
         }
     }
-    if (msgs) {
-        s->op_ns = loop->now_ns;
-        count_for_account(s->routes->counters, msgs, bytes, cost - other_cost, out_bytes);
-        s->conn->in_msgs += msgs;
-        s->conn->in_bytes += bytes;
-        pp_count(&loop->counters->in_msgs, msgs);
-        pp_count(&loop->counters->in_bytes, bytes);
-    }
+    settle(s, &tally);
     *out_used = used;
 }
 

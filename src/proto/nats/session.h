@@ -156,7 +156,7 @@ bool pp_nats_find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way
 /* What pp_nats_on_publish does, by the longer way. */
 size_t pp_nats_publish_by_way(pp_nats_session *s, const pp_nats_op *op);
 void pp_nats_refuse_publish(pp_nats_session *s, const char *what, pp_str text);
-void pp_nats_say_no_responders(pp_nats_session *s, const pp_nats_op *op);
+void pp_nats_say_no_responders(pp_nats_session *s, pp_str subject, pp_str reply);
 /* May only the server publish to it? */
 bool pp_nats_subject_reserved(pp_str subject);
 

@@ -148,7 +148,7 @@ static size_t trace(pp_nats_session *s, const pp_nats_op *op, pp_str dest, bool 
         found = false;
     }
     if (found && taken == 0 && op->msg.reply.len && s->connect.no_responders)
-        pp_nats_say_no_responders(s, op);
+        pp_nats_say_no_responders(s, way.msg.subject, op->msg.reply);
     *cost += PLAIN_COST + ENTRY_COST * watch.witness.seen;
     *cost += close_event(s, dest, &watch.event);
     return only ? 0 : taken;

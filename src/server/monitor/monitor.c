@@ -157,12 +157,12 @@ static void answer_job(pp_monitor *monitor, struct job *job)
 
     (void)pthread_rwlock_rdlock(&monitor->server->options_lock);
     err = job->write(&page);
-    (void)pthread_rwlock_unlock(&monitor->server->options_lock);
     if (err == PIPIT_ETOOBIG)
         (void)pp_page_refuse(&page, 500, "the answer is too large: ask for less at a time");
     else if (err)
         (void)pp_page_refuse(&page, 503, "out of memory");
-    reply(job, &page);
+    reply(job, &page); /* answers to messages say who the server is: options still */
+    (void)pthread_rwlock_unlock(&monitor->server->options_lock);
 }
 
 static struct job *take_job_locked(pp_monitor *monitor)

@@ -128,8 +128,8 @@ typedef struct pp_monitor_answer {
     size_t body_bytes;
 } pp_monitor_answer;
 
-/* Owner: answer->body's reference is the callee's. Thread: the monitor's, or that of stop. It must
- * not wait for a loop. */
+/* Owner: answer->body's reference is the callee's. Thread: the monitor's, which holds
+ * options_lock for reading, or that of stop. It must not wait for a loop. */
 typedef void (*pp_monitor_reply_fn)(void *context, const pp_monitor_answer *answer);
 
 /* Start the thread. server outlives the monitor. Errors: PIPIT_ENOMEM; PIPIT_ELIMIT no thread. */

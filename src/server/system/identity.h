@@ -7,7 +7,8 @@
 struct pp_system;
 
 /* Write the "server" object with the next sequence number and the time; key NULL: as the whole.
- * Thread: any. Source: accounts and subjects, section 8, "Common server object". */
+ * Thread: a loop's, or one that holds options_lock. Source: accounts and subjects, section 8,
+ * "Common server object". */
 void pp_identity_write(struct pp_system *system, pp_json *json, const char *key);
 
 /* The same in short: its three names. Thread: any. */

@@ -10,15 +10,17 @@
 
 enum { SUBJECT_MAX = 1024, ANNOUNCEMENT_MAX = 1024 * 1024 };
 
-/* The place from where everything in the account can be seen. While a reload is under way its root
- * may belong to another table than this loop's routes: then nothing can be said there just now. */
+/* The place from where everything in the account can be seen; NULL: this loop does not know it (any
+ * more). While a reload is under way the account's root may belong to another table than this
+ * loop's routes. */
 static const pp_scope *root_of(const pp_worker *home, const pp_account *account)
 {
     const pp_scope *root = atomic_load_explicit(&account->root, memory_order_acquire);
+    const pp_users *users = home->nats.settings->users;
 
-    if (!root || PP_CONTAINER(root, pp_user, scope)->table != home->nats.settings->users)
-        return NULL;
-    return root;
+    if (root && PP_CONTAINER(root, pp_user, scope)->table == users)
+        return root;
+    return pp_users_find_root(users, account);
 }
 
 bool pp_audience_find(pp_system *system, pp_account *account, pp_str subject,
