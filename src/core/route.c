@@ -501,22 +501,33 @@ static bool take_remaining(pp_sub *sub, bool *out_last)
     return true;
 }
 
+/* One that could not be delivered. False: its client has ended it meanwhile. */
+static bool give_back_remaining(pp_sub *sub)
+{
+    int32_t left = atomic_load_explicit(&sub->remaining, memory_order_relaxed);
+
+    do {
+        if (left < 0)
+            return left == PP_SUB_UNLIMITED;
+    } while (!atomic_compare_exchange_weak(&sub->remaining, &left, left + 1));
+    return true;
+}
+
 /* The subscriptions with a limit: rare, so not in the way of the others. */
 static bool deliver_counted(const pp_router *router, const pp_target *target, pp_str head,
                             const pp_msg *msg)
 {
     pp_sub *sub = target->sub;
-    bool last;
+    bool last, delivered;
 
     if (!take_remaining(sub, &last))
         return false;
-    if (!target->deliver(target->outlet, sub, head, msg)) {
-        (void)atomic_fetch_add(&sub->remaining, 1);
-        return false;
-    }
-    if (last)
+    delivered = target->deliver(target->outlet, sub, head, msg);
+    if (last && (delivered || !give_back_remaining(sub)))
         sub->client->ops->exhausted(sub, router->index);
-    return true;
+    else if (!delivered && !last)
+        (void)give_back_remaining(sub);
+    return delivered;
 }
 
 /* For routes that keep no heads. */

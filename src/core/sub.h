@@ -16,6 +16,8 @@ struct pp_client;
 struct pp_pattern;
 
 #define PP_SUB_UNLIMITED INT32_MIN
+#define PP_SUB_ENDED (-1) /* by its client: nothing is delivered any more where there was a limit  \
+                           */
 
 /* One loop's view of a subscription it has delivered to: only that loop writes it. */
 typedef struct pp_tap {
@@ -25,7 +27,7 @@ typedef struct pp_tap {
 } pp_tap;
 
 typedef struct pp_sub {
-    struct pp_client *client; /* borrowed; outlives the subscription */
+    struct pp_client *client;   /* borrowed; outlives the subscription */
     struct pp_pattern *pattern; /* the index's; NULL when not inserted */
     union {
         struct {
@@ -35,7 +37,8 @@ typedef struct pp_sub {
         pp_retired retired; /* once removed from the index */
     };
     _Atomic(pp_tap *) taps; /* grows at the front only; freed with the subscription */
-    /* Deliveries left before it ends by itself; PP_SUB_UNLIMITED: never. */
+    /* Deliveries left before it ends by itself; PP_SUB_UNLIMITED: never. Who makes it 0 has taken
+     * the last and says so (exhausted); who finds 0 when it ends knows that somebody does. */
     _Atomic int32_t remaining;
     uint16_t sid_len;
     uint16_t queue_len;

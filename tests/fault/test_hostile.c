@@ -534,6 +534,74 @@ static void connection_churn(void)
     siege_end(&s, 16 * MIB, 4 * MIB);
 }
 
+/* --- limits by a race --------------------------------------------------------------------- */
+
+enum { RACES = 300, RACES_AT_ONCE = 200, SUBS_MAX = 5 };
+
+struct flood {
+    peer peer;
+    atomic_bool done;
+};
+
+static void *run_flood(void *arg)
+{
+    struct flood *flood = arg;
+    char bytes[16 * 100];
+    size_t len = 0;
+
+    for (unsigned i = 0; i < 100; i++)
+        len += (size_t)snprintf(bytes + len, sizeof(bytes) - len, "PUB race 0\r\n\r\n");
+    while (!atomic_load(&flood->done) && peer_write(&flood->peer, bytes, len) &&
+           peer_barrier(&flood->peer))
+        ;
+    return NULL;
+}
+
+/* Subscriptions end by their last message on one loop while the client ends them, or changes its
+ * mind, on another. Who counts them wrongly lets it have more than it may, or fewer. */
+static void sub_limit_by_a_race(void)
+{
+    static const char *const ends[] = {"UNSUB %u\r\n", "UNSUB %u 2\r\nUNSUB %u\r\n"};
+    static const char *const options[] = {"--threads=2", "--max_subscriptions=5", NULL};
+    struct flood flood = {.done = false};
+    pthread_t thread;
+    peer_event event;
+    unsigned refused = 0;
+    struct siege s;
+    peer p;
+
+    siege_begin(&s, options);
+    peer_open(&flood.peer, s.child.port); /* on the other loop */
+    peer_open(&p, s.child.port);
+    REQUIRE(!pthread_create(&thread, NULL, run_flood, &flood), "a thread");
+    for (unsigned i = 0; i < RACES; i++) {
+        static char bytes[RACES_AT_ONCE * 80];
+        size_t len = 0;
+
+        for (unsigned k = 1; k <= RACES_AT_ONCE; k++) {
+            len += (size_t)snprintf(bytes + len, sizeof(bytes) - len,
+                                    "SUB race %u\r\nUNSUB %u 1\r\n", k, k);
+            len += (size_t)snprintf(bytes + len, sizeof(bytes) - len, ends[k % 2], k, k);
+        }
+        REQUIRE(peer_write(&p, bytes, len) && peer_barrier(&p), "connected");
+    }
+    atomic_store(&flood.done, true);
+    (void)pthread_join(thread, NULL);
+    for (unsigned k = 0; k < 2 * SUBS_MAX; k++)
+        (void)peer_printf(&p, "SUB other.%u %u\r\n", k, 1000 + k);
+    (void)peer_write(&p, "PING\r\n", 6);
+    while (peer_next(&p, &event) != PEER_PONG) {
+        REQUIRE(event.kind == PEER_ERR || event.kind == PEER_MSG, "connected");
+        refused += event.kind == PEER_ERR;
+    }
+    check_note("%llu last messages came, %u of %u more subscriptions refused",
+               (unsigned long long)p.msgs, refused, 2 * SUBS_MAX);
+    REQUIRE(refused == SUBS_MAX, "as many as the limit says are allowed");
+    peer_close(&flood.peer);
+    peer_close(&p);
+    siege_end(&s, 96 * MIB, 48 * MIB);
+}
+
 int main(int argc, char **argv)
 {
     static const struct scenario scenarios[] = {
@@ -547,6 +615,7 @@ int main(int argc, char **argv)
         {"random_bytes", random_bytes, 60},
         {"sub_churn", sub_churn, 60},
         {"connection_churn", connection_churn, 60},
+        {"sub_limit_by_a_race", sub_limit_by_a_race, 60},
     };
 
     return scenarios_run(scenarios, COUNT_OF(scenarios), argc, argv);

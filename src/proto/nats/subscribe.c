@@ -30,7 +30,7 @@ void pp_nats_end_sub(pp_nats_session *s, pp_sub *sub)
 {
     pp_loop *loop = s->conn->loop;
 
-    if (exhausted(sub))
+    if (atomic_exchange(&sub->remaining, PP_SUB_ENDED) == 0)
         (void)atomic_fetch_sub(&s->exhausted, 1);
     pp_nats_sids_remove(&s->sids, sub);
     pp_sublist_remove(index_of(s), sub);
@@ -141,21 +141,31 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL); /* it would wait for messages in vain */
 }
 
+/* Let it end after so many messages in all. False: it has had them, or ends already. Loops that
+ * have the old route may deliver a message more while this is told to them; clients count for
+ * themselves. */
+static bool limit(pp_nats_session *s, pp_sub *sub, uint64_t max)
+{
+    uint64_t delivered = pp_sub_delivered(sub);
+    int32_t left = atomic_load(&sub->remaining);
+
+    if (max <= delivered)
+        return false;
+    do {
+        if (left == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(&sub->remaining, &left, (int32_t)(max - delivered)));
+    pp_sublist_touch(index_of(s), sub);
+    return true;
+}
+
 void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
 {
     pp_sub *sub = find_live(s, op->sid);
 
     if (sub) {
-        uint64_t delivered = pp_sub_delivered(sub);
-
-        if (op->max > delivered) {
-            /* Loops that have the old route may deliver a message more while this is told to
-             * them; clients count for themselves. */
-            atomic_store(&sub->remaining, (int32_t)(op->max - delivered));
-            pp_sublist_touch(index_of(s), sub);
-        } else {
+        if (!limit(s, sub, op->max))
             pp_nats_end_sub(s, sub);
-        }
         s->unsubscribed = true;
     }
     pp_nats_ok(s);
