@@ -219,6 +219,7 @@ void pipit_server_free(pipit_server *server)
         pp_directory_free(old);
     }
     pp_accounts_fini(&server->accounts);
+    pp_free(server->local_path);
     pp_server_options_free(server->options);
     pp_snapshot_free(server->snapshot);
     pp_changes_free(server->reload_report.changes);
@@ -316,13 +317,16 @@ static pipit_err listen_local(pipit_server *server)
     if (!listen_adopted(&server->adopted_local, &server->local)) {
         if (!o->unix_path)
             return PIPIT_OK;
-        err = pp_listen_unix(o->unix_path, o->unix_mode, &server->local.source.fd);
+        server->local_path = pp_memdupz(o->unix_path, strlen(o->unix_path));
+        if (!server->local_path)
+            return PIPIT_ENOMEM;
+        err = pp_listen_unix(server->local_path, o->unix_mode, &server->local.source.fd);
         if (err) {
             pp_log_write(&server->log, PP_LOG_FATAL, "Error listening on unix socket: %s, \"%s\"",
                          o->unix_path, pipit_strerror(err));
             return err;
         }
-        server->local.unlink_path = o->unix_path;
+        server->local.unlink_path = server->local_path;
     }
     pp_listen_text(server->local.source.fd, where, sizeof(where));
     pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s", where);

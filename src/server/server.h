@@ -41,7 +41,7 @@ typedef struct pp_worker {
 
 struct pipit_server {
     pp_arguments arguments;
-    pp_options *_Atomic options;           /* in force */
+    pp_options *_Atomic options;   /* in force */
     pthread_rwlock_t options_lock; /* guards options, settings, directory for who is on no loop */
     pp_snapshot *snapshot;         /* of options */
     pthread_mutex_t reloading;     /* one at a time */
@@ -72,6 +72,7 @@ struct pipit_server {
     uint64_t *given;
     atomic_uint_fast64_t next_conn_id;
     pp_listener tcp, local;
+    char *local_path;               /* of local's file, if we made it */
     int adopted_tcp, adopted_local; /* sockets to listen on, given before start; -1: none */
     uint16_t port;
     int64_t start_wall_ns, start_mono_ns; /* the same moment by two clocks */
@@ -80,7 +81,7 @@ struct pipit_server {
     struct pp_monitor *monitor;           /* from start on */
     pp_http_door http_door;               /* of the monitoring port */
     pp_listener http;
-    const char *http_host; /* as bound; borrowed */
+    char *http_host;       /* as bound, which options that are gone by now have said */
     uint16_t http_port;    /* 0: none */
     pp_str http_base_path; /* "" or "/name" */
     uint64_t http_given;

@@ -2,12 +2,14 @@
 """A configuration that changes under live connections: what holds on, what is closed, what is
 refused. usage: test_reload.py PIPIT_SERVER [NAME...]"""
 
+import json
 import os
 import signal
 import sys
 import tempfile
 import threading
 import time
+import urllib.request
 
 sys.dont_write_bytecode = True
 from harness import WITHIN_S, Client, Server  # noqa: E402
@@ -65,6 +67,22 @@ def test_other_password_closes():
     expect("bob", bob.until_pong(), [])
     expect("ann again", Client(server, "ann", "q").until_pong(), [])
     server.stop()
+
+
+def test_what_was_bound_outlives_the_options_that_said_so():
+    folder = tempfile.mkdtemp(prefix="pipit-reload-")
+    path = os.path.join(folder, "socket")
+    config = f'http: "localhost:-1", unix: "{path}", ping_max: '
+    server = Server(SERVER, folder, config + "1")
+    for ping_max in "23":
+        server.reload(config + ping_max)
+    port = int(server.wait_line(r"Starting http monitor on localhost:").rpartition(":")[2])
+    with urllib.request.urlopen(f"http://localhost:{port}/varz", timeout=WITHIN_S) as answer:
+        varz = json.load(answer)
+    expect("varz", (varz["http_host"], varz["ping_max"]), ("localhost", 3))
+    expect("the socket", os.path.exists(path), True)
+    server.stop()
+    expect("the socket, at the end", os.path.exists(path), False)
 
 
 def test_single_user_and_token():

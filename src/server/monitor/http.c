@@ -162,6 +162,7 @@ void pp_http_monitor_fini(pipit_server *server)
     if (server->http_made)
         pp_http_door_fini(&server->http_door);
     pp_free((char *)server->http_base_path.ptr);
+    pp_free(server->http_host);
 }
 
 /* Where clients come in only if somebody has said so: the defaults are open to the world. */
@@ -191,7 +192,9 @@ pipit_err pp_http_monitor_listen(pipit_server *server)
     };
     atomic_store(&server->http_next_id, first_id);
     pp_listener_init(listener);
-    server->http_host = listening_host(o);
+    server->http_host = pp_memdupz(listening_host(o), strlen(listening_host(o)));
+    if (!server->http_host)
+        return PIPIT_ENOMEM;
     err = pp_listen_tcp(server->http_host, o->http_port < 0 ? 0 : (uint16_t)o->http_port,
                         &listener->source.fd, &server->http_port);
     if (err) {
