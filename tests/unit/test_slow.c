@@ -479,7 +479,8 @@ static size_t take_messages(pp_buf *got, int *last)
         at += form.len;
         count++;
     }
-    memmove(got->ptr, got->ptr + at, got->len - at);
+    if (at)
+        memmove(got->ptr, got->ptr + at, got->len - at);
     got->len -= at;
     return count;
 }
