@@ -25,12 +25,19 @@ void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters)
     };
 }
 
+/* What a cache's sets take beyond those that each begins with. */
+static size_t grown_bytes(size_t set_mask)
+{
+    return (set_mask + 1 - SETS_AT_START) * sizeof(struct pp_route_set);
+}
+
 static void cache_free(pp_route_cache *cache)
 {
     if (!cache)
         return;
     cache_free(cache->mapped);
     pp_route_cache_clear(cache);
+    cache->router->bytes -= grown_bytes(cache->set_mask);
     pp_free(cache->sets);
     pp_free(cache);
 }
@@ -123,6 +130,22 @@ static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)
     set->routes[way] = NULL;
 }
 
+/* Give back the sets that were added while routes crowded: there may be very many caches. */
+static void shrink(pp_route_cache *cache)
+{
+    struct pp_route_set *sets;
+
+    if (cache->set_mask + 1 == SETS_AT_START)
+        return;
+    sets = pp_calloc(SETS_AT_START, sizeof(*sets));
+    if (!sets)
+        return; /* it stays as large as it is, and is counted so */
+    cache->router->bytes -= grown_bytes(cache->set_mask);
+    pp_free(cache->sets);
+    cache->sets = sets;
+    cache->set_mask = SETS_AT_START - 1;
+}
+
 void pp_route_cache_clear(pp_route_cache *cache)
 {
     for (size_t i = 0; i <= cache->set_mask; i++) {
@@ -130,15 +153,20 @@ void pp_route_cache_clear(pp_route_cache *cache)
             drop(cache, &cache->sets[i], way);
     }
     cache->changes++;
+    shrink(cache);
 }
 
-/* Double the sets while routes crowd; a refusal of memory only leaves the cache as it is. */
-static void grow(pp_route_cache *cache)
+/* Double the sets while routes crowd, and there is room for bytes more besides; a refusal of memory
+ * only leaves the cache as it is. */
+static void grow(pp_route_cache *cache, size_t bytes)
 {
+    pp_router *router = cache->router;
     size_t count = (cache->set_mask + 1) * 2;
+    size_t more = grown_bytes(count - 1) - grown_bytes(cache->set_mask);
     struct pp_route_set *sets, *old = cache->sets;
 
-    if (count * PP_ROUTE_WAYS > 2 * cache->router->routes_max)
+    if (count * PP_ROUTE_WAYS > 2 * router->routes_max ||
+        router->bytes + bytes + more > router->bytes_max)
         return;
     sets = pp_calloc(count, sizeof(*sets));
     if (!sets)
@@ -162,10 +190,12 @@ static void grow(pp_route_cache *cache)
     pp_free(old);
     cache->sets = sets;
     cache->set_mask = count - 1;
+    router->bytes += more;
 }
 
-/* Choose the place for a hash: the same subject's old answer, else a free way, else a victim. */
-static pp_route **place(pp_route_cache *cache, pp_str subject, uint64_t hash)
+/* Choose the place for a route of that hash and size: the same subject's old answer, else a free
+ * way, else a victim. */
+static pp_route **place(pp_route_cache *cache, pp_str subject, uint64_t hash, size_t bytes)
 {
     struct pp_route_set *set = &cache->sets[hash & cache->set_mask];
     unsigned choice = PP_ROUTE_WAYS;
@@ -184,9 +214,9 @@ static pp_route **place(pp_route_cache *cache, pp_str subject, uint64_t hash)
     if (choice == PP_ROUTE_WAYS && cache->route_count < cache->router->routes_max) {
         size_t before = cache->set_mask;
 
-        grow(cache);
+        grow(cache, bytes);
         if (cache->set_mask != before)
-            return place(cache, subject, hash);
+            return place(cache, subject, hash, bytes);
     }
     if (choice == PP_ROUTE_WAYS)
         choice = cache->next_victim++ % PP_ROUTE_WAYS;
@@ -449,7 +479,7 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
         return route;
     }
     make_room(cache, route->bytes);
-    *place(cache, subject, hash) = route;
+    *place(cache, subject, hash, route->bytes) = route;
     cache->route_count++;
     router->bytes += route->bytes;
     return route;

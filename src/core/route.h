@@ -97,7 +97,7 @@ typedef struct pp_router {
     size_t head_cap;
     pp_route *single; /* the last route that was too large to keep among the others */
     const pp_route_cache *single_of; /* the cache it belongs to */
-    size_t bytes;                    /* of the routes in all caches */
+    size_t bytes;                    /* of the routes in all caches, and of sets added for them */
     size_t bytes_max;
     size_t routes_max; /* per cache */
 } pp_router;

@@ -9,6 +9,7 @@
 #include "server/monitor/monitor.h"
 #include "server/monitor/page.h"
 #include "server/server.h"
+#include "server/system/service.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -131,6 +132,16 @@ static void hold_loop(struct hold *hold, unsigned index)
 static void release(struct hold *hold)
 {
     (void)sem_post(&hold->go);
+}
+
+/* The server's own services are there. */
+static void require_service(peer *p)
+{
+    peer_event event;
+
+    (void)peer_printf(p, "SUB info.%c 9\r\nPUB $SYS.REQ.USER.INFO info.x 0\r\n\r\n", '*');
+    REQUIRE(peer_next_msg(p, &event), "an answer");
+    REQUIRE(event.payload_len > 10, "an answer of the server: %zu bytes", event.payload_len);
 }
 
 /* --- the program's own messages ----------------------------------------------------------- */
@@ -342,6 +353,36 @@ static void refused_reload_leaves_accounts(void)
     stop();
 }
 
+/* The services of an account go while a loop has just asked to tell of its clients: nothing of them
+ * is left in the home loop's list. */
+static void services_go_while_a_count_is_posted(void)
+{
+    static const char config[] = "accounts { X { users: [ {user: x, password: p} ] } }\n";
+    struct hold hold, after;
+    pp_account *account;
+    pp_services *services;
+    peer p;
+
+    start(config);
+    account = pp_accounts_find(&h.server->accounts, PP_STR("X"));
+    hold_loop(&hold, 0);
+    services = atomic_load(&account->services);
+    services->told_ns = h.server->loops[0]->now_ns; /* a moment ago: the next time is put off */
+    pp_services_detach(account);
+    atomic_store(&services->changed, true);
+    pp_loop_post(h.server->loops[0], &services->count);
+    release(&hold);
+    hold_loop(&after, 0);
+    REQUIRE(pp_list_empty(&h.server->system.late), "nothing is put off");
+    release(&after);
+    REQUIRE(!reload(config), "a reload puts them there again");
+    open_as(&p, "x");
+    require_service(&p);
+    peer_close(&p);
+    host_wait_empty(&h);
+    stop();
+}
+
 static void look_at_lock(void *context, const pp_monitor_answer *answer)
 {
     bool *held = context;
@@ -388,16 +429,6 @@ static const char config_two[] =
     "  C { users: [ {user: c, password: p} ], mappings: { \"m.*\": \"n.$1\" } }\n"
     "  B { users: [ {user: b, password: p, permissions: { subscribe: { deny: \"not\" } } } ] }\n"
     "}\nno_auth_user: a\nserver_name: one\n";
-
-/* The server's own services are there. */
-static void require_service(peer *p)
-{
-    peer_event event;
-
-    (void)peer_printf(p, "SUB info.%c 9\r\nPUB $SYS.REQ.USER.INFO info.x 0\r\n\r\n", '*');
-    REQUIRE(peer_next_msg(p, &event), "an answer");
-    REQUIRE(event.payload_len > 10, "an answer of the server: %zu bytes", event.payload_len);
-}
 
 static bool reload_short_of_memory(uint64_t nth, bool lasting)
 {
@@ -538,6 +569,7 @@ int main(int argc, char **argv)
         {"own_messages_are_mapped", own_messages_are_mapped, 60},
         {"old_users_stay_for_the_turn", old_users_stay_for_the_turn, 60},
         {"refused_reload_leaves_accounts", refused_reload_leaves_accounts, 60},
+        {"services_go_while_a_count_is_posted", services_go_while_a_count_is_posted, 60},
         {"answers_keep_the_options", answers_keep_the_options, 60},
         {"reloads_short_of_memory", reloads_short_of_memory, 120},
         {"changes_user_short_of_memory", changes_user_short_of_memory, 60},

@@ -261,6 +261,26 @@ def test_what_mappings_make():
     server.stop()
 
 
+def test_a_full_account_keeps_out_nobody_else():
+    """Who shows nothing may fill the account of no_auth_user; others come in none the less."""
+    full = ["-ERR 'maximum account active connections exceeded'"]
+    server = started("accounts { A { limits { max_conn: 1 }, users: [ " + user("ann") + " ] },"
+                     " B { users: [ " + user("bob") + " ] } }\nno_auth_user: ann\n")
+    first = Client(server)
+    expect("first", first.until_pong(), [])
+    expect("bob", Client(server, "bob", "p").until_pong(), [])
+    expect("another", Client(server).until_end(), full)
+    expect("by name", Client(server, "ann", "p").until_end(), full)
+    first.send("CONNECT " + '{"verbose":false}')
+    expect("itself again", first.until_pong(), [])
+    server.reload()
+    expect("bob after a reload", Client(server, "bob", "p").until_pong(), [])
+    first.send('CONNECT {"verbose":false,"user":"bob","pass":"p"}')
+    expect("gone over", first.until_pong(), [])
+    expect("there is room", Client(server, "ann", "p").until_pong(), [])
+    server.stop()
+
+
 def test_what_needs_a_restart_refuses_all():
     server = started("max_pending: 1000000\nmax_payload: 100\n")
     lines = server.reload("max_pending: 2000000\nmax_payload: 10\n", accepted=False)

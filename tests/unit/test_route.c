@@ -744,6 +744,31 @@ static void test_route_cache_keeps_to_its_maximum(void **state)
     world_fini(&w);
 }
 
+/* As many caches as there are views must not keep what each of them needed once. */
+static void test_route_cache_gives_back_what_it_grew_by(void **state)
+{
+    struct world w;
+    size_t sets, before;
+
+    (void)state;
+    world_init(&w);
+    sets = w.caches[0]->set_mask;
+    before = w.routers[0].bytes;
+    find_range(&w, 0, 2000);
+    assert_true(w.caches[0]->set_mask > sets);
+    pp_route_cache_clear(w.caches[0]);
+    assert_int_equal(w.caches[0]->set_mask, sets);
+    assert_int_equal(w.routers[0].bytes, before);
+    w.routers[0].bytes_max = 20000; /* no room for more */
+    find_range(&w, 0, 2000);
+    assert_true(w.routers[0].bytes <= 20000);
+    assert_true((w.caches[0]->set_mask + 1) * sizeof(struct pp_route_set) < 20000);
+    pp_router_forget(&w.routers[0]);
+    assert_int_equal(w.routers[0].bytes, 0);
+    w.caches[0] = NULL;
+    world_fini(&w);
+}
+
 enum { MANY = 30 };
 
 static void subscribe_many(struct world *w, const char *subject, pp_sub *subs[MANY])
@@ -1066,6 +1091,7 @@ int main(void)
         cmocka_unit_test(test_route_cache_grows),
         cmocka_unit_test(test_route_cache_stays_without_memory_to_grow),
         cmocka_unit_test(test_route_cache_keeps_to_its_maximum),
+        cmocka_unit_test(test_route_cache_gives_back_what_it_grew_by),
         cmocka_unit_test(test_router_keeps_to_its_bytes),
         cmocka_unit_test(test_router_remembers_one_that_is_too_large),
         cmocka_unit_test(test_route_with_very_long_heads),

@@ -65,6 +65,20 @@ bool pp_nats_admit(pp_nats_session *s, const pp_user *user)
     return true;
 }
 
+bool pp_nats_admit_anybody(pp_nats_session *s)
+{
+    const pp_user *anybody = pp_users_anybody(s->context->settings->users);
+    pp_account *account = anybody ? anybody->scope.account : NULL;
+    int64_t max;
+
+    if (!account)
+        return false;
+    max = atomic_load_explicit(&account->max_connections, memory_order_relaxed);
+    if (max != PP_ACCOUNT_UNLIMITED && atomic_load(&account->clients) >= max)
+        return false;
+    return pp_nats_admit(s, anybody);
+}
+
 /* --- after a reload ----------------------------------------------------------------------- */
 
 /* Source: NATS configuration, section 5. */
@@ -147,8 +161,8 @@ static void renew(pp_conn *conn, void *arg)
         if (*(const bool *)arg && !s->expects_proxy)
             pp_nats_schedule_ping(s, false);
         renew_user(s);
-    } else if (pp_users_anybody(settings->users)) {
-        s->authenticated = pp_nats_admit(s, pp_users_anybody(settings->users));
+    } else {
+        s->authenticated = pp_nats_admit_anybody(s);
         if (s->authenticated)
             pp_nats_schedule_start(s);
     }

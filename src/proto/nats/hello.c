@@ -76,7 +76,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;
     }
-    if (pp_users_required(settings->users) && !(s->authenticated && !s->connect.has_credentials)) {
+    if (!s->authenticated || (pp_users_required(settings->users) && s->connect.has_credentials)) {
         const pp_user *user = check_credentials(s);
 
         s->authenticated = user != NULL;

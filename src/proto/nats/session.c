@@ -348,7 +348,6 @@ static pipit_err open_session(void *session, pp_conn *conn)
         .line_max = settings->max_control_line,
         .payload_max = settings->max_payload,
     };
-    s->authenticated = pp_users_anybody(settings->users) != NULL;
     s->expects_proxy = settings->proxy_protocol;
     s->counted = true;
     over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
@@ -360,7 +359,8 @@ static pipit_err open_session(void *session, pp_conn *conn)
                        "maximum connections exceeded");
         return PIPIT_OK;
     }
-    if (s->authenticated && !pp_nats_admit(s, pp_users_anybody(settings->users)))
+    s->authenticated = pp_nats_admit_anybody(s);
+    if (conn->closing)
         return PIPIT_OK;
     pp_nats_schedule_start(s);
     PP_NATS_DEBUG(s, "Client connection created");

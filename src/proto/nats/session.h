@@ -113,6 +113,9 @@ static inline pp_account *pp_nats_account(const pp_nats_session *s)
 /* admit.c: accounts, users and permissions */
 /* Put s in the place of user. False: refused and closing. */
 bool pp_nats_admit(pp_nats_session *s, const pp_user *user);
+/* Put s, of which nothing is known yet, in the place of whoever shows nothing. False: there is
+ * none, or no room in its account, and s must say who it is; or it is closing. */
+bool pp_nats_admit_anybody(pp_nats_session *s);
 /* It is over. */
 void pp_nats_leave_account(pp_nats_session *s);
 

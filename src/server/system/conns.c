@@ -115,8 +115,8 @@ void pp_conns_on_count(pp_task *task)
     int64_t now_ns = own->system->home->loop.now_ns;
 
     atomic_store(&own->changed, false);
-    if (!own->system->running)
-        return;
+    if (!own->system->running || !atomic_load(&own->account))
+        return; /* it is about to be freed, and must not be listed any more */
     if (own->told_ns && now_ns - own->told_ns < distance_ns)
         put_off(own, own->told_ns + distance_ns);
     else

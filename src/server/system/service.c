@@ -189,11 +189,16 @@ pipit_err pp_services_attach(pp_system *system, pp_account *account, bool is_sys
     own->count.run = pp_conns_on_count;
     pp_list_init(&own->late_link);
     atomic_init(&own->account, account);
-    atomic_store(&account->services, own);
     for (unsigned i = 0; i < SERVICE_COUNT && !err; i++) {
         if (services[i].where & (is_system ? PP_IN_SYSTEM : PP_IN_OTHERS))
             err = insert(own, i);
     }
+    if (err && !own->sub_count) {
+        free_now(own);
+        return err;
+    }
+    /* Loops that find it here may post its task: from now on it goes by way of the home loop. */
+    atomic_store(&account->services, own);
     atomic_store(&account->own_subs, own->sub_count);
     if (err)
         pp_services_detach(account);
