@@ -132,10 +132,11 @@ class Client:
         self.socket.sendall(data)
 
     def until(self, mark, times=1):
+        end = time.monotonic() + WAIT_S
         while self.told.count(mark) < times:
             piece = self.socket.recv(65536)
-            if not piece:
-                raise AssertionError(f"closed after {self.told!r}")
+            if not piece or time.monotonic() > end:
+                raise AssertionError(f"no {mark!r} in {self.told!r}")
             self.told += piece
 
     def until_closed(self):
