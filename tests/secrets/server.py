@@ -42,9 +42,13 @@ class Server:
             self.process = subprocess.Popen(command, env={**os.environ, **(env or {})},
                                             stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT)
-        self.wait_log("Server is ready", begin)
-        self.port = self._port("Listening for client connections on ", begin)
-        self.http_port = self._port("Starting http monitor on ", begin)
+        try:
+            self.wait_log("Server is ready", begin)
+            self.port = self._port("Listening for client connections on ", begin)
+            self.http_port = self._port("Starting http monitor on ", begin)
+        except BaseException:
+            self.__exit__()  # nobody else can
+            raise
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
