@@ -49,7 +49,7 @@ CONFIGURATIONS = [
     'authorization { users: [ { user: a, password: @@ } ], user: b, password: @2 }',
     'authorization { password: @@ }',
     'authorization { users: [ { user: a, password: @@ }, { user: a, password: @2 } ] }',
-    'accounts { A { users: [ { user: a, password: @@ } ] }, B { users: [ { user: a, password: @2 } ] } }',
+    'accounts { A { users: [ { user: a, password: @@ } ] }\nB { users: [ { user: a, password: @2 } ] } }',
     'accounts { A { users: [ { user: a, password: @@ } ] } }, no_auth_user: b',
     'http_password: @@',
     'http_user: "a:b", http_password: @@',

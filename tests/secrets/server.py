@@ -42,9 +42,13 @@ class Server:
             self.process = subprocess.Popen(command, env={**os.environ, **(env or {})},
                                             stdin=subprocess.DEVNULL, stdout=output,
                                             stderr=subprocess.STDOUT)
-        self.wait_log("Server is ready", begin)
-        self.port = self._port("Listening for client connections on ", begin)
-        self.http_port = self._port("Starting http monitor on ", begin)
+        try:
+            self.wait_log("Server is ready", begin)
+            self.port = self._port("Listening for client connections on ", begin)
+            self.http_port = self._port("Starting http monitor on ", begin)
+        except BaseException:
+            self.__exit__()  # nobody else can
+            raise
 
     def log(self):
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -132,10 +136,11 @@ class Client:
         self.socket.sendall(data)
 
     def until(self, mark, times=1):
+        end = time.monotonic() + WAIT_S
         while self.told.count(mark) < times:
             piece = self.socket.recv(65536)
-            if not piece:
-                raise AssertionError(f"closed after {self.told!r}")
+            if not piece or time.monotonic() > end:
+                raise AssertionError(f"no {mark!r} in {self.told!r}")
             self.told += piece
 
     def until_closed(self):

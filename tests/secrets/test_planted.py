@@ -25,6 +25,14 @@ PAGES = ("/", "/varz", "/connz", "/connz?auth=1&subs=detail&state=all", "/connz?
          "/reloadz", "/none")
 
 
+# What those inside may ask.
+QUESTIONS = [f"SERVER.PING.{page}" for page in (
+    "STATSZ", "IDZ", "VARZ", "CONNZ", "SUBSZ", "ROUTEZ", "GATEWAYZ", "LEAFZ", "ACCOUNTZ", "JSZ",
+    "HEALTHZ", "PROFILEZ", "EXPVARZ", "IPQUEUESZ", "RAFTZ")]
+QUESTIONS += ["ACCOUNT.A.CONNZ", "ACCOUNT.A.SUBSZ", "ACCOUNT.A.LEAFZ", "ACCOUNT.A.INFO",
+              "ACCOUNT.A.STATZ", "ACCOUNT.A.CONNS", "ACCOUNT.PING.STATZ", "USER.INFO"]
+
+
 def fill(plants, text, where):
     """Put secrets where @@, @2 and ## stand."""
     for mark, digits in (("@@", False), ("@2", False), ("##", True)):
@@ -209,9 +217,32 @@ class Live(Planted):
                               {{ user: bob, password: $BOBS, permissions: {{ subscribe: "a.>" }} }},
                               {{ user: environment, password: $PLANTED }} ] }}
                 B {{ include "part.conf" }}
+                SYS {{ users: [ {{ user: system, password: "{self.system_password}" }} ] }}
             }}
+            system_account: SYS
         ''')
         return secrets
+
+    def listen_inside(self, server):
+        """A client of the system account, which hears what becomes of the others."""
+        client = Client(server.port, user="system", verbose=False,
+                        **{"pass": self.system_password})
+        client.send(b"SUB $SYS.> 1\r\nSUB answers.* 2\r\nPING\r\n")
+        client.until(b"PONG\r\n", 2)
+        return client
+
+    def ask_inside(self, client):
+        """Everything that can be asked there, and a reload of what is wrong."""
+        identity = json.loads(client.told[5:client.told.index(b"\r\n")])["server_id"]
+        questions = [*QUESTIONS, f"SERVER.{identity}.RELOAD"]
+        options = b'{"auth":true,"subscriptions":true,"subscriptions_detail":true,"state":2}'
+        for i, question in enumerate(questions):
+            client.send(b"PUB $SYS.REQ.%s answers.%d %d\r\n%s\r\n" % (
+                question.encode(), i, len(options), options))
+        for i, question in enumerate(questions):
+            client.until(b"MSG answers.%d 2 " % i)
+        for event in (b".CLIENT.AUTH.ERR", b".CONNECT ", b".DISCONNECT ", b"must be a string"):
+            self.assertIn(event, client.told)
 
     def talk(self, server, secrets):
         """All that clients can say, right and wrong."""
@@ -257,7 +288,8 @@ class Live(Planted):
             status, answer = server.get(page, f"watcher:{secrets['watcher']}", method)
             self.assertIn(status, (200, 404), (page, answer))
             self.tell(page, answer)
-            for credentials in (None, f"watcher:{self.plants.new('wrong HTTP')}", self.plants.new("bare")):
+            wrong = f"watcher:{self.plants.new('wrong HTTP')}"
+            for credentials in (None, wrong, self.plants.new("bare")):
                 status, answer = server.get(page, credentials, method)
                 self.assertEqual(status, 401, page)
                 self.tell(page, answer)
@@ -286,21 +318,27 @@ class Live(Planted):
 
     def live(self, *flags):
         self.env = {"PLANTED": self.plants.new("PLANTED")}
+        self.system_password = self.plants.new("password of system")
         secrets = self.plant()
         config = str(self.folder / "server.conf")
         with Server(self.folder, "-c", config, *flags, env=self.env) as server:
+            inside = self.listen_inside(server)
             clients = self.talk(server, secrets)
             self.ask(server, secrets)
-            self.reload(server)
+            secrets = self.reload(server)
             for client in clients:  # whose passwords have changed
                 for line in client.until_closed().split(b"\r\n"):
                     if not line.startswith((b"NATS/1.0", b"Authorization: ")) and len(line) != CORE:
                         self.tell("protocol", line)  # all but messages
+            client = Client(server.port, user="ann", **{"pass": secrets["ann"]})
+            self.ask_inside(inside)  # accounts without clients have little to tell
+            client.close()
             server.signal(signal.SIGRTMIN, "loop")
             server.signal(signal.SIGUSR1, "[rR]e-?open")
             self.tell("ps", server.command_line())
             self.tell_files()  # some of them go
             server.stop()
+            self.tell("system account", inside.until_closed())
             log = server.log()
         self.tell_files()
         for mark in (r"<<- \[CONNECT\]", r"<<- \[HPUB", "authentication error", "user:ann",
