@@ -60,6 +60,22 @@ static void copy_side(pp_permission_rules *out, pp_permission_rule **to, char **
     out->deny = copy_rules(to, at, side->deny, side->deny_count);
 }
 
+/* Source: NATS configuration, section 3.2. */
+static void complete_responses(pp_permission_rules *publish)
+{
+    pp_permission_responses *responses = &publish->responses;
+
+    if (!responses->allowed) {
+        *responses = (pp_permission_responses){0};
+        return;
+    }
+    publish->has_allow = true;
+    if (!responses->max)
+        responses->max = PP_RESPONSES_MAX;
+    if (!responses->ttl_ns)
+        responses->ttl_ns = PP_RESPONSES_TTL_NS;
+}
+
 pipit_err pp_permissions_new(pp_permissions **out_permissions, const pp_permission_rules *publish,
                              const pp_permission_rules *subscribe)
 {
@@ -84,6 +100,7 @@ pipit_err pp_permissions_new(pp_permissions **out_permissions, const pp_permissi
     to = (pp_permission_rule *)(permissions + 1);
     at = (char *)(to + rules);
     copy_side(&permissions->publish, &to, &at, publish);
+    complete_responses(&permissions->publish);
     copy_side(&permissions->subscribe, &to, &at, subscribe);
     *out_permissions = permissions;
     return PIPIT_OK;
@@ -175,6 +192,13 @@ bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject)
     return !any_matches(side->deny, side->deny_count, subject);
 }
 
+const pp_permission_responses *pp_permissions_responses(const pp_permissions *permissions)
+{
+    if (!permissions || !permissions->publish.responses.allowed)
+        return NULL;
+    return &permissions->publish.responses;
+}
+
 /* --- comparing and showing ---------------------------------------------------------------- */
 
 static bool rules_equal(const pp_permission_rule *a, size_t a_count, const pp_permission_rule *b,
@@ -191,7 +215,8 @@ static bool rules_equal(const pp_permission_rule *a, size_t a_count, const pp_pe
 
 static bool sides_equal(const pp_permission_rules *a, const pp_permission_rules *b)
 {
-    return a->has_allow == b->has_allow &&
+    return a->has_allow == b->has_allow && a->responses.allowed == b->responses.allowed &&
+           a->responses.max == b->responses.max && a->responses.ttl_ns == b->responses.ttl_ns &&
            rules_equal(a->allow, a->allow_count, b->allow, b->allow_count) &&
            rules_equal(a->deny, a->deny_count, b->deny, b->deny_count);
 }

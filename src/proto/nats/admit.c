@@ -30,7 +30,7 @@ static bool take(pp_nats_session *s, const pp_user *user)
     const pp_user *old = before ? pp_nats_user(s) : NULL;
 
     s->routes = pp_router_cache(s->context->router, &user->scope);
-    if (!s->routes) {
+    if (!s->routes || !pp_nats_prepare_answers(s, user)) {
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return false;
     }
