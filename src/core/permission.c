@@ -134,9 +134,34 @@ bool pp_permissions_may_publish(const pp_permissions *permissions, pp_str subjec
     return !any_matches(side->deny, side->deny_count, subject);
 }
 
-static bool queue_matches(const pp_permission_rule *rule, pp_str queue)
+static bool is_token(pp_str token, char c)
 {
-    return pp_str_eq(rule->queue, queue) || pp_subject_matches(queue, rule->queue);
+    return token.len == 1 && token.ptr[0] == c;
+}
+
+/* Does the name of a queue group fall under the rule's? It is any text, so it may have empty tokens
+ * and ones that look like wildcards. In doubt it does where that denies (generous), and does not
+ * where that allows. */
+static bool queue_matches(const pp_permission_rule *rule, pp_str queue, bool generous)
+{
+    pp_str pattern = rule->queue;
+
+    if (pp_str_eq(queue, pattern))
+        return true;
+    while (queue.ptr && pattern.ptr) {
+        pp_str want = pp_subject_next_token(&pattern), got;
+
+        if (is_token(want, '>') && !pattern.ptr)
+            return true;
+        got = pp_subject_next_token(&queue);
+        if (is_token(want, '*')) {
+            if (!generous && (!got.len || (is_token(got, '>') && !queue.ptr)))
+                return false;
+        } else if (!pp_str_eq(got, want)) {
+            return false;
+        }
+    }
+    return !queue.ptr && !pattern.ptr;
 }
 
 /* Rules that name a queue decide for queue subscribers wherever one of them covers the subject;
@@ -156,10 +181,16 @@ static bool allowed(const pp_permission_rules *side, pp_str subject, pp_str queu
             plain = true;
         } else {
             named = true;
-            fits |= queue_matches(rule, queue);
+            fits |= queue_matches(rule, queue, false);
         }
     }
     return queue.len && named ? fits : plain;
+}
+
+/* A rule that names a queue is one for the members of such groups. */
+static bool concerns(const pp_permission_rule *rule, pp_str queue)
+{
+    return !rule->queue.len || (queue.len && queue_matches(rule, queue, true));
 }
 
 static bool denied(const pp_permission_rules *side, pp_str subject, pp_str queue)
@@ -167,8 +198,7 @@ static bool denied(const pp_permission_rules *side, pp_str subject, pp_str queue
     for (size_t i = 0; i < side->deny_count; i++) {
         const pp_permission_rule *rule = &side->deny[i];
 
-        if (pp_subject_subset(subject, rule->subject) &&
-            (!rule->queue.len || (queue.len && queue_matches(rule, queue))))
+        if (pp_subject_subset(subject, rule->subject) && concerns(rule, queue))
             return true;
     }
     return false;
@@ -182,14 +212,18 @@ bool pp_permissions_may_subscribe(const pp_permissions *permissions, pp_str subj
            !denied(&permissions->subscribe, subject, queue);
 }
 
-bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject)
+bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject, pp_str queue)
 {
     const pp_permission_rules *side;
 
     if (!permissions)
         return true;
     side = &permissions->subscribe;
-    return !any_matches(side->deny, side->deny_count, subject);
+    for (size_t i = 0; i < side->deny_count; i++) {
+        if (pp_subject_matches(subject, side->deny[i].subject) && concerns(&side->deny[i], queue))
+            return false;
+    }
+    return true;
 }
 
 const pp_permission_responses *pp_permissions_responses(const pp_permissions *permissions)

@@ -54,8 +54,9 @@ bool pp_permissions_may_publish(const pp_permissions *permissions, pp_str subjec
 /* subject may hold wildcards; queue empty: a plain subscription. */
 bool pp_permissions_may_subscribe(const pp_permissions *permissions, pp_str subject, pp_str queue);
 
-/* May a subscriber hear a message on this literal subject, whatever it subscribed to? */
-bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject);
+/* May a subscriber hear a message on this literal subject, whatever it subscribed to? queue: as
+ * member of that group; empty: by itself. */
+bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject, pp_str queue);
 
 /* On what terms may answers be published where the rules forbid it? NULL: not at all; else neither
  * number is 0. */

@@ -301,7 +301,8 @@ static void filter(pp_sub_set *set, pp_str subject)
         const pp_scope *scope =
             atomic_load_explicit(&set->subs[i]->client->scope, memory_order_acquire);
 
-        if (!scope || pp_permissions_may_hear(scope->permissions, subject))
+        if (!scope ||
+            pp_permissions_may_hear(scope->permissions, subject, pp_sub_queue(set->subs[i])))
             set->subs[kept++] = set->subs[i];
     }
     set->count = kept;

@@ -137,6 +137,20 @@ static void test_permission_subscribe(void **state)
         {NULL, "a q", "a", "q", false},
         {NULL, "a q", "a", "r", true},
         {NULL, "a", "a", "q", false},
+        /* A group may have any name; in doubt a rule denies, and does not allow. */
+        {NULL, "a >", "a", "x..y", false},
+        {NULL, "a >", "a", ".", false},
+        {NULL, "a >", "a", ">", false},
+        {NULL, "a x.*", "a", "x.", false},
+        {NULL, "a x.*", "a", "x.>", false},
+        {NULL, "a x.*", "a", "x", true},
+        {NULL, "a x.*", "a", "x.y.z", true},
+        {"a >", NULL, "a", "x..y", true},
+        {"a x.*", NULL, "a", "x.", false},
+        {"a x.*", NULL, "a", "x.>", false},
+        {"a *", NULL, "a", ">", false},
+        {"a x.*", NULL, "a", "x.*", true},
+        {"a x.*", NULL, "a", "x.y", true},
     };
 
     (void)state;
@@ -156,10 +170,13 @@ static void test_permission_hearing(void **state)
     pp_permissions *p = must_make((struct lists){NULL, NULL, "a.>", "a.b, a.*.c q"});
 
     (void)state;
-    assert_true(pp_permissions_may_hear(p, PP_STR("a.x")));
-    assert_false(pp_permissions_may_hear(p, PP_STR("a.b")));
-    assert_true(pp_permissions_may_hear(p, PP_STR("a.b.c"))); /* denied to one queue only */
-    assert_true(pp_permissions_may_hear(NULL, PP_STR("a.b")));
+    assert_true(pp_permissions_may_hear(p, PP_STR("a.x"), PP_STR("")));
+    assert_false(pp_permissions_may_hear(p, PP_STR("a.b"), PP_STR("")));
+    assert_false(pp_permissions_may_hear(p, PP_STR("a.b"), PP_STR("r")));
+    assert_true(pp_permissions_may_hear(p, PP_STR("a.b.c"), PP_STR("")));
+    assert_true(pp_permissions_may_hear(p, PP_STR("a.b.c"), PP_STR("r")));
+    assert_false(pp_permissions_may_hear(p, PP_STR("a.b.c"), PP_STR("q")));
+    assert_true(pp_permissions_may_hear(NULL, PP_STR("a.b"), PP_STR("q")));
     pp_permissions_free(p);
 }
 
