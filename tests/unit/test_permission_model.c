@@ -281,7 +281,7 @@ static struct {
     pp_counters counters;
     struct member members[USERS];
     struct listener listeners[SUBS];
-    uint32_t views;
+    uint64_t serials; /* of views */
     uint64_t publishes, subscribes, delivered, refused;
 } run;
 
@@ -354,8 +354,9 @@ static void renew(struct member *m)
 {
     pp_permissions_free(m->permissions.made);
     random_permissions(&m->permissions);
-    m->scope = (pp_scope){run.account, m->permissions.made, m->scope.view};
-    pp_router_forget(&run.router);
+    m->scope = (pp_scope){run.account, m->permissions.made, m->scope.view, ++run.serials};
+    if (below(2))
+        pp_router_forget(&run.router); /* else the serial tells */
     pp_sublist_touch_all(run.account->subs);
     for (unsigned i = 0; i < SUBS; i++) {
         struct listener *l = &run.listeners[i];
@@ -426,7 +427,7 @@ static void begin_round(void)
 
         random_permissions(&m->permissions);
         m->client.ops = &fake_ops;
-        m->scope = (pp_scope){run.account, m->permissions.made, i};
+        m->scope = (pp_scope){run.account, m->permissions.made, i, ++run.serials};
         atomic_store(&m->client.scope, &m->scope);
     }
     for (unsigned i = 0; i < SUBS; i++)
