@@ -50,6 +50,42 @@ void pp_nkey_format(uint8_t kind, const uint8_t key[PP_NKEY_RAW_BYTES],
     format_base32(encoded, sizeof(encoded), out);
 }
 
+static int base32_value(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    return c >= '2' && c <= '7' ? c - '2' + 26 : -1;
+}
+
+pipit_err pp_nkey_decode(pp_str text, uint8_t kind, uint8_t out_key[PP_NKEY_RAW_BYTES])
+{
+    uint8_t encoded[ENCODED_BYTES];
+    unsigned bits = 0, bit_count = 0;
+    size_t len = 0;
+
+    if (text.len != PP_NKEY_TEXT_BYTES - 1)
+        return PIPIT_EINVAL;
+    for (size_t i = 0; i < text.len; i++) {
+        int value = base32_value(text.ptr[i]);
+
+        if (value < 0)
+            return PIPIT_EINVAL;
+        bits = (bits << 5 | (unsigned)value) & 0xFFFF;
+        bit_count += 5;
+        if (bit_count >= 8) {
+            bit_count -= 8;
+            encoded[len++] = (uint8_t)(bits >> bit_count);
+        }
+    }
+    if (encoded[0] != kind ||
+        crc16(encoded, 1 + PP_NKEY_RAW_BYTES) !=
+            (encoded[1 + PP_NKEY_RAW_BYTES] | encoded[2 + PP_NKEY_RAW_BYTES] << 8))
+        return PIPIT_EINVAL;
+    if (out_key)
+        memcpy(out_key, encoded + 1, PP_NKEY_RAW_BYTES);
+    return PIPIT_OK;
+}
+
 pipit_err pp_nkey_new_server(char out[PP_NKEY_TEXT_BYTES])
 {
     uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
