@@ -6,7 +6,6 @@
 #include "base/str.h"
 
 #include <stdint.h>
-#include <sys/socket.h>
 
 typedef struct pp_address_range {
     uint8_t bytes[16]; /* IPv4 as IPv4-mapped IPv6 */
@@ -16,8 +15,8 @@ typedef struct pp_address_range {
 /* Read one; out may be NULL. Errors: PIPIT_EINVAL. */
 pipit_err pp_address_range_parse(pp_str text, pp_address_range *out);
 
-/* False for an address that is not of the Internet, too. An IPv4 address that came by IPv6 is one
- * all the same. */
-bool pp_address_range_has(const pp_address_range *range, const struct sockaddr *address);
+/* address is text without a port; false for what is none, too. An IPv4 address that came by IPv6 is
+ * one all the same. */
+bool pp_address_range_has(const pp_address_range *range, pp_str address);
 
 #endif

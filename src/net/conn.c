@@ -841,6 +841,19 @@ static void on_door_timer(pp_timer *timer)
     conn->door->proto->on_timer(conn->session);
 }
 
+bool pp_conn_peer_ids(const pp_conn *conn, uid_t *out_uid, gid_t *out_gid)
+{
+    struct ucred peer;
+    socklen_t len = sizeof(peer);
+
+    if (!conn->local || getsockopt(conn->source.fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+        len != sizeof(peer) || peer.pid == 0)
+        return false;
+    *out_uid = peer.uid;
+    *out_gid = peer.gid;
+    return true;
+}
+
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr)
 {
     conn->addr_family = (uint8_t)addr->sa_family;

@@ -15,6 +15,7 @@
 
 #include <stdatomic.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 /* Bytes behind every window that may be read (not used): doors copy in whole steps. */
 enum { PP_WINDOW_SLACK = 32 };
@@ -40,6 +41,10 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_SLOW_PENDING, "Slow Consumer (Pending Bytes)")                                      \
     X(PP_CLOSE_SLOW_DEADLINE, "Slow Consumer (Write Deadline)")                                    \
     X(PP_CLOSE_NO_MEMORY, "Out of Memory")                                                         \
+    X(PP_CLOSE_PROXY_NOT_TRUSTED, "Proxy Not Trusted")                                             \
+    X(PP_CLOSE_PROXY_REQUIRED, "Proxy Required")                                                   \
+    X(PP_CLOSE_AUTH_EXPIRED, "Authentication Expired")                                             \
+    X(PP_CLOSE_REVOKED, "Credentials Revoked")                                                     \
     X(PP_CLOSE_KICKED, "Kicked")                                                                   \
     X(PP_CLOSE_MEMORY, "Maximum Memory Exceeded")                                                  \
     X(PP_CLOSE_SHUTDOWN, "Server Shutdown")
@@ -226,6 +231,9 @@ void pp_conn_shut_write(pp_conn *conn);
 
 /* The peer's address, in place of the socket's (PROXY protocol). */
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);
+
+/* Who opened the other end of a Unix socket, as the kernel has it. False: it is none. */
+bool pp_conn_peer_ids(const pp_conn *conn, uid_t *out_uid, gid_t *out_gid);
 
 /* Write the peer's address as text without port: "127.0.0.1", "::1", "unix". */
 void pp_conn_address_text(uint8_t family, const uint8_t address[16], char out[48]);

@@ -13,6 +13,7 @@
 struct pp_directory {
     pp_directory *next;
     pp_users *users;
+    pp_gate *gate;
     pp_account **accounts; /* as in the options; then the system account, if they do not name it */
     size_t account_count;
     struct account_settings {
@@ -31,6 +32,7 @@ struct pp_directory {
 void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count)
 {
     *accounts = (pp_accounts){.loop_count = loop_count};
+    pp_views_init(&accounts->views);
     (void)pthread_mutex_init(&accounts->lock, NULL);
 }
 
@@ -46,6 +48,7 @@ void pp_accounts_fini(pp_accounts *accounts)
     for (size_t i = 0; i < accounts->count; i++)
         say_farewell(accounts, accounts->all[i]);
     pp_free(accounts->all);
+    pp_views_fini(&accounts->views);
     (void)pthread_mutex_destroy(&accounts->lock);
 }
 
@@ -241,13 +244,14 @@ static bool is_open(const pp_directory *d, const pp_options *options)
     return !options->user && !options->auth_token;
 }
 
-static pipit_err make_users(pp_directory *d, const pp_options *options, const pp_user_key *key,
-                            pp_buf *error)
+static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_options *options,
+                            const pp_user_key *key, pp_buf *error)
 {
     size_t count = options->user_count;
     pp_user_entry *entries = pp_calloc(count + 1, sizeof(*entries));
     pp_users_setup setup = {
         .key = key,
+        .views = &accounts->views,
         .users = entries,
         .token = options->auth_token,
         .no_auth_user = options->no_auth_user,
@@ -363,7 +367,9 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!err)
         err = make_settings(d, options, error);
     if (!err)
-        err = make_users(d, options, key, error);
+        err = make_users(d, accounts, options, key, error);
+    if (!err)
+        err = pp_gate_new(&d->gate, &(pp_gate_setup){.users = d->users});
     if (err)
         goto out;
     *out_directory = d;
@@ -377,6 +383,7 @@ void pp_directory_free(pp_directory *d)
 {
     if (!d)
         return;
+    pp_gate_free(d->gate);
     pp_users_free(d->users);
     for (size_t i = 0; i < d->permission_count; i++)
         pp_permissions_free(d->permissions[i]);
@@ -395,6 +402,11 @@ void pp_directory_free(pp_directory *d)
 const pp_users *pp_directory_users(const pp_directory *d)
 {
     return d->users;
+}
+
+const pp_gate *pp_directory_gate(const pp_directory *d)
+{
+    return d->gate;
 }
 
 pp_account *pp_directory_global(const pp_directory *d)
@@ -435,5 +447,5 @@ void pp_directory_install(pp_directory *d, pp_accounts *accounts)
 
 bool pp_directory_idle(const pp_directory *d)
 {
-    return !pp_users_held(d->users);
+    return !pp_users_held(d->users) && pp_gate_idle(d->gate);
 }

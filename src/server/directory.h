@@ -10,6 +10,7 @@
 #ifndef PP_SERVER_DIRECTORY_H
 #define PP_SERVER_DIRECTORY_H
 
+#include "auth/gate.h"
 #include "auth/users.h"
 #include "base/buf.h"
 #include "config/options.h"
@@ -22,6 +23,7 @@ typedef struct pp_accounts {
     pp_account **all;
     size_t count, cap;
     uint32_t loop_count;
+    pp_views views; /* who sees the same of them */
     /* Called, with the lock held, for an account that is about to be freed: the server's own
      * subscriptions must go from it. NULL: there are none. */
     void (*farewell)(pp_account *account);
@@ -51,6 +53,7 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
 void pp_directory_free(pp_directory *directory);
 
 const pp_users *pp_directory_users(const pp_directory *directory);
+const pp_gate *pp_directory_gate(const pp_directory *directory);
 pp_account *pp_directory_global(const pp_directory *directory);
 pp_account *pp_directory_system(const pp_directory *directory); /* NULL: none */
 
@@ -61,7 +64,7 @@ pp_directory **pp_directory_next(pp_directory *directory);
  * more. What they had before may still be looked at until every loop has ended its turn. */
 void pp_directory_install(pp_directory *directory, pp_accounts *accounts);
 
-/* May it be freed: does no session point to its users? */
+/* May it be freed: does no session point to its users, and no login wait for its gate? */
 bool pp_directory_idle(const pp_directory *directory);
 
 /* Free the accounts that were made for a directory which was never installed. */
