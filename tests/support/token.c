@@ -56,11 +56,11 @@ void test_sign(const char *text, const test_key *key, char out[88])
     (void)encode(out, signature, sizeof(signature));
 }
 
-static char *seal(const char *json, const test_key *key, int version)
+char *test_token_sealed(const char *json, size_t json_len, const test_key *key, int version)
 {
     const char *header = version == 1 ? "{\"typ\":\"jwt\",\"alg\":\"ed25519\"}"
                                       : "{\"typ\":\"JWT\",\"alg\":\"ed25519-nkey\"}";
-    char *token = malloc(2 * (strlen(json) + strlen(header)) + 200);
+    char *token = malloc(2 * (json_len + strlen(header)) + 200);
     size_t len, payload;
 
     if (!token)
@@ -68,7 +68,7 @@ static char *seal(const char *json, const test_key *key, int version)
     len = encode(token, header, strlen(header));
     token[len++] = '.';
     payload = len;
-    len += encode(token + len, json, strlen(json));
+    len += encode(token + len, json, json_len);
     test_sign(version == 1 ? token + payload : token, key, token + len + 1);
     token[len] = '.';
     return token;
@@ -82,7 +82,7 @@ char *test_token(json_t *payload, const test_key *key, int version)
     json = json_dumps(payload, JSON_COMPACT);
     if (!json)
         abort();
-    token = seal(json, key, version);
+    token = test_token_sealed(json, strlen(json), key, version);
     free(json);
     return token;
 }

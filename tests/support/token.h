@@ -3,6 +3,7 @@
 #define PP_TESTS_TOKEN_H
 
 #include <jansson.h>
+#include <stddef.h>
 #include <stdint.h>
 
 typedef struct test_key {
@@ -16,6 +17,8 @@ void test_key_make(test_key *key, char kind, uint8_t seed);
 /* A token of payload, whose "iss" is set to the key. version 1 signs the payload alone and says so
  * in its header. The caller frees it. */
 char *test_token(json_t *payload, const test_key *key, int version);
+/* Of bytes that may be anything, with whatever issuer they name. */
+char *test_token_sealed(const char *json, size_t len, const test_key *key, int version);
 /* The same of JSON text. */
 char *test_token_of(const char *json, const test_key *key);
 
