@@ -19,8 +19,8 @@ struct pp_msg;
 struct pp_router;
 
 enum {
-    PP_RESPONSES_MAX = 262144,        /* awaited by one loop's requesters */
-    PP_RESPONSES_ACCOUNT_MAX = 65536, /* of one account, on all loops */
+    PP_AWAITED_MAX = 262144,        /* awaited by one loop's requesters */
+    PP_AWAITED_ACCOUNT_MAX = 65536, /* of one account, on all loops */
 };
 
 /* Who asks, as the account that answers is told. */

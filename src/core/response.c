@@ -114,7 +114,7 @@ static pipit_err reserve_locked(pp_responses *responses)
 {
     pipit_err err = PIPIT_OK;
 
-    if (responses->count >= PP_RESPONSES_MAX)
+    if (responses->count >= PP_AWAITED_MAX)
         return PIPIT_ELIMIT;
     if (!responses->table || responses->count > responses->table_mask)
         err = grow_table(responses);
@@ -233,7 +233,7 @@ pipit_err pp_response_await(pp_router *router, const pp_response_setup *setup, p
     memcpy(response->reply, setup->reply.ptr, setup->reply.len);
     (void)atomic_fetch_add(&setup->requester->response_refs, 1);
     (void)atomic_fetch_add(&setup->exporter->response_refs, 1);
-    if (atomic_fetch_add(&setup->requester->awaited, 1) >= PP_RESPONSES_ACCOUNT_MAX) {
+    if (atomic_fetch_add(&setup->requester->awaited, 1) >= PP_AWAITED_ACCOUNT_MAX) {
         free_response(response);
         return PIPIT_ELIMIT;
     }

@@ -164,8 +164,19 @@ static uint32_t grown_count(uint32_t old, uint32_t index)
     return index + 1 > 2 * old ? index + 1 : 2 * old;
 }
 
+/* The view that had this number has gone, and everybody who saw by it. */
+static void forget(pp_router *router, pp_route_cache **at)
+{
+    if (router->single_of == *at || (router->single_of && router->single_of == (*at)->mapped))
+        forget_single(router);
+    cache_free(*at);
+    *at = NULL;
+}
+
 pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
 {
+    pp_route_cache **at;
+
     if (scope->view >= router->cache_count) {
         uint32_t count = grown_count(router->cache_count, scope->view);
 
@@ -173,9 +184,15 @@ pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
             return NULL;
         router->cache_count = count;
     }
-    if (!router->caches[scope->view])
-        router->caches[scope->view] = cache_new(router, scope->account, scope->permissions);
-    return router->caches[scope->view];
+    at = &router->caches[scope->view];
+    if (*at && (*at)->view_serial != scope->view_serial)
+        forget(router, at);
+    if (!*at) {
+        *at = cache_new(router, scope->account, scope->permissions);
+        if (*at)
+            (*at)->view_serial = scope->view_serial;
+    }
+    return *at;
 }
 
 pp_route_cache *pp_router_inner(pp_router *router, pp_account *account, bool crossed)

@@ -83,6 +83,7 @@ struct pp_route_set {
 
 typedef struct pp_route_cache {
     struct pp_router *router;
+    uint64_t view_serial;
     pp_account *account;
     const pp_permissions *permissions;
     pp_account_counters *counters; /* of the account on this loop */
@@ -138,7 +139,8 @@ pp_route_cache *pp_router_inner(pp_router *router, pp_account *account, bool cro
  * router is being delivered. Returns how many took it. Thread: the router's loop, inside a turn. */
 size_t pp_router_pass(pp_router *router, pp_route_cache *cache, pp_msg *msg);
 
-/* The router's cache for the view of scope, made on first use. NULL: no memory. */
+/* The router's cache for the view of scope, made on first use; what another view had under its
+ * number goes. NULL: no memory. Thread: the router's loop, not while a route is looked at. */
 pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope);
 
 /* Forget all caches: views, permissions and mappings have changed. Caches and routes that were

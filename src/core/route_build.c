@@ -6,10 +6,19 @@
 
 enum { HEADS_MAX = 16 << 20 /* of one route; more are not kept */ };
 
+/* Is what it is given to be remembered, since its permissions let it answer that? */
+static bool is_granted(const pp_client *client)
+{
+    const pp_scope *scope = atomic_load_explicit(&client->scope, memory_order_acquire);
+
+    return scope && client->ops->deliver_granting && pp_permissions_responses(scope->permissions);
+}
+
 pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target)
 {
     target->sub = sub;
-    target->deliver = sub->client->ops->deliver;
+    target->deliver =
+        is_granted(sub->client) ? sub->client->ops->deliver_granting : sub->client->ops->deliver;
     target->flags = atomic_load_explicit(&sub->remaining, memory_order_acquire) == PP_SUB_UNLIMITED
                         ? 0
                         : PP_TARGET_COUNTED;
@@ -39,7 +48,8 @@ static void filter(pp_gathering *g, pp_str subject)
             atomic_load_explicit(&hearer->sub->client->scope, memory_order_acquire);
 
         if (!scope ||
-            pp_permissions_may_hear(scope->permissions, pp_gathering_subject(g, hearer, subject)))
+            pp_permissions_may_hear(scope->permissions, pp_gathering_subject(g, hearer, subject),
+                                    pp_sub_queue(hearer->sub)))
             g->hearers[kept++] = *hearer;
     }
     g->count = kept;

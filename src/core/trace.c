@@ -46,7 +46,7 @@ static pp_verdict judge(const struct walk *walk, const pp_hearer *hearer)
     msg.witness = walk->witness;
     if (msg.no_echo && sub->client == msg.from)
         return PP_VERDICT_ECHO;
-    if (scope && !pp_permissions_may_hear(scope->permissions, msg.subject))
+    if (scope && !pp_permissions_may_hear(scope->permissions, msg.subject, pp_sub_queue(sub)))
         return PP_VERDICT_FORBIDDEN;
     if (atomic_load_explicit(&((pp_sub *)sub)->remaining, memory_order_acquire) == 0)
         return PP_VERDICT_EXHAUSTED;

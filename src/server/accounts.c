@@ -10,6 +10,7 @@ enum { AT_START = 8 };
 void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count)
 {
     *accounts = (pp_accounts){.loop_count = loop_count, .seed = pp_random_seed()};
+    pp_views_init(&accounts->views);
     (void)pthread_mutex_init(&accounts->lock, NULL);
 }
 
@@ -216,5 +217,6 @@ void pp_accounts_fini(pp_accounts *accounts)
     pp_free(accounts->all);
     pp_free(accounts->by_name);
     pp_free(accounts->free_indexes);
+    pp_views_fini(&accounts->views);
     (void)pthread_mutex_destroy(&accounts->lock);
 }

@@ -13,6 +13,7 @@
 struct pp_directory {
     pp_directory *next;
     pp_users *users;
+    pp_gate *gate;
     pp_account **accounts; /* as in the options; then the system account, if they do not name it */
     size_t account_count;
     pp_account_settings **settings; /* by account; NULL once they have been given */
@@ -63,9 +64,13 @@ static_assert(sizeof(pp_rule_option) == sizeof(pp_permission_rule) &&
 static pipit_err add_permissions(pp_directory *d, const pp_permission_options *option,
                                  const pp_permissions **out)
 {
-    const pp_permission_rules publish = rules_of(&option->publish);
+    pp_permission_rules publish = rules_of(&option->publish);
     const pp_permission_rules subscribe = rules_of(&option->subscribe);
-    pipit_err err = pp_permissions_new(&d->permissions[d->permission_count], &publish, &subscribe);
+    pipit_err err;
+
+    publish.responses = (pp_permission_responses){option->responses.allowed, option->responses.max,
+                                                  option->responses.ttl_ns};
+    err = pp_permissions_new(&d->permissions[d->permission_count], &publish, &subscribe);
 
     if (!err)
         *out = d->permissions[d->permission_count++];
@@ -114,13 +119,14 @@ static bool is_open(const pp_directory *d, const pp_options *options)
     return !options->user && !options->auth_token;
 }
 
-static pipit_err make_users(pp_directory *d, const pp_options *options, const pp_user_key *key,
-                            pp_buf *error)
+static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_options *options,
+                            const pp_user_key *key, pp_buf *error)
 {
     size_t count = options->user_count;
     pp_user_entry *entries = pp_calloc(count + 1, sizeof(*entries));
     pp_users_setup setup = {
         .key = key,
+        .views = &accounts->views,
         .users = entries,
         .token = options->auth_token,
         .no_auth_user = options->no_auth_user,
@@ -194,7 +200,9 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!err)
         err = make_settings(d, accounts, options, error);
     if (!err)
-        err = make_users(d, options, key, error);
+        err = make_users(d, accounts, options, key, error);
+    if (!err)
+        err = pp_gate_new(&d->gate, &(pp_gate_setup){.users = d->users});
     if (err)
         goto out;
     *out_directory = d;
@@ -208,6 +216,7 @@ void pp_directory_free(pp_directory *d)
 {
     if (!d)
         return;
+    pp_gate_free(d->gate);
     pp_users_free(d->users);
     for (size_t i = 0; i < d->permission_count; i++)
         pp_permissions_free(d->permissions[i]);
@@ -225,6 +234,11 @@ void pp_directory_free(pp_directory *d)
 const pp_users *pp_directory_users(const pp_directory *d)
 {
     return d->users;
+}
+
+const pp_gate *pp_directory_gate(const pp_directory *d)
+{
+    return d->gate;
 }
 
 pp_account *pp_directory_global(const pp_directory *d)
@@ -278,5 +292,5 @@ void pp_directory_settle(pp_directory *d)
 
 bool pp_directory_idle(const pp_directory *d)
 {
-    return !pp_users_held(d->users);
+    return !pp_users_held(d->users) && pp_gate_idle(d->gate);
 }

@@ -10,6 +10,7 @@
 #ifndef PP_SERVER_DIRECTORY_H
 #define PP_SERVER_DIRECTORY_H
 
+#include "auth/gate.h"
 #include "auth/users.h"
 #include "base/buf.h"
 #include "config/options.h"
@@ -29,6 +30,7 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
 void pp_directory_free(pp_directory *directory);
 
 const pp_users *pp_directory_users(const pp_directory *directory);
+const pp_gate *pp_directory_gate(const pp_directory *directory);
 pp_account *pp_directory_global(const pp_directory *directory);
 pp_account *pp_directory_system(const pp_directory *directory); /* NULL: none */
 
@@ -43,7 +45,7 @@ void pp_directory_install(pp_directory *directory, pp_accounts *accounts);
 /* Every loop has ended its turn since it was installed. */
 void pp_directory_settle(pp_directory *directory);
 
-/* May it be freed: does no session point to its users? */
+/* May it be freed: does no session point to its users, and no login wait for its gate? */
 bool pp_directory_idle(const pp_directory *directory);
 
 #endif
