@@ -304,6 +304,8 @@ static void on_timer(void *session)
         pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
+    } else if (pp_nats_has_expired(s)) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "User Authentication Expired");
     } else {
         pp_nats_on_ping_timer(s);
     }
@@ -364,6 +366,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
         return PIPIT_OK;
     }
     s->authenticated = pp_nats_admit_anybody(s);
+    conn->guarded = !s->authenticated;
     if (conn->closing)
         return PIPIT_OK;
     pp_nats_schedule_start(s);

@@ -215,6 +215,8 @@ extern const struct pp_client_ops pp_nats_client_ops;
 
 /* keepalive.c */
 void pp_nats_schedule_ping(pp_nats_session *s, bool first);
+/* Is the time over for which it was let in? */
+bool pp_nats_has_expired(const pp_nats_session *s);
 void pp_nats_on_ping(pp_nats_session *s);
 void pp_nats_on_pong(pp_nats_session *s);
 void pp_nats_on_ping_timer(pp_nats_session *s);
