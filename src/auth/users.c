@@ -12,14 +12,15 @@ static_assert(PP_USER_HASH_BYTES == crypto_generichash_KEYBYTES, "key length of 
 
 struct pp_users {
     const pp_user_key *key;
-    pp_user *users; /* then anybody, then the roots */
+    pp_views *views;
+    pp_user *users;                             /* then anybody, then the roots */
+    uint8_t (*pass_hashes)[PP_USER_HASH_BYTES]; /* of the users */
     size_t user_count;
     size_t root_count;
     bool open;
     const pp_user *no_auth_user;
     bool has_token;
     uint8_t token_hash[PP_USER_HASH_BYTES];
-    uint32_t view_count;
     uint32_t *by_name; /* index plus 1, open addressing */
     size_t name_mask;
     uint64_t seed;
@@ -89,9 +90,11 @@ static pipit_err reserve(pp_users *users, const pp_users_setup *setup)
         bytes += strlen(setup->users[i].name) + 1;
     users->by_name = pp_calloc(slots, sizeof(*users->by_name));
     users->users = pp_calloc(setup->user_count + 1 + setup->account_count, sizeof(*users->users));
+    users->pass_hashes = pp_calloc(setup->user_count + 1, sizeof(*users->pass_hashes));
     users->texts = pp_calloc(1, bytes);
     users->name_mask = slots - 1;
-    return users->by_name && users->users && users->texts ? PIPIT_OK : PIPIT_ENOMEM;
+    return users->by_name && users->users && users->pass_hashes && users->texts ? PIPIT_OK
+                                                                                : PIPIT_ENOMEM;
 }
 
 static void fill(pp_users *users, pp_user *user, const pp_user_entry *entry, char **at)
@@ -104,67 +107,26 @@ static void fill(pp_users *users, pp_user *user, const pp_user_entry *entry, cha
     user->scope.account = entry->account;
     user->scope.permissions = entry->permissions;
     user->slow_policy = entry->slow_policy;
+    user->max_payload = PP_USER_UNLIMITED;
+    user->max_subscriptions = PP_USER_UNLIMITED;
+    user->connection_types = PP_USER_ANY_TYPE;
     user->table = users;
-    hash(users->key, pp_str_of(entry->pass), user->pass_hash);
 }
 
-/* --- views: users of one account with the same permissions see the same ------------------- */
-
-static uint64_t hash_rules(const pp_permission_rule *rules, size_t count, uint64_t h)
+/* Users of one account with the same permissions see the same. */
+static pipit_err take_views(pp_users *users)
 {
+    size_t count = users->user_count + 1 + users->root_count;
+
     for (size_t i = 0; i < count; i++) {
-        h = pp_hash(rules[i].subject.ptr, rules[i].subject.len, h);
-        h = pp_hash(rules[i].queue.ptr, rules[i].queue.len, h);
+        pp_user *user = &users->users[i];
+        pipit_err err =
+            pp_view_take(users->views, user->scope.account, user->scope.permissions, &user->view);
+
+        if (err)
+            return err;
+        user->scope = pp_view_scope(user->view);
     }
-    return h;
-}
-
-static uint64_t hash_scope(const pp_scope *scope, uint64_t seed)
-{
-    uint64_t h = pp_hash(&scope->account, sizeof(scope->account), seed);
-
-    if (scope->permissions) {
-        const pp_permission_rules *publish = pp_permissions_publish(scope->permissions);
-        const pp_permission_rules *subscribe = pp_permissions_subscribe(scope->permissions);
-
-        h = hash_rules(publish->allow, publish->allow_count, h + 1);
-        h = hash_rules(publish->deny, publish->deny_count, h + 1);
-        h = hash_rules(subscribe->allow, subscribe->allow_count, h + 1);
-        h = hash_rules(subscribe->deny, subscribe->deny_count, h + 1);
-    }
-    return h;
-}
-
-static bool same_view(const pp_scope *a, const pp_scope *b)
-{
-    return a->account == b->account && pp_permissions_equal(a->permissions, b->permissions);
-}
-
-static pipit_err number_views(pp_users *users)
-{
-    size_t count = users->user_count + 1 + users->root_count, slots = 8, mask;
-    uint32_t *table;
-
-    while (slots < 2 * count)
-        slots *= 2;
-    mask = slots - 1;
-    table = pp_calloc(slots, sizeof(*table));
-    if (!table)
-        return PIPIT_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        pp_scope *scope = &users->users[i].scope;
-        size_t at = hash_scope(scope, users->seed) & mask;
-
-        while (table[at] && !same_view(&users->users[table[at] - 1].scope, scope))
-            at = (at + 1) & mask;
-        if (table[at]) {
-            scope->view = users->users[table[at] - 1].scope.view;
-        } else {
-            table[at] = (uint32_t)i + 1;
-            scope->view = users->view_count++;
-        }
-    }
-    pp_free(table);
     return PIPIT_OK;
 }
 
@@ -177,6 +139,7 @@ pipit_err pp_users_new(pp_users **out_users, const pp_users_setup *setup)
     if (!users)
         return err;
     users->key = setup->key;
+    users->views = setup->views;
     users->seed = pp_random_seed();
     users->user_count = setup->user_count;
     users->root_count = setup->account_count;
@@ -192,6 +155,7 @@ pipit_err pp_users_new(pp_users **out_users, const pp_users_setup *setup)
         if (is_bcrypt(setup->users[i].pass))
             goto out;
         fill(users, &users->users[i], &setup->users[i], &at);
+        hash(users->key, pp_str_of(setup->users[i].pass), users->pass_hashes[i]);
         users->by_name[find_slot(users, pp_str_of(setup->users[i].name))] = (uint32_t)i + 1;
     }
     fill(users, &users->users[users->user_count], &setup->anybody, &at);
@@ -208,7 +172,7 @@ pipit_err pp_users_new(pp_users **out_users, const pp_users_setup *setup)
         if (!users->no_auth_user)
             goto out;
     }
-    err = number_views(users);
+    err = take_views(users);
     if (err)
         goto out;
     *out_users = users;
@@ -222,9 +186,11 @@ void pp_users_free(pp_users *users)
 {
     if (!users)
         return;
-    if (users->users)
-        sodium_memzero(users->users,
-                       (users->user_count + 1 + users->root_count) * sizeof(*users->users));
+    for (size_t i = 0; users->users && i < users->user_count + 1 + users->root_count; i++)
+        pp_view_let_go(users->views, users->users[i].view);
+    if (users->pass_hashes)
+        sodium_memzero(users->pass_hashes, users->user_count * sizeof(*users->pass_hashes));
+    pp_free(users->pass_hashes);
     pp_free(users->users);
     pp_free(users->by_name);
     pp_free(users->texts);
@@ -233,6 +199,12 @@ void pp_users_free(pp_users *users)
 }
 
 /* --- asking ------------------------------------------------------------------------------- */
+
+/* Of anybody there is one that nothing fits. */
+static const uint8_t *pass_hash(const pp_users *users, const pp_user *user)
+{
+    return users->pass_hashes[user - users->users];
+}
 
 bool pp_users_required(const pp_users *users)
 {
@@ -267,7 +239,7 @@ const pp_user *pp_users_check(const pp_users *users, pp_str name, pp_str pass, p
         return pp_users_anybody(users);
     user = find_name(users, name);
     hash(users->key, pass, shown);
-    fits = sodium_memcmp(shown, user ? user->pass_hash : anybody->pass_hash, sizeof(shown)) == 0;
+    fits = sodium_memcmp(shown, pass_hash(users, user ? user : anybody), sizeof(shown)) == 0;
     sodium_memzero(shown, sizeof(shown));
     return user && fits ? user : NULL;
 }
@@ -304,7 +276,7 @@ const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *o
         return NULL;
     }
     if (!is_anybody(users, user) && user != users->no_auth_user &&
-        sodium_memcmp(user->pass_hash, old->pass_hash, sizeof(user->pass_hash)) != 0)
+        sodium_memcmp(pass_hash(users, user), pass_hash(old_users, old), PP_USER_HASH_BYTES) != 0)
         return NULL;
     if (user->scope.account != old->scope.account) {
         *out_gone = true;
@@ -313,14 +285,14 @@ const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *o
     return user;
 }
 
-void pp_user_hold(const pp_user *user)
+void pp_users_hold(pp_users *users)
 {
-    (void)atomic_fetch_add(&user->table->holders, 1);
+    (void)atomic_fetch_add(&users->holders, 1);
 }
 
-void pp_user_let_go(const pp_user *user)
+void pp_users_let_go(pp_users *users)
 {
-    (void)atomic_fetch_sub(&user->table->holders, 1);
+    (void)atomic_fetch_sub(&users->holders, 1);
 }
 
 bool pp_users_held(const pp_users *users)

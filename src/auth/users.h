@@ -7,9 +7,9 @@
 #ifndef PP_AUTH_USERS_H
 #define PP_AUTH_USERS_H
 
+#include "auth/user.h"
 #include "base/err.h"
 #include "base/str.h"
-#include "core/scope.h"
 
 #include <stdint.h>
 
@@ -21,14 +21,6 @@ typedef struct pp_user_key {
 
 /* Make a key. Errors: PIPIT_EIO libsodium does not start. */
 pipit_err pp_user_key_new(pp_user_key *out_key);
-
-typedef struct pp_user {
-    pp_scope scope;
-    struct pp_users *table;
-    const char *name; /* "": whoever needs no name */
-    uint8_t pass_hash[PP_USER_HASH_BYTES];
-    uint8_t slow_policy; /* what happens when it does not keep up; the server's to interpret */
-} pp_user;
 
 /* What one user of a configuration is. */
 typedef struct pp_user_entry {
@@ -43,6 +35,7 @@ typedef struct pp_users pp_users;
 
 typedef struct pp_users_setup {
     const pp_user_key *key;     /* borrowed for the life of the table */
+    pp_views *views;            /* the same */
     const pp_user_entry *users; /* names are distinct */
     size_t user_count;
     const char *token;        /* NULL: none. Where there is one, users are not asked for */
@@ -86,10 +79,11 @@ const pp_user *pp_users_check(const pp_users *users, pp_str name, pp_str pass, p
  * because there is no such user any more, or it is in another account. */
 const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *out_gone);
 
-/* Count who points at users of a table, so that it can be freed when nobody does. Thread: any. */
-void pp_user_hold(const pp_user *user);
-void pp_user_let_go(const pp_user *user);
+/* Does anybody point at users of the table? Then it must not be freed. Thread: any. */
 bool pp_users_held(const pp_users *users);
+/* What pp_user_hold and pp_user_let_go come to for its users. */
+void pp_users_hold(pp_users *users);
+void pp_users_let_go(pp_users *users);
 
 /* The scope of an account of the setup without any permissions; by its place there. */
 const pp_scope *pp_users_root(const pp_users *users, size_t account);

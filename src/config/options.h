@@ -105,6 +105,44 @@ typedef struct pp_mapping_option {
     pp_option_position at;
 } pp_mapping_option;
 
+/* What a request to a service is answered by. */
+enum pp_response_type {
+    PP_RESPONSE_SINGLETON,
+    PP_RESPONSE_STREAM,  /* as many messages as come; an empty one ends them */
+    PP_RESPONSE_CHUNKED, /* the same: one answer in pieces */
+};
+
+/* What other accounts may import. */
+typedef struct pp_export_option {
+    const char *subject; /* valid, may hold wildcards */
+    bool is_service;     /* else a stream */
+    bool is_private;     /* only accounts may */
+    const char *const *accounts;
+    size_t account_count;
+    uint32_t account_token_position; /* token that must be the importer's name, from 1; 0: none */
+    bool token_required;             /* of claims: only who shows an activation may */
+    /* Of services. */
+    enum pp_response_type response_type;
+    int64_t response_threshold_ns; /* 0: as the server has it */
+    const char *latency_subject;   /* NULL: not tracked */
+    uint32_t latency_sampling;     /* percent; 0: only where headers ask */
+    bool allow_trace;
+    pp_option_position at;
+} pp_export_option;
+
+typedef struct pp_import_option {
+    const char *account; /* that exports */
+    const char *subject; /* there */
+    bool is_service;     /* else a stream */
+    const char *local;   /* here; may use the wildcards of subject. NULL: the same */
+    const char *prefix;  /* of streams: what stands before subject here; NULL: nothing */
+    bool share;          /* of services: who asks is told there */
+    bool allow_trace;    /* of streams */
+    bool activated;      /* of claims: an activation that was checked has been shown */
+    bool inactive;       /* of claims: nothing passes, its activation does not hold */
+    pp_option_position at;
+} pp_import_option;
+
 typedef struct pp_account_options {
     const char *name;
     const pp_user_options *users; /* a run of pp_options.users */
@@ -112,6 +150,10 @@ typedef struct pp_account_options {
     const pp_permission_options *default_permissions; /* NULL: none */
     const pp_mapping_option *mappings;                /* in the order of the file */
     size_t mapping_count;
+    const pp_export_option *exports;
+    size_t export_count;
+    const pp_import_option *imports;
+    size_t import_count;
     int32_t max_connections; /* these three: -1, no limit */
     int32_t max_subscriptions;
     int64_t max_payload_bytes;

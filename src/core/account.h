@@ -31,8 +31,15 @@ typedef struct pp_account_counters {
     atomic_uint_fast64_t subs_removed;
 } pp_account_counters;
 
+typedef enum pp_account_state {
+    PP_ACCOUNT_FRESH,   /* made, and not to be found yet */
+    PP_ACCOUNT_LISTED,  /* in the configuration */
+    PP_ACCOUNT_REMOVED, /* not any more */
+} pp_account_state;
+
 typedef struct pp_account {
     char *name;
+    uint32_t index; /* small, and no other account's that is alive */
     pp_sublist *subs;
     pp_account_counters *counters; /* by loop, each in lines of its own */
     void *counters_memory;
@@ -51,7 +58,11 @@ typedef struct pp_account {
     /* The server's own part in it: subscriptions of its own, which do not keep it alive. */
     _Atomic(struct pp_services *) services; /* NULL: none */
     atomic_size_t own_subs;
-    bool removed; /* not in the configuration, any more or yet; guarded by who lists accounts */
+    /* These are guarded by the lock of who lists accounts. */
+    pp_account_state state;
+    uint32_t named_by; /* imports of other accounts that name it */
+    struct pp_account *name_next;
+    struct pp_account_settings *settings; /* what it has been given; owned. NULL: nothing */
 } pp_account;
 
 /* For loop_count loops. Errors: PIPIT_ENOMEM. */

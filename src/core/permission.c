@@ -89,6 +89,11 @@ pipit_err pp_permissions_new(pp_permissions **out_permissions, const pp_permissi
     return PIPIT_OK;
 }
 
+pipit_err pp_permissions_copy(pp_permissions **out_copy, const pp_permissions *permissions)
+{
+    return pp_permissions_new(out_copy, &permissions->publish, &permissions->subscribe);
+}
+
 void pp_permissions_free(pp_permissions *permissions)
 {
     pp_free(permissions);

@@ -33,6 +33,8 @@ typedef struct pp_permissions pp_permissions;
 /* Owner: rules are copied. Errors: PIPIT_EINVAL a subject that is not valid; PIPIT_ENOMEM. */
 pipit_err pp_permissions_new(pp_permissions **out_permissions, const pp_permission_rules *publish,
                              const pp_permission_rules *subscribe);
+/* Errors: PIPIT_ENOMEM. */
+pipit_err pp_permissions_copy(pp_permissions **out_copy, const pp_permissions *permissions);
 void pp_permissions_free(pp_permissions *permissions);
 
 /* subject is literal. NULL permissions allow everything, here and below. */

@@ -99,8 +99,22 @@ static pp_route_cache *cache_new(pp_router *router, pp_account *account,
     return cache;
 }
 
+/* The view that had this number has gone, and everybody who saw by it. */
+static void forget(pp_router *router, pp_route_cache **at)
+{
+    if (router->single_of == *at || (router->single_of && router->single_of == (*at)->mapped)) {
+        pp_free(router->single);
+        router->single = NULL;
+        router->single_of = NULL;
+    }
+    cache_free(*at);
+    *at = NULL;
+}
+
 pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
 {
+    pp_route_cache **at;
+
     if (scope->view >= router->cache_count) {
         uint32_t count =
             scope->view + 1 > 2 * router->cache_count ? scope->view + 1 : 2 * router->cache_count;
@@ -113,9 +127,15 @@ pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
         router->caches = grown;
         router->cache_count = count;
     }
-    if (!router->caches[scope->view])
-        router->caches[scope->view] = cache_new(router, scope->account, scope->permissions);
-    return router->caches[scope->view];
+    at = &router->caches[scope->view];
+    if (*at && (*at)->view_serial != scope->view_serial)
+        forget(router, at);
+    if (!*at) {
+        *at = cache_new(router, scope->account, scope->permissions);
+        if (*at)
+            (*at)->view_serial = scope->view_serial;
+    }
+    return *at;
 }
 
 static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)

@@ -71,6 +71,7 @@ struct pp_route_set {
 
 typedef struct pp_route_cache {
     struct pp_router *router;
+    uint64_t view_serial;
     pp_account *account;
     const pp_permissions *permissions;
     pp_account_counters *counters; /* of the account on this loop */
@@ -108,7 +109,8 @@ void pp_router_fini(pp_router *router);
 /* Forget all routes and keep the caches. Thread: the router's loop, not while one is used. */
 void pp_router_clear(pp_router *router);
 
-/* The router's cache for the view of scope, made on first use. NULL: no memory. */
+/* The router's cache for the view of scope, made on first use; what another view had under its
+ * number goes. NULL: no memory. Thread: the router's loop, not while a route is looked at. */
 pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope);
 
 /* Forget all caches: views, permissions and mappings have changed. Caches and routes that were

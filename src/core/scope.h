@@ -16,6 +16,7 @@ typedef struct pp_scope {
     /* Scopes of one account with the same permissions share a view, so that what is remembered for
      * one serves all. Dense, from 0; indexes each router's caches. */
     uint32_t view;
+    uint64_t view_serial; /* tells a view from others that had its number before */
 } pp_scope;
 
 #endif

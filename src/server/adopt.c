@@ -5,13 +5,17 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-pipit_err pp_server_adopt(pipit_server *server, int fd)
+pipit_err pp_server_adopt(pipit_server *server, int fd, bool monitoring)
 {
     int family = 0, *place;
     pipit_err err = server->started ? PIPIT_EINVAL : pp_listen_adopt(fd, &family);
 
+    if (!err && monitoring && family == AF_UNIX)
+        err = PIPIT_EINVAL;
     if (!err) {
         place = family == AF_UNIX ? &server->adopted_local : &server->adopted_tcp;
+        if (monitoring)
+            place = &server->adopted_http;
         if (*place < 0) {
             *place = fd;
             return PIPIT_OK;
@@ -25,4 +29,9 @@ pipit_err pp_server_adopt(pipit_server *server, int fd)
 int pp_server_client_fd(const pipit_server *server)
 {
     return server->tcp.source.fd;
+}
+
+int pp_server_monitor_fd(const pipit_server *server)
+{
+    return server->http.source.fd;
 }

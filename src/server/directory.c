@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "config/options.h"
-#include "core/mapping.h"
+#include "server/account_settings.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -13,141 +13,15 @@
 struct pp_directory {
     pp_directory *next;
     pp_users *users;
+    pp_gate *gate;
     pp_account **accounts; /* as in the options; then the system account, if they do not name it */
     size_t account_count;
-    struct account_settings {
-        pp_mappings *mappings;
-        int64_t max_connections, max_subscriptions, max_payload;
-        char *trace_dest; /* NULL: none */
-        uint32_t trace_sampling;
-    } * settings; /* by account */
+    pp_account_settings **settings; /* by account; NULL once they have been given */
+    pp_account_settings *outgoing;  /* what accounts had before */
     pp_permissions **permissions;
     size_t permission_count;
     pp_account *system;
 };
-
-/* --- accounts ----------------------------------------------------------------------------- */
-
-void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count)
-{
-    *accounts = (pp_accounts){.loop_count = loop_count};
-    (void)pthread_mutex_init(&accounts->lock, NULL);
-}
-
-static void say_farewell(const pp_accounts *accounts, pp_account *account)
-{
-    if (accounts->farewell)
-        accounts->farewell(account);
-    pp_account_free(account);
-}
-
-void pp_accounts_fini(pp_accounts *accounts)
-{
-    for (size_t i = 0; i < accounts->count; i++)
-        say_farewell(accounts, accounts->all[i]);
-    pp_free(accounts->all);
-    (void)pthread_mutex_destroy(&accounts->lock);
-}
-
-static pp_account *find_locked(const pp_accounts *accounts, pp_str name)
-{
-    for (size_t i = 0; i < accounts->count; i++) {
-        if (!accounts->all[i]->removed && pp_str_eq(pp_str_of(accounts->all[i]->name), name))
-            return accounts->all[i];
-    }
-    return NULL;
-}
-
-pp_account *pp_accounts_find(pp_accounts *accounts, pp_str name)
-{
-    pp_account *account;
-
-    (void)pthread_mutex_lock(&accounts->lock);
-    account = find_locked(accounts, name);
-    (void)pthread_mutex_unlock(&accounts->lock);
-    return account;
-}
-
-void pp_accounts_each(pp_accounts *accounts, void (*visit)(pp_account *account, void *arg),
-                      void *arg)
-{
-    (void)pthread_mutex_lock(&accounts->lock);
-    for (size_t i = 0; i < accounts->count; i++) {
-        if (!accounts->all[i]->removed)
-            visit(accounts->all[i], arg);
-    }
-    (void)pthread_mutex_unlock(&accounts->lock);
-}
-
-static pipit_err add_locked(pp_accounts *accounts, const char *name, pp_account **out)
-{
-    pipit_err err;
-
-    if (accounts->count == accounts->cap) {
-        size_t cap = accounts->cap ? 2 * accounts->cap : 8;
-        pp_account **grown = pp_realloc(accounts->all, cap * sizeof(*grown));
-
-        if (!grown)
-            return PIPIT_ENOMEM;
-        accounts->all = grown;
-        accounts->cap = cap;
-    }
-    err = pp_account_new(out, name, accounts->loop_count);
-    if (err)
-        return err;
-    (*out)->removed = true; /* not there before its directory is */
-    accounts->all[accounts->count++] = *out;
-    return PIPIT_OK;
-}
-
-static pipit_err find_or_make(pp_accounts *accounts, const char *name, pp_account **out)
-{
-    pipit_err err = PIPIT_OK;
-
-    (void)pthread_mutex_lock(&accounts->lock);
-    *out = find_locked(accounts, pp_str_of(name));
-    if (!*out)
-        err = add_locked(accounts, name, out);
-    (void)pthread_mutex_unlock(&accounts->lock);
-    return err;
-}
-
-void pp_accounts_drop_new(pp_accounts *accounts)
-{
-    size_t kept = 0;
-
-    (void)pthread_mutex_lock(&accounts->lock);
-    for (size_t i = 0; i < accounts->count; i++) {
-        pp_account *account = accounts->all[i];
-
-        if (atomic_load(&account->root)) /* it has been installed once */
-            accounts->all[kept++] = account;
-        else
-            pp_account_free(account);
-    }
-    accounts->count = kept;
-    (void)pthread_mutex_unlock(&accounts->lock);
-}
-
-void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory)
-{
-    size_t kept = 0;
-
-    (void)pthread_mutex_lock(&accounts->lock);
-    for (size_t i = 0; i < accounts->count; i++) {
-        pp_account *account = accounts->all[i];
-        bool named = false;
-
-        for (size_t n = 0; n < directory->account_count && !named; n++)
-            named = directory->accounts[n] == account;
-        if (named || pp_account_subs(account))
-            accounts->all[kept++] = account;
-        else
-            say_farewell(accounts, account);
-    }
-    accounts->count = kept;
-    (void)pthread_mutex_unlock(&accounts->lock);
-}
 
 /* --- making ------------------------------------------------------------------------------- */
 
@@ -157,7 +31,7 @@ static pipit_err find_accounts(pp_directory *d, pp_accounts *accounts, const pp_
     pipit_err err = PIPIT_OK;
 
     for (size_t i = 0; i < options->account_count && !err; i++) {
-        err = find_or_make(accounts, options->accounts[i].name, &d->accounts[i]);
+        err = pp_accounts_take(accounts, options->accounts[i].name, &d->accounts[i]);
         if (err)
             return err;
         d->account_count++;
@@ -166,7 +40,7 @@ static pipit_err find_accounts(pp_directory *d, pp_accounts *accounts, const pp_
     }
     if (d->system || options->no_system_account)
         return PIPIT_OK;
-    err = find_or_make(accounts, system, &d->system);
+    err = pp_accounts_take(accounts, system, &d->system);
     if (!err)
         d->accounts[d->account_count++] = d->system;
     return err;
@@ -241,13 +115,14 @@ static bool is_open(const pp_directory *d, const pp_options *options)
     return !options->user && !options->auth_token;
 }
 
-static pipit_err make_users(pp_directory *d, const pp_options *options, const pp_user_key *key,
-                            pp_buf *error)
+static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_options *options,
+                            const pp_user_key *key, pp_buf *error)
 {
     size_t count = options->user_count;
     pp_user_entry *entries = pp_calloc(count + 1, sizeof(*entries));
     pp_users_setup setup = {
         .key = key,
+        .views = &accounts->views,
         .users = entries,
         .token = options->auth_token,
         .no_auth_user = options->no_auth_user,
@@ -290,61 +165,19 @@ out:
     return err;
 }
 
-static pipit_err make_mappings(pp_mappings **out, const pp_account_options *account, pp_buf *error)
+static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_options *options,
+                               pp_buf *error)
 {
-    size_t destinations = 0;
-    pp_mapping_entry *entries;
-    pp_mapping_destination *at;
-    pipit_err err;
+    pipit_err err = PIPIT_OK;
 
-    for (size_t i = 0; i < account->mapping_count; i++)
-        destinations += account->mappings[i].destination_count;
-    entries = pp_alloc(account->mapping_count * sizeof(*entries) + destinations * sizeof(*at));
-    if (!entries)
-        return PIPIT_ENOMEM;
-    at = (pp_mapping_destination *)(entries + account->mapping_count);
-    for (size_t i = 0; i < account->mapping_count; i++) {
-        const pp_mapping_option *mapping = &account->mappings[i];
+    for (size_t i = 0; i < d->account_count && !err; i++) {
+        const pp_account_options none = pp_account_options_none(d->accounts[i]->name);
 
-        entries[i] = (pp_mapping_entry){mapping->source, at, mapping->destination_count};
-        for (size_t n = 0; n < mapping->destination_count; n++, at++)
-            *at = (pp_mapping_destination){mapping->destinations[n].subject,
-                                           mapping->destinations[n].weight,
-                                           mapping->destinations[n].cluster};
+        err = pp_account_settings_new(&d->settings[i], accounts,
+                                      i < options->account_count ? &options->accounts[i] : &none,
+                                      error);
     }
-    err = pp_mappings_new(out, entries, account->mapping_count, NULL, error);
-    pp_free(entries);
     return err;
-}
-
-static pipit_err make_settings(pp_directory *d, const pp_options *options, pp_buf *error)
-{
-    for (size_t i = 0; i < d->account_count; i++)
-        d->settings[i] = (struct account_settings){
-            .max_connections = PP_ACCOUNT_UNLIMITED,
-            .max_subscriptions = PP_ACCOUNT_UNLIMITED,
-            .max_payload = PP_ACCOUNT_UNLIMITED,
-        };
-    for (size_t i = 0; i < options->account_count; i++) {
-        const pp_account_options *account = &options->accounts[i];
-        pipit_err err = PIPIT_OK;
-
-        d->settings[i].max_connections = account->max_connections;
-        d->settings[i].max_subscriptions = account->max_subscriptions;
-        d->settings[i].max_payload = account->max_payload_bytes;
-        d->settings[i].trace_sampling = account->trace_sampling;
-        if (account->trace_dest) {
-            d->settings[i].trace_dest =
-                pp_memdupz(account->trace_dest, strlen(account->trace_dest));
-            if (!d->settings[i].trace_dest)
-                return PIPIT_ENOMEM;
-        }
-        if (account->mapping_count)
-            err = make_mappings(&d->settings[i].mappings, account, error);
-        if (err)
-            return err == PIPIT_ENOMEM ? err : PIPIT_EINVAL;
-    }
-    return PIPIT_OK;
 }
 
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
@@ -356,14 +189,16 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!d)
         return err;
     d->accounts = pp_calloc(options->account_count + 1, sizeof(pp_account *));
-    d->settings = pp_calloc(options->account_count + 1, sizeof(*d->settings));
+    d->settings = pp_calloc(options->account_count + 1, sizeof(pp_account_settings *));
     if (!d->accounts || !d->settings)
         goto out;
     err = find_accounts(d, accounts, options);
     if (!err)
-        err = make_settings(d, options, error);
+        err = make_settings(d, accounts, options, error);
     if (!err)
-        err = make_users(d, options, key, error);
+        err = make_users(d, accounts, options, key, error);
+    if (!err)
+        err = pp_gate_new(&d->gate, &(pp_gate_setup){.users = d->users});
     if (err)
         goto out;
     *out_directory = d;
@@ -377,14 +212,14 @@ void pp_directory_free(pp_directory *d)
 {
     if (!d)
         return;
+    pp_gate_free(d->gate);
     pp_users_free(d->users);
     for (size_t i = 0; i < d->permission_count; i++)
         pp_permissions_free(d->permissions[i]);
     pp_free(d->permissions);
-    for (size_t i = 0; d->settings && i < d->account_count; i++) {
-        pp_mappings_free(d->settings[i].mappings);
-        pp_free(d->settings[i].trace_dest);
-    }
+    pp_directory_settle(d);
+    for (size_t i = 0; d->settings && i < d->account_count; i++)
+        pp_account_settings_free(d->settings[i]);
     pp_free(d->settings);
     pp_free(d->accounts);
     pp_free(d);
@@ -395,6 +230,11 @@ void pp_directory_free(pp_directory *d)
 const pp_users *pp_directory_users(const pp_directory *d)
 {
     return d->users;
+}
+
+const pp_gate *pp_directory_gate(const pp_directory *d)
+{
+    return d->gate;
 }
 
 pp_account *pp_directory_global(const pp_directory *d)
@@ -412,28 +252,41 @@ pp_directory **pp_directory_next(pp_directory *d)
     return &d->next;
 }
 
+static void give(pp_directory *d, pp_accounts *accounts, pp_account *account,
+                 pp_account_settings *settings)
+{
+    pp_account_settings *old = pp_account_settings_give_locked(accounts, account, settings);
+
+    if (old)
+        pp_account_settings_push(&d->outgoing, old);
+}
+
 void pp_directory_install(pp_directory *d, pp_accounts *accounts)
 {
     (void)pthread_mutex_lock(&accounts->lock);
-    for (size_t i = 0; i < accounts->count; i++)
-        accounts->all[i]->removed = true;
+    pp_accounts_unlist_all_locked(accounts);
     for (size_t i = 0; i < d->account_count; i++) {
-        pp_account *account = d->accounts[i];
-        const struct account_settings *settings = &d->settings[i];
-
-        atomic_store(&account->mappings, settings->mappings);
-        atomic_store(&account->max_connections, settings->max_connections);
-        atomic_store(&account->max_subscriptions, settings->max_subscriptions);
-        atomic_store(&account->max_payload, settings->max_payload);
-        atomic_store(&account->trace_sampling, settings->trace_sampling);
-        atomic_store(&account->trace_dest, settings->trace_dest);
-        atomic_store(&account->root, pp_users_root(d->users, i));
-        account->removed = false;
+        atomic_store(&d->accounts[i]->root, pp_users_root(d->users, i));
+        pp_accounts_list_locked(accounts, d->accounts[i]);
+        give(d, accounts, d->accounts[i], d->settings[i]);
+        d->settings[i] = NULL;
+    }
+    for (size_t i = 0; i < accounts->count; i++) {
+        if (accounts->all[i]->state == PP_ACCOUNT_REMOVED)
+            give(d, accounts, accounts->all[i], NULL);
     }
     (void)pthread_mutex_unlock(&accounts->lock);
 }
 
+void pp_directory_settle(pp_directory *d)
+{
+    pp_account_settings *old;
+
+    while ((old = pp_account_settings_pop(&d->outgoing)))
+        pp_account_settings_free(old);
+}
+
 bool pp_directory_idle(const pp_directory *d)
 {
-    return !pp_users_held(d->users);
+    return !pp_users_held(d->users) && pp_gate_idle(d->gate);
 }

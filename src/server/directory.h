@@ -10,32 +10,11 @@
 #ifndef PP_SERVER_DIRECTORY_H
 #define PP_SERVER_DIRECTORY_H
 
+#include "auth/gate.h"
 #include "auth/users.h"
 #include "base/buf.h"
 #include "config/options.h"
-
-#include <pthread.h>
-
-/* All accounts of a server. */
-typedef struct pp_accounts {
-    pthread_mutex_t lock; /* guards all, count: who looks for a name may be anybody */
-    pp_account **all;
-    size_t count, cap;
-    uint32_t loop_count;
-    /* Called, with the lock held, for an account that is about to be freed: the server's own
-     * subscriptions must go from it. NULL: there are none. */
-    void (*farewell)(pp_account *account);
-} pp_accounts;
-
-void pp_accounts_init(pp_accounts *accounts, uint32_t loop_count);
-void pp_accounts_fini(pp_accounts *accounts);
-
-/* NULL: there is none of that name. Borrowed, at least until the next reload. Thread: any. */
-pp_account *pp_accounts_find(pp_accounts *accounts, pp_str name);
-
-/* Call visit for each, under a lock that making and removing accounts waits for. Thread: any. */
-void pp_accounts_each(pp_accounts *accounts, void (*visit)(pp_account *account, void *arg),
-                      void *arg);
+#include "server/accounts.h"
 
 typedef struct pp_directory pp_directory;
 
@@ -51,23 +30,22 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
 void pp_directory_free(pp_directory *directory);
 
 const pp_users *pp_directory_users(const pp_directory *directory);
+const pp_gate *pp_directory_gate(const pp_directory *directory);
 pp_account *pp_directory_global(const pp_directory *directory);
 pp_account *pp_directory_system(const pp_directory *directory); /* NULL: none */
 
 /* Where the next of a list of old ones stands. */
 pp_directory **pp_directory_next(pp_directory *directory);
 
-/* Give the accounts their limits, mappings and roots; those that it does not name are found no
- * more. What they had before may still be looked at until every loop has ended its turn. */
+/* Give the accounts their settings and roots; those that it does not name are found no more. What
+ * they had before may still be looked at until every loop has ended its turn, and is freed by
+ * pp_directory_settle. */
 void pp_directory_install(pp_directory *directory, pp_accounts *accounts);
 
-/* May it be freed: does no session point to its users? */
+/* Every loop has ended its turn since it was installed. */
+void pp_directory_settle(pp_directory *directory);
+
+/* May it be freed: does no session point to its users, and no login wait for its gate? */
 bool pp_directory_idle(const pp_directory *directory);
-
-/* Free the accounts that were made for a directory which was never installed. */
-void pp_accounts_drop_new(pp_accounts *accounts);
-
-/* Free the accounts that directory, the only one there is, does not name. */
-void pp_accounts_sweep(pp_accounts *accounts, const pp_directory *directory);
 
 #endif

@@ -107,6 +107,7 @@ static void write_ports(pp_process *process)
     const char *folder = process->options->ports_file_dir;
     const pp_ports_entry entries[] = {
         {"nats", "nats", pp_server_client_fd(process->server)},
+        {"monitoring", "http", pp_server_monitor_fd(process->server)},
     };
     char reason[128];
 
@@ -122,8 +123,8 @@ static void write_ports(pp_process *process)
 /* What a socket of that name would be for, if this version had it. */
 static bool is_other_listener(const char *name)
 {
-    static const char *const names[] = {"monitoring", "cluster", "gateway",  "leafnodes",
-                                        "websocket",  "mqtt",    "profiling"};
+    static const char *const names[] = {"cluster",   "gateway", "leafnodes",
+                                        "websocket", "mqtt",    "profiling"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(name, names[i]) == 0)
@@ -141,11 +142,14 @@ static bool adopt(const pp_process *process, int fd, const char *name)
         wrong = "this version does not serve it";
         (void)close(fd);
     } else {
-        pipit_err err = pp_server_adopt(process->server, fd);
+        bool monitoring = strcmp(name, "monitoring") == 0;
+        pipit_err err = pp_server_adopt(process->server, fd, monitoring);
 
-        if (err)
-            wrong = err == PIPIT_EEXIST ? "there is another one of its kind"
-                                        : "it is no TCP or Unix socket that listens";
+        if (err == PIPIT_EEXIST)
+            wrong = "there is another one of its kind";
+        else if (err)
+            wrong = monitoring ? "it is no TCP socket that listens"
+                               : "it is no TCP or Unix socket that listens";
     }
     if (wrong)
         pp_log_write(&process->log, PP_LOG_FATAL, "Cannot use the socket fd=%d name=\"%s\": %s", fd,

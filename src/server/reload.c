@@ -162,7 +162,7 @@ static void free_idle_directories(pipit_server *server)
         }
     }
     if (!server->old_directories)
-        pp_accounts_sweep(&server->accounts, server->directory);
+        pp_accounts_sweep(&server->accounts);
 }
 
 static void install(pipit_server *server, struct candidate *c)
@@ -191,6 +191,7 @@ static void install(pipit_server *server, struct candidate *c)
     pp_accounts_each(&server->accounts, touch, NULL);
     shrink_to_limit(server);
     pp_server_on_all(server, come_round);
+    pp_directory_settle(c->directory);
     pp_free((void *)old_settings);
     pp_server_options_free(old_options);
     pp_snapshot_free(server->snapshot);

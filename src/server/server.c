@@ -162,7 +162,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     server->tcp.source.fd = server->local.source.fd = server->http.source.fd = -1;
     server->start_wall_ns = server->config_wall_ns = pp_clock_wall_ns();
     server->start_mono_ns = pp_clock_mono_ns();
-    server->adopted_tcp = server->adopted_local = -1;
+    server->adopted_tcp = server->adopted_local = server->adopted_http = -1;
     (void)pthread_mutex_init(&server->errands, NULL);
     (void)pthread_mutex_init(&server->reloading, NULL);
     (void)pthread_mutex_init(&server->report_lock, NULL);
@@ -234,6 +234,8 @@ void pipit_server_free(pipit_server *server)
         (void)close(server->adopted_tcp);
     if (server->adopted_local >= 0)
         (void)close(server->adopted_local);
+    if (server->adopted_http >= 0)
+        (void)close(server->adopted_http);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->lock);
     (void)pthread_mutex_destroy(&server->errands);

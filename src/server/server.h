@@ -72,8 +72,9 @@ struct pipit_server {
     uint64_t *given;
     atomic_uint_fast64_t next_conn_id;
     pp_listener tcp, local;
-    char *local_path;               /* of local's file, if we made it */
-    int adopted_tcp, adopted_local; /* sockets to listen on, given before start; -1: none */
+    char *local_path; /* of local's file, if we made it */
+    /* Sockets to listen on, given before start; -1: none. */
+    int adopted_tcp, adopted_local, adopted_http;
     uint16_t port;
     int64_t start_wall_ns, start_mono_ns; /* the same moment by two clocks */
     atomic_int_fast64_t config_wall_ns;   /* when the configuration in force was loaded */
@@ -107,13 +108,15 @@ void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));
 /* Accept nobody any more. Thread: the worker's loop. */
 void pp_server_stop_listening(pp_worker *worker);
 
-/* Listen on fd, a TCP or Unix socket that listens already, instead of what the options say. Before
- * start. Owner: fd is the server's from then on, or closed. Errors: PIPIT_EINVAL it is no such
- * socket; PIPIT_EEXIST there is one of its kind. */
-pipit_err pp_server_adopt(pipit_server *server, int fd);
+/* Listen on fd, a TCP or Unix socket that listens already, instead of what the options say: for
+ * clients, or (TCP only) for who watches the server. Before start. Owner: fd is the server's from
+ * then on, or closed. Errors: PIPIT_EINVAL it is no such socket; PIPIT_EEXIST there is one of its
+ * kind. */
+pipit_err pp_server_adopt(pipit_server *server, int fd, bool monitoring);
 
-/* The socket that clients connect to by TCP; -1: not now. Thread: as start. */
+/* The sockets that clients and monitoring connect to by TCP; -1: not now. Thread: as start. */
 int pp_server_client_fd(const pipit_server *server);
+int pp_server_monitor_fd(const pipit_server *server);
 
 /* True when every loop has turned since this was asked last. Never waits. Thread: as start. */
 bool pp_server_pulse(pipit_server *server);

@@ -95,6 +95,7 @@ pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_se
         .proxy_protocol = o->proxy_protocol,
         .no_stall = o->no_fast_producer_stall,
         .users = pp_directory_users(directory),
+        .gate = pp_directory_gate(directory),
     };
     *out_settings = settings;
     return PIPIT_OK;

@@ -252,6 +252,11 @@ class Files(Case):
             self.assertEqual(self.ports(server), {"nats": [f"nats://127.0.0.1:{server.port}"]})
             self.assertEqual(server.stop(), 0)
         self.assertEqual(os.listdir(self.folder), [])
+        with Server(PIPIT, *flags, "-m", "-1") as server:
+            url, = self.ports(server)["monitoring"]
+            self.assertEqual(url, f"http://127.0.0.1:{server.http_port}")
+            self.assertIn(b" 200 OK\r\n", ask(server.http_port))
+            self.assertEqual(server.stop(), 0)
         with Server(PIPIT, *flags, address=("-a", "::", "-p", "-1")) as server:
             urls = self.ports(server)["nats"]
             self.assertIn(f"nats://127.0.0.1:{server.port}", urls)
@@ -534,6 +539,16 @@ class Notify(Case):
             self.assertEqual(server.stop(), 0)
 
 
+def ask(port, path="/healthz"):
+    """What monitoring answers."""
+    with socket.create_connection(("127.0.0.1", port), WAIT_S) as peer:
+        peer.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+        answer = b""
+        while got := peer.recv(65536):
+            answer += got
+        return answer
+
+
 class Activation(Case):
     def tcp(self):
         s = socket.create_server(("127.0.0.1", 0))
@@ -570,6 +585,22 @@ class Activation(Case):
                 self.assertEqual(server.stop(), 0)
             self.assertTrue(os.path.exists(self.path("sock")))  # it is the manager's
 
+    def test_monitoring(self):
+        tcp, http = self.tcp(), self.tcp()
+        port = http.getsockname()[1]
+        with Server(PIPIT, sockets=[tcp, http], env={"LISTEN_FDNAMES": "client:monitoring"}) as server:
+            self.assertEqual(server.port, tcp.getsockname()[1])
+            self.assertEqual(server.http_port, port)
+            answer = ask(port, "/varz")
+            self.assertIn(f'"http_port": {port},'.encode(), answer)
+            self.assertIn(b'"http_host": "127.0.0.1",', answer)
+            self.assertEqual(server.stop(), 0)
+        with Server(PIPIT, "-m", "1", sockets=[http],  # a port that cannot be had
+                    env={"LISTEN_FDNAMES": "monitoring"}) as server:
+            self.assertNotEqual(server.port, port)
+            self.assertIn(b" 200 OK\r\n", ask(port))
+            self.assertEqual(server.stop(), 0)
+
     def test_only_unix(self):
         with Server(PIPIT, sockets=[self.unix()]) as server:
             server.connect().ping()
@@ -590,6 +621,9 @@ class Activation(Case):
                 ([udp], "", "it is no TCP or Unix socket that listens"),
                 ([idle], "", "it is no TCP or Unix socket that listens"),
                 ([self.tcp(), self.tcp()], "", "there is another one of its kind"),
+                ([self.tcp(), self.tcp()], "monitoring:monitoring",
+                 "there is another one of its kind"),
+                ([self.unix()], "monitoring", "it is no TCP socket that listens"),
                 ([self.tcp()], "websocket", "this version does not serve it")]:
             with self.subTest(text), \
                     Server(PIPIT, sockets=sockets, env={"LISTEN_FDNAMES": names},

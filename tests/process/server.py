@@ -78,6 +78,13 @@ class Server:
                 return int(match[1])
         raise AssertionError("no port in:\n" + "\n".join(self.lines))
 
+    @property
+    def http_port(self):
+        for line in self.lines:
+            if match := re.search(r"Starting http monitor on .*:(\d+)$", line):
+                return int(match[1])
+        raise AssertionError("no monitoring in:\n" + "\n".join(self.lines))
+
     def connect(self):
         return Client(socket.create_connection(("127.0.0.1", self.port), WAIT_S))
 

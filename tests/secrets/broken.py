@@ -154,7 +154,7 @@ COMMAND_LINES = [
     ("--auth", "@@", "--help-config"),
     ("--auth", "@@", "--help"),
     ("--auth", "@@", "--version"),
-    ("--auth", "@@", "--signal", "reload=/nowhere/@@.pid"),
+    ("--auth", "@@", "--signal", "reload=/nowhere/server.pid"),
     ("--auth", "@@", "--signal", "nonsense"),
     ("--auth", "@@", "--health_check"),
 ]

@@ -16,6 +16,7 @@ struct world {
     pp_user_key key;
     pp_account *global, *orders;
     pp_permissions *narrow, *narrow_too, *wide;
+    pp_views views;
 };
 
 static pp_permissions *only(const char *subject)
@@ -36,6 +37,7 @@ static int world_init(void **state)
     assert_int_equal(pp_user_key_new(&w.key), PIPIT_OK);
     assert_int_equal(pp_account_new(&w.global, "$G", 1), PIPIT_OK);
     assert_int_equal(pp_account_new(&w.orders, "ORDERS", 1), PIPIT_OK);
+    pp_views_init(&w.views);
     w.narrow = only("a");
     w.narrow_too = only("a");
     w.wide = only(">");
@@ -50,6 +52,7 @@ static int world_fini(void **state)
     pp_permissions_free(w->narrow);
     pp_permissions_free(w->narrow_too);
     pp_permissions_free(w->wide);
+    pp_views_fini(&w->views);
     pp_account_free(w->global);
     pp_account_free(w->orders);
     return 0;
@@ -60,6 +63,7 @@ static pp_users *make(struct world *w, const pp_user_entry *users, size_t count,
 {
     const pp_users_setup setup = {
         .key = &w->key,
+        .views = &w->views,
         .users = users,
         .user_count = count,
         .token = token,
@@ -115,7 +119,7 @@ static void test_users_by_name_and_password(void **state)
 
     assert_non_null(ann);
     assert_string_equal(ann->name, "ann");
-    assert_ptr_equal(ann->scope.permissions, w->narrow);
+    assert_true(pp_permissions_equal(ann->scope.permissions, w->narrow));
     assert_null(check(users, "ann", "two", ""));
     assert_null(check(users, "ann", "", ""));
     assert_null(check(users, "cyd", "", ""));
@@ -229,7 +233,8 @@ static void test_users_refuses(void **state)
 {
     struct world *w = *state;
     const pp_user_entry hashed = {"ann", "$2a$11$abcdefghijklmnopqrstuv", w->global, NULL, 0};
-    pp_users_setup setup = {.key = &w->key, .anybody = {.name = "", .account = w->global}};
+    pp_users_setup setup = {
+        .key = &w->key, .views = &w->views, .anybody = {.name = "", .account = w->global}};
     pp_users *users;
 
     setup.users = &hashed;
@@ -267,6 +272,7 @@ static void test_users_fault_sweep(void **state)
     struct world *w = *state;
     const pp_user_entry entry = {"ann", "one", w->global, NULL, 0};
     const pp_users_setup setup = {.key = &w->key,
+                                  .views = &w->views,
                                   .users = &entry,
                                   .user_count = 1,
                                   .anybody = {.name = "", .account = w->global}};

@@ -23,21 +23,39 @@ void pp_nats_leave_account(pp_nats_session *s)
     PP_NATS_OBSERVE(s, counted, account);
 }
 
+/* A user whose scope other loops may have found in the turn that they are in. */
+struct leaving {
+    pp_retired retired;
+    const pp_user *user;
+};
+
+static void let_user_go(pp_retired *retired)
+{
+    struct leaving *leaving = PP_CONTAINER(retired, struct leaving, retired);
+
+    pp_user_let_go(leaving->user);
+    pp_free(leaving);
+}
+
 /* Take the place, and what comes with it. */
 static bool take(pp_nats_session *s, const pp_user *user)
 {
     const pp_scope *before = atomic_load_explicit(&s->client.scope, memory_order_relaxed);
-    const pp_user *old = before ? pp_nats_user(s) : NULL;
+    struct leaving *leaving = before ? pp_alloc(sizeof(*leaving)) : NULL;
+    pp_route_cache *routes = pp_router_cache(s->context->router, &user->scope);
 
-    s->routes = pp_router_cache(s->context->router, &user->scope);
-    if (!s->routes) {
+    if (!routes || (before && !leaving)) {
+        pp_free(leaving);
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return false;
     }
+    s->routes = routes;
+    if (leaving)
+        leaving->user = pp_nats_user(s);
     pp_user_hold(user);
     atomic_store_explicit(&s->client.scope, &user->scope, memory_order_release);
-    if (old)
-        pp_user_let_go(old);
+    if (leaving)
+        pp_reclaim_retire(&s->conn->loop->reclaimer, &leaving->retired, let_user_go);
     s->reader.payload_max =
         lower(s->context->settings->max_payload,
               atomic_load_explicit(&user->scope.account->max_payload, memory_order_relaxed));
@@ -67,7 +85,8 @@ bool pp_nats_admit(pp_nats_session *s, const pp_user *user)
 
 bool pp_nats_admit_anybody(pp_nats_session *s)
 {
-    const pp_user *anybody = pp_users_anybody(s->context->settings->users);
+    const pp_user *anybody = pp_gate_anybody(s->context->settings->gate, pp_nats_entrance(s->conn),
+                                             pp_nats_connection_type(s->conn));
     pp_account *account = anybody ? anybody->scope.account : NULL;
     int64_t max;
 
@@ -135,16 +154,18 @@ static void renew_user(pp_nats_session *s)
     const pp_user *old = pp_nats_user(s), *user;
     bool gone;
 
-    user = pp_users_renew(s->context->settings->users, old, &gone);
+    user = pp_gate_renew(s->context->settings->gate, old, &gone);
     if (!user) {
         if (gone)
             pp_conn_close(s->conn, PP_CLOSE_CLIENT, true);
         else
             pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
-    } else if (take(s, user) &&
-               !pp_permissions_equal(old->scope.permissions, user->scope.permissions)) {
-        check_subs(s);
+        return;
     }
+    /* The old one is not let go before the loop's turn is over. */
+    if (take(s, user) && !pp_permissions_equal(old->scope.permissions, user->scope.permissions))
+        check_subs(s);
+    pp_user_let_go(user);
 }
 
 static void renew(pp_conn *conn, void *arg)
@@ -161,7 +182,7 @@ static void renew(pp_conn *conn, void *arg)
         if (*(const bool *)arg && !s->expects_proxy)
             pp_nats_schedule_ping(s, false);
         renew_user(s);
-    } else {
+    } else if (!s->login) {
         s->authenticated = pp_nats_admit_anybody(s);
         if (s->authenticated)
             pp_nats_schedule_start(s);

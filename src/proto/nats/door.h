@@ -4,6 +4,7 @@
 #ifndef PP_PROTO_NATS_DOOR_H
 #define PP_PROTO_NATS_DOOR_H
 
+#include "auth/gate.h"
 #include "auth/users.h"
 #include "base/log.h"
 #include "core/account.h"
@@ -34,7 +35,13 @@ typedef struct pp_nats_settings {
     bool proxy_protocol; /* a PROXY header may come first */
     bool no_stall;       /* drop for a recipient that lags instead of making publishers wait */
     const pp_users *users;
+    const pp_gate *gate; /* over them */
 } pp_nats_settings;
+
+/* What a listener says of its connections: the context of its pp_door. NULL there: clients. */
+typedef struct pp_nats_front {
+    pp_entrance entrance;
+} pp_nats_front;
 
 struct pp_nats_session;
 

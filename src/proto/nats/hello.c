@@ -1,4 +1,5 @@
 /* INFO and CONNECT: who is who. */
+#include "auth/gate.h"
 #include "proto/nats/info.h"
 #include "proto/nats/log_prefix.h"
 #include "proto/nats/session.h"
@@ -23,10 +24,11 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .host = pp_str_of(settings->host),
                 .port = settings->port,
                 .headers = settings->headers,
-                .auth_required = pp_users_announced(settings->users),
+                .auth_required = pp_gate_announced(settings->gate, pp_nats_entrance(s->conn)),
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),
+                .nonce = pp_str_of(s->nonce),
                 .ldm = leave,
                 .connect_info = answers_connect,
                 .remote_account =
@@ -54,15 +56,6 @@ bool pp_nats_send_away(pp_nats_session *s)
     return true;
 }
 
-static const pp_user *check_credentials(const pp_nats_session *s)
-{
-    const struct pp_nats_connect *c = &s->connect;
-
-    return pp_users_check(s->context->settings->users, pp_nats_connect_text(c, PP_CONNECT_USER),
-                          pp_nats_connect_text(c, PP_CONNECT_PASS),
-                          pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN));
-}
-
 /* Source: NATS client protocol, section 4: the order of checks. */
 void pp_nats_on_connect(pp_nats_session *s, pp_str json)
 {
@@ -76,18 +69,17 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;
     }
-    if (!s->authenticated || (pp_users_required(settings->users) && s->connect.has_credentials)) {
-        const pp_user *user = check_credentials(s);
+    if (!s->authenticated ||
+        (s->connect.has_credentials && pp_gate_required(settings->gate, pp_nats_entrance(s->conn))))
+        pp_nats_log_in(s);
+    else
+        pp_nats_enter(s);
+}
 
-        s->authenticated = user != NULL;
-        if (!user) {
-            pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_ERROR, "authentication error");
-            pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
-            return;
-        }
-        if (!pp_nats_admit(s, user))
-            return;
-    }
+void pp_nats_enter(pp_nats_session *s)
+{
+    const pp_nats_settings *settings = s->context->settings;
+
     s->by_token = pp_nats_connect_text(&s->connect, PP_CONNECT_AUTH_TOKEN).len > 0;
     pp_nats_connect_forget_secrets(&s->connect);
     pp_nats_show_name(s);

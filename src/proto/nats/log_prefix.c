@@ -59,7 +59,8 @@ static void add_entered(const pp_nats_session *s, char *out, size_t *len)
     char entered[SAID_MAX];
     size_t n = 0;
 
-    if (!s->authenticated || !pp_users_required(s->context->settings->users))
+    if (!s->authenticated ||
+        !pp_gate_required(s->context->settings->gate, pp_nats_entrance(s->conn)))
         return;
     user = pp_nats_user(s);
     if (*user->name)

@@ -349,6 +349,8 @@ static pipit_err open_session(void *session, pp_conn *conn)
         .payload_max = settings->max_payload,
     };
     s->expects_proxy = settings->proxy_protocol;
+    if (pp_gate_wants_nonce(settings->gate))
+        pp_nonce_make(s->nonce);
     s->counted = true;
     over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
     pp_nats_send_info(s, false);
@@ -372,6 +374,7 @@ static void on_close(void *session)
     pp_nats_session *s = session;
 
     PP_NATS_OBSERVE(s, closed, s);
+    pp_nats_abandon_login(s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
@@ -388,7 +391,7 @@ static void free_session(void *session)
 {
     pp_nats_session *s = session;
 
-    PP_ASSERT(s->sids.count == 0);
+    PP_ASSERT(s->sids.count == 0 && !s->login);
     if (atomic_load_explicit(&s->client.scope, memory_order_relaxed))
         pp_user_let_go(pp_nats_user(s));
     pp_free(atomic_load_explicit(&s->name, memory_order_relaxed));

@@ -13,6 +13,7 @@
 #ifndef PP_PROTO_NATS_SESSION_H
 #define PP_PROTO_NATS_SESSION_H
 
+#include "auth/nonce.h"
 #include "core/route.h"
 #include "net/conn.h"
 #include "proto/nats/connect.h"
@@ -39,18 +40,20 @@ typedef struct pp_nats_session {
     pp_nats_sids sids;
     /* What connect says its name is, for other loops; NULL: nothing. */
     _Atomic(struct pp_nats_name *) name;
-    atomic_bool headers; /* negotiated: wants header blocks */
-    bool expects_proxy;  /* a PROXY header may come first */
-    bool authenticated;  /* operations are served */
-    bool connected;      /* CONNECT was accepted */
-    bool told;           /* the first PONG and what follows it were sent */
-    bool counted;        /* among the door's clients */
-    bool in_account;     /* counted among those of its account */
-    bool careful;        /* verbose or pedantic */
-    bool line_checked;   /* of the publish whose payload is awaited */
-    bool unsubscribed;   /* since the last PONG */
-    bool by_token;       /* CONNECT carried a token, which nobody may be shown */
-    uint32_t proxy_skip; /* bytes that still belong to the PROXY header */
+    struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
+    char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
+    atomic_bool headers;         /* negotiated: wants header blocks */
+    bool expects_proxy;          /* a PROXY header may come first */
+    bool authenticated;          /* operations are served */
+    bool connected;              /* CONNECT was accepted */
+    bool told;                   /* the first PONG and what follows it were sent */
+    bool counted;                /* among the door's clients */
+    bool in_account;             /* counted among those of its account */
+    bool careful;                /* verbose or pedantic */
+    bool line_checked;           /* of the publish whose payload is awaited */
+    bool unsubscribed;           /* since the last PONG */
+    bool by_token;               /* CONNECT carried a token, which nobody may be shown */
+    uint32_t proxy_skip;         /* bytes that still belong to the PROXY header */
     uint32_t pings_out;
     uint32_t rtt_us;         /* the last that was measured; first, how long CONNECT took */
     uint32_t rtt_measured_s; /* last PONG to a PING of ours, monotonic clock; 0: none */
@@ -119,12 +122,33 @@ bool pp_nats_admit_anybody(pp_nats_session *s);
 /* It is over. */
 void pp_nats_leave_account(pp_nats_session *s);
 
+/* login.c: as whom */
+/* Have it decided who s is by what its CONNECT says, then admit and enter, or refuse. While that is
+ * not decided, login is set and nothing is read. */
+void pp_nats_log_in(pp_nats_session *s);
+/* It closes. */
+void pp_nats_abandon_login(pp_nats_session *s);
+
+static inline pp_entrance pp_nats_entrance(const pp_conn *conn)
+{
+    const pp_nats_front *front = conn->door->context;
+
+    return front ? front->entrance : PP_ENTRANCE_CLIENTS;
+}
+
+static inline uint16_t pp_nats_connection_type(const pp_conn *conn)
+{
+    return pp_nats_entrance(conn) == PP_ENTRANCE_WEBSOCKET ? PP_USER_WEBSOCKET : PP_USER_STANDARD;
+}
+
 /* hello.c: INFO, CONNECT */
 void pp_nats_send_info(pp_nats_session *s, bool answers_connect);
 /* Tell one client that it had better go elsewhere. False: it does not take such news (yet). Thread:
  * its loop's. */
 bool pp_nats_send_away(pp_nats_session *s);
 void pp_nats_on_connect(pp_nats_session *s, pp_str json);
+/* It is let in: do what else CONNECT asks for. */
+void pp_nats_enter(pp_nats_session *s);
 void pp_nats_on_info(pp_nats_session *s, pp_str json);
 
 /* publish.c */

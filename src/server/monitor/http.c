@@ -173,14 +173,51 @@ static const char *listening_host(const pp_options *o)
     return o->host_given ? o->host : "127.0.0.1";
 }
 
-pipit_err pp_http_monitor_listen(pipit_server *server)
+/* Where somebody else has opened a socket for it. */
+static pipit_err listen_adopted(pipit_server *server)
+{
+    int fd = server->adopted_http;
+    char where[64];
+    char *port;
+
+    server->adopted_http = -1;
+    server->http.source.fd = fd;
+    pp_listen_text(fd, where, sizeof(where));
+    port = strrchr(where, ':');
+    server->http_host = pp_memdupz(where, port ? (size_t)(port - where) : strlen(where));
+    if (!server->http_host)
+        return PIPIT_ENOMEM;
+    pp_log_write(&server->log, PP_LOG_INFO, "Starting http monitor on %s", where);
+    return pp_listen_port(fd, &server->http_port);
+}
+
+static pipit_err listen_as_told(pipit_server *server)
 {
     const pp_options *o = server->options;
-    pp_listener *listener = &server->http;
     bool six;
     pipit_err err;
 
-    if (!o->http_port)
+    server->http_host = pp_memdupz(listening_host(o), strlen(listening_host(o)));
+    if (!server->http_host)
+        return PIPIT_ENOMEM;
+    err = pp_listen_tcp(server->http_host, o->http_port < 0 ? 0 : (uint16_t)o->http_port,
+                        &server->http.source.fd, &server->http_port);
+    if (err) {
+        pp_log_write(&server->log, PP_LOG_FATAL, "Can't listen to the monitor port: %s:%d: %s",
+                     server->http_host, (int)o->http_port, pipit_strerror(err));
+        return err;
+    }
+    six = strchr(server->http_host, ':') != NULL;
+    pp_log_write(&server->log, PP_LOG_INFO, "Starting http monitor on %s%s%s:%u", six ? "[" : "",
+                 server->http_host, six ? "]" : "", server->http_port);
+    return PIPIT_OK;
+}
+
+pipit_err pp_http_monitor_listen(pipit_server *server)
+{
+    pp_listener *listener = &server->http;
+
+    if (!server->options->http_port && server->adopted_http < 0)
         return PIPIT_OK;
     *listener = (pp_listener){
         .loop = server->loops[0],
@@ -192,20 +229,7 @@ pipit_err pp_http_monitor_listen(pipit_server *server)
     };
     atomic_store(&server->http_next_id, first_id);
     pp_listener_init(listener);
-    server->http_host = pp_memdupz(listening_host(o), strlen(listening_host(o)));
-    if (!server->http_host)
-        return PIPIT_ENOMEM;
-    err = pp_listen_tcp(server->http_host, o->http_port < 0 ? 0 : (uint16_t)o->http_port,
-                        &listener->source.fd, &server->http_port);
-    if (err) {
-        pp_log_write(&server->log, PP_LOG_FATAL, "Can't listen to the monitor port: %s:%d: %s",
-                     server->http_host, (int)o->http_port, pipit_strerror(err));
-        return err;
-    }
-    six = strchr(server->http_host, ':') != NULL;
-    pp_log_write(&server->log, PP_LOG_INFO, "Starting http monitor on %s%s%s:%u", six ? "[" : "",
-                 server->http_host, six ? "]" : "", server->http_port);
-    return PIPIT_OK;
+    return server->adopted_http >= 0 ? listen_adopted(server) : listen_as_told(server);
 }
 
 pipit_err pp_http_monitor_start(pipit_server *server)

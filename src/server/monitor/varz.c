@@ -16,7 +16,7 @@ static void put_identity(pp_json *json, const pipit_server *server)
     pp_json_text(json, "go", PP_STR("c11"));
     pp_json_text(json, "host", pp_str_of(settings->host));
     pp_json_u64(json, "port", settings->port);
-    if (pp_users_announced(settings->users))
+    if (pp_gate_announced(settings->gate, PP_ENTRANCE_CLIENTS))
         pp_json_bool(json, "auth_required", true);
 }
 

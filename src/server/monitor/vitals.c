@@ -3,7 +3,6 @@
 #include "base/clock.h"
 #include "server/server.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -42,12 +41,13 @@ double pp_cpu_meter_read(pp_cpu_meter *meter, int64_t now_ns, int64_t start_ns)
 {
     int64_t before_ns = meter->mono_ns ? meter->mono_ns : start_ns;
     int64_t cpu_ns;
+    double tenths;
 
     if (now_ns - before_ns < (meter->mono_ns ? PP_NS_PER_S : PP_NS_PER_MS))
         return meter->percent;
     cpu_ns = pp_vitals_cpu_ns();
-    meter->percent =
-        round(1000.0 * (double)(cpu_ns - meter->cpu_ns) / (double)(now_ns - before_ns)) / 10;
+    tenths = 1000.0 * (double)(cpu_ns - meter->cpu_ns) / (double)(now_ns - before_ns);
+    meter->percent = (double)(int64_t)(tenths + 0.5) / 10;
     meter->cpu_ns = cpu_ns;
     meter->mono_ns = now_ns;
     return meter->percent;

@@ -1,0 +1,125 @@
+/* auth/login.h -- one client's try to come in: all that it shows, and the verdict.
+ *
+ *   [pp_gate_ask]                                  [verdict at once]
+ *  --------------> asked -----------------------------------------------> decided
+ *                    |                                                      ^
+ *                    | [PIPIT_EAGAIN]              [wake, then pp_gate_go_on]
+ *                    +--------------> waiting -----------------------------+
+ *
+ *  waiting  somebody works on it: a thread that hashes, a resolver, a callout. Texts must stay
+ * where they are. Whoever works on it calls pp_login_wake exactly once, on any thread, even when
+ *           the client has gone meanwhile (abandoned), which is only a reason to hurry.
+ *
+ * It belongs to whoever asks, a session of a door. */
+#ifndef PP_AUTH_LOGIN_H
+#define PP_AUTH_LOGIN_H
+
+#include "auth/user.h"
+#include "base/str.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct pp_certificate; /* auth/certificate.h */
+struct pp_gate;
+
+/* The listeners whose clients a configuration may treat differently. */
+typedef enum pp_entrance {
+    PP_ENTRANCE_CLIENTS, /* TCP, Unix, in-process */
+    PP_ENTRANCE_WEBSOCKET,
+    PP_ENTRANCE_MQTT,
+    PP_ENTRANCE_LEAFNODES,
+    PP_ENTRANCE_COUNT
+} pp_entrance;
+
+/* What a client shows. Texts are borrowed until the verdict, and empty where nothing was shown. */
+typedef struct pp_login_shown {
+    pp_entrance entrance;
+    uint16_t connection_type; /* one of PP_USER_STANDARD, ... */
+    /* Of CONNECT, or its like. */
+    pp_str user, pass, token;
+    pp_str nkey, sig, jwt, proxy_sig;
+    pp_str name, lang, version; /* of the client: for who passes them on */
+    int protocol;
+    /* Of the connection. */
+    pp_str nonce; /* what it was told to sign; empty: nothing */
+    pp_str host;  /* its address as text */
+    uint16_t port;
+    uint64_t connection_id;
+    const struct pp_certificate *certificate; /* as TLS has verified it; NULL: none */
+    bool has_peer;                            /* a Unix socket whose peer the kernel has named: */
+    uid_t uid;
+    gid_t gid;
+} pp_login_shown;
+
+/* Why somebody was refused, for those who run the server. */
+typedef enum pp_login_fault {
+    PP_LOGIN_DENIED,
+    PP_LOGIN_PROXY_NOT_TRUSTED,
+    PP_LOGIN_PROXY_REQUIRED,
+    PP_LOGIN_NO_MEMORY, /* or too many at a time */
+} pp_login_fault;
+
+typedef struct pp_login_verdict {
+    const pp_user *user; /* held for whoever takes the verdict; NULL: refused */
+    pp_login_fault fault;
+    const char *why; /* a sentence for the log, without secrets; static. NULL: nothing to add */
+} pp_login_verdict;
+
+typedef struct pp_login {
+    pp_login_shown shown;
+    pp_login_verdict verdict;
+    /* Somebody has finished: go on with pp_gate_go_on, on the thread that asked. Set by who asks.
+     * Called on any thread. */
+    void (*wake)(struct pp_login *login);
+    atomic_bool abandoned; /* nobody waits for the verdict any more */
+    /* The rest is the gate's, and whoever's it has given the login to. */
+    const struct pp_gate *gate;
+    unsigned step;
+    const pp_user *candidate; /* not held: of the gate's table */
+    bool proxied;             /* a trusted proxy vouches for it */
+    bool fits;                /* what a worker has found out */
+    void *work;               /* of who works on it */
+} pp_login;
+
+/* Say that what the login was waiting for has been done. */
+static inline void pp_login_wake(pp_login *login)
+{
+    login->wake(login);
+}
+
+static inline bool pp_login_is_abandoned(const pp_login *login)
+{
+    return atomic_load_explicit(&((pp_login *)login)->abandoned, memory_order_relaxed);
+}
+
+/* The two ends of a verdict. Owner: user is held by the caller for the verdict. */
+static inline void pp_login_admit(pp_login *login, const pp_user *user)
+{
+    login->verdict = (pp_login_verdict){.user = user};
+}
+
+static inline void pp_login_refuse(pp_login *login, pp_login_fault fault, const char *why)
+{
+    login->verdict = (pp_login_verdict){.fault = fault, .why = why};
+}
+
+/**
+ * Somebody beside the table of users who decides on logins: operator mode, a callout.
+ *
+ * ask gives a verdict at once (PIPIT_OK: see pp_login_admit, pp_login_refuse), or works on
+ * (PIPIT_EAGAIN), writes the verdict later, and wakes the login. A verdict that is there already,
+ * of who was asked before, is replaced or left; the hold in it must be let go when it is replaced.
+ * renew tells who a guest of this authority is after a reload: itself, another, or NULL, nobody;
+ * what it returns is held. gone: it has no place any more, as opposed to: it is not what it was.
+ *
+ * Thread: ask, renew: any loop's.
+ */
+typedef struct pp_authority {
+    pipit_err (*ask)(struct pp_authority *authority, pp_login *login);
+    const pp_user *(*renew)(struct pp_authority *authority, const pp_user *old, bool *out_gone);
+} pp_authority;
+
+#endif

@@ -1,0 +1,169 @@
+/* From CONNECT to the verdict, which may take a while: until then the session reads nothing more,
+ * and the timer for saying who one is runs on. */
+#include "auth/gate.h"
+#include "base/alloc.h"
+#include "proto/nats/log_prefix.h"
+#include "proto/nats/session.h"
+
+struct pp_nats_login {
+    pp_login login;
+    pp_task task;
+    pp_nats_session *s;
+    char host[48];
+};
+
+static void on_wake(pp_task *task);
+
+/* On whatever thread; the session, if it has ended, is held. */
+static void wake(pp_login *login)
+{
+    struct pp_nats_login *l = PP_CONTAINER(login, struct pp_nats_login, login);
+
+    pp_loop_post(l->s->conn->loop, &l->task);
+}
+
+static void fill(struct pp_nats_login *l)
+{
+    pp_nats_session *s = l->s;
+    const struct pp_nats_connect *c = &s->connect;
+    pp_login_shown *shown = &l->login.shown;
+
+    pp_conn_peer_text(s->conn, l->host);
+    *shown = (pp_login_shown){
+        .entrance = pp_nats_entrance(s->conn),
+        .connection_type = pp_nats_connection_type(s->conn),
+        .user = pp_nats_connect_text(c, PP_CONNECT_USER),
+        .pass = pp_nats_connect_text(c, PP_CONNECT_PASS),
+        .token = pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN),
+        .nkey = pp_nats_connect_text(c, PP_CONNECT_NKEY),
+        .sig = pp_nats_connect_text(c, PP_CONNECT_SIG),
+        .jwt = pp_nats_connect_text(c, PP_CONNECT_JWT),
+        .proxy_sig = pp_nats_connect_text(c, PP_CONNECT_PROXY_SIG),
+        .name = pp_nats_connect_text(c, PP_CONNECT_NAME),
+        .lang = pp_nats_connect_text(c, PP_CONNECT_LANG),
+        .version = pp_nats_connect_text(c, PP_CONNECT_VERSION),
+        .protocol = c->protocol,
+        .nonce = pp_str_of(s->nonce),
+        .host = pp_str_of(l->host),
+        .port = s->conn->peer_port,
+        .connection_id = s->conn->id,
+    };
+    if (s->conn->local)
+        shown->has_peer = pp_conn_peer_ids(s->conn, &shown->uid, &shown->gid);
+}
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+static void begin_waiting(pp_nats_session *s)
+{
+    pp_conn_hold(s->conn);
+    pp_conn_stop_reading(s->conn);
+    if (s->authenticated) {
+        s->authenticated = false; /* it says anew who it is */
+        pp_nats_schedule_start(s);
+    }
+}
+
+static void end(struct pp_nats_login *l, bool waited)
+{
+    pp_nats_session *s = l->s;
+
+    s->login = NULL;
+    pp_free(l);
+    if (waited) {
+        pp_conn_start_reading(s->conn);
+        pp_conn_unhold(s->conn);
+    }
+}
+
+void pp_nats_abandon_login(pp_nats_session *s)
+{
+    if (s->login)
+        atomic_store_explicit(&s->login->login.abandoned, true, memory_order_relaxed);
+}
+
+/* --- the verdict -------------------------------------------------------------------------- */
+
+static void refuse(pp_nats_session *s, const pp_login_verdict *verdict)
+{
+    pp_close_reason reason = PP_CLOSE_AUTH;
+
+    s->authenticated = false;
+    if (verdict->fault == PP_LOGIN_NO_MEMORY) {
+        pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
+        return;
+    }
+    if (verdict->fault == PP_LOGIN_PROXY_NOT_TRUSTED)
+        reason = PP_CLOSE_PROXY_NOT_TRUSTED;
+    else if (verdict->fault == PP_LOGIN_PROXY_REQUIRED)
+        reason = PP_CLOSE_PROXY_REQUIRED;
+    pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_ERROR,
+                        verdict->why ? verdict->why : "authentication error");
+    pp_nats_refuse(s, reason, "Authorization Violation");
+}
+
+static void obey(pp_nats_session *s, const pp_login_verdict *verdict)
+{
+    bool entered;
+
+    if (!verdict->user) {
+        refuse(s, verdict);
+        return;
+    }
+    s->authenticated = true;
+    entered = pp_nats_admit(s, verdict->user);
+    pp_user_let_go(verdict->user);
+    if (entered)
+        pp_nats_enter(s);
+}
+
+/* There is a verdict, but perhaps by rules that are not in force any more. */
+static void decide(struct pp_nats_login *l, bool waited)
+{
+    pp_nats_session *s = l->s;
+    pp_login_verdict verdict;
+
+    while (l->login.gate != s->context->settings->gate) {
+        pp_gate_drop(&l->login);
+        if (pp_gate_ask(s->context->settings->gate, &l->login) == PIPIT_EAGAIN) {
+            if (!waited)
+                begin_waiting(s);
+            return;
+        }
+    }
+    verdict = l->login.verdict;
+    end(l, waited);
+    obey(s, &verdict);
+}
+
+static void on_wake(pp_task *task)
+{
+    struct pp_nats_login *l = PP_CONTAINER(task, struct pp_nats_login, task);
+
+    if (l->s->conn->closing) {
+        pp_gate_drop(&l->login);
+        end(l, true);
+    } else if (pp_gate_go_on(&l->login) != PIPIT_EAGAIN) {
+        decide(l, true);
+    }
+}
+
+void pp_nats_log_in(pp_nats_session *s)
+{
+    struct pp_nats_login *l = pp_calloc(1, sizeof(*l));
+
+    PP_ASSERT(!s->login);
+    if (!l) {
+        pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
+        return;
+    }
+    l->s = s;
+    l->task.run = on_wake;
+    l->login.wake = wake;
+    fill(l);
+    s->login = l;
+    if (pp_gate_ask(s->context->settings->gate, &l->login) == PIPIT_EAGAIN)
+        begin_waiting(s);
+    else
+        decide(l, false);
+}
