@@ -105,7 +105,7 @@ static void inflate_piece(pp_ws_layer *ws, struct work *w)
 
 static void begin_piece(pp_ws_layer *ws, const pp_ws_piece *piece, struct work *w)
 {
-    size_t max = pp_ws_settings_of(ws)->inflated_max;
+    size_t max = atomic_load_explicit(&ws->host->inflated_max, memory_order_relaxed);
 
     if (!ws->inflater) {
         ws->inflater = pp_ws_codec_take_inflater(codec_of(ws));

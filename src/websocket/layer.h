@@ -37,12 +37,12 @@ typedef enum pp_ws_credential {
 typedef struct pp_ws_settings {
     pp_ws_rules rules;
     pp_str cookies[PP_WS_CREDENTIAL_COUNT]; /* their names; empty: none */
-    size_t inflated_max;                    /* bytes that one compressed message may hold */
 } pp_ws_settings;
 
 /* What all connections of a listener share; outlives them. */
 typedef struct pp_ws_host {
-    _Atomic(const pp_ws_settings *) settings; /* loops look at it within a turn */
+    const pp_ws_settings *settings;
+    atomic_size_t inflated_max; /* bytes that one compressed message may hold */
     const pp_log *log;
     pp_ws_codec *codecs;                /* one for each loop */
     atomic_int_fast64_t refusal_log_ns; /* when a refusal may be logged again */

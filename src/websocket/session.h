@@ -41,7 +41,7 @@ static inline pp_ws_layer *pp_ws_layer_of(pp_layer *layer)
 
 static inline const pp_ws_settings *pp_ws_settings_of(const pp_ws_layer *ws)
 {
-    return atomic_load_explicit(&ws->host->settings, memory_order_acquire);
+    return ws->host->settings;
 }
 
 /* handshake.c: read the request into `to`, which is scratch. -1: nothing for the door yet, or it is

@@ -128,16 +128,16 @@ static const char *check_origin(const pp_ws_rules *rules, const pp_http_request 
 {
     const pp_http_upgrade *u = &request->upgrade;
     pp_str text = u->origin.len ? u->origin : u->old_origin;
-    pp_ws_origin origin;
+    pp_origin origin;
 
     if (!text.len || (!rules->same_origin && !rules->origin_count))
         return NULL;
-    if (!pp_ws_origin_parse(text, &origin))
+    if (!pp_origin_parse(text, &origin))
         return "it is no origin";
-    if (rules->same_origin && !pp_ws_origin_is_host(&origin, request->host, rules->tls))
+    if (rules->same_origin && !pp_origin_is_host(&origin, request->host, rules->tls))
         return "not same origin";
     for (size_t i = 0; i < rules->origin_count; i++) {
-        if (pp_ws_origin_equal(&rules->origins[i], &origin))
+        if (pp_origin_equal(&rules->origins[i], &origin))
             return NULL;
     }
     return rules->origin_count ? "not in the allowed list" : NULL;

@@ -6,8 +6,8 @@
 #define PP_WEBSOCKET_UPGRADE_H
 
 #include "base/buf.h"
+#include "base/origin.h"
 #include "http/request.h"
-#include "websocket/origin.h"
 
 #include <stddef.h>
 
@@ -21,7 +21,7 @@ typedef struct pp_ws_rules {
     bool tls; /* the listener's connections are encrypted */
     bool same_origin;
     bool compression;
-    const pp_ws_origin *origins; /* none: any */
+    const pp_origin *origins; /* none: any */
     size_t origin_count;
     pp_str headers; /* "Name: value\r\n..." to add to the answer */
 } pp_ws_rules;

@@ -21,7 +21,7 @@
 #define DEFLATE "Sec-WebSocket-Extensions: permessage-deflate"
 #define END "\r\n"
 
-static const pp_ws_origin two_origins[] = {
+static const pp_origin two_origins[] = {
     {PP_STR("https"), PP_STR("a.example"), 443},
     {PP_STR("http"), PP_STR("b.example"), 8080},
 };

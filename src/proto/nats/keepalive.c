@@ -7,9 +7,17 @@
 static const int64_t first_ping_ns = 2 * PP_NS_PER_S;
 static const int64_t rtt_valid_ns = 3600 * PP_NS_PER_S;
 
+static int64_t ping_interval(const pp_nats_session *s)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    int64_t ns = pp_nats_by_websocket(s->conn) ? settings->websocket.ping_interval_ns : 0;
+
+    return ns ? ns : settings->ping_interval_ns;
+}
+
 void pp_nats_schedule_ping(pp_nats_session *s, bool first)
 {
-    int64_t interval = s->context->settings->ping_interval_ns;
+    int64_t interval = ping_interval(s);
 
     if (first) {
         uint32_t fifth;
@@ -111,7 +119,7 @@ void pp_nats_on_ping_timer(pp_nats_session *s)
 {
     const pp_nats_settings *settings = s->context->settings;
     int64_t now_ns = s->conn->loop->now_ns;
-    bool active = s->op_ns && now_ns - s->op_ns < settings->ping_interval_ns;
+    bool active = s->op_ns && now_ns - s->op_ns < ping_interval(s);
 
     if (!active || !rtt_is_fresh(s)) {
         if (s->pings_out >= settings->ping_max) {

@@ -22,6 +22,14 @@ static void wake(pp_login *login)
     pp_loop_post(l->s->conn->loop, &l->task);
 }
 
+/* What CONNECT says, or else the request that came before it. */
+static pp_str shown_text(const pp_nats_session *s, enum pp_nats_connect_text which)
+{
+    pp_str text = pp_nats_connect_text(&s->connect, which);
+
+    return text.len ? text : pp_nats_carried(s->conn, which);
+}
+
 static void fill(struct pp_nats_login *l)
 {
     pp_nats_session *s = l->s;
@@ -32,12 +40,12 @@ static void fill(struct pp_nats_login *l)
     *shown = (pp_login_shown){
         .entrance = pp_nats_entrance(s->conn),
         .connection_type = pp_nats_connection_type(s->conn),
-        .user = pp_nats_connect_text(c, PP_CONNECT_USER),
-        .pass = pp_nats_connect_text(c, PP_CONNECT_PASS),
-        .token = pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN),
+        .user = shown_text(s, PP_CONNECT_USER),
+        .pass = shown_text(s, PP_CONNECT_PASS),
+        .token = shown_text(s, PP_CONNECT_AUTH_TOKEN),
         .nkey = pp_nats_connect_text(c, PP_CONNECT_NKEY),
         .sig = pp_nats_connect_text(c, PP_CONNECT_SIG),
-        .jwt = pp_nats_connect_text(c, PP_CONNECT_JWT),
+        .jwt = shown_text(s, PP_CONNECT_JWT),
         .proxy_sig = pp_nats_connect_text(c, PP_CONNECT_PROXY_SIG),
         .name = pp_nats_connect_text(c, PP_CONNECT_NAME),
         .lang = pp_nats_connect_text(c, PP_CONNECT_LANG),

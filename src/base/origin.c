@@ -1,4 +1,4 @@
-#include "websocket/origin.h"
+#include "base/origin.h"
 
 enum { PORT_HTTP = 80, PORT_HTTPS = 443 };
 
@@ -40,7 +40,7 @@ static bool is_scheme(pp_str text)
     return text.len > 0;
 }
 
-bool pp_ws_origin_parse(pp_str text, pp_ws_origin *out)
+bool pp_origin_parse(pp_str text, pp_origin *out)
 {
     const char *colon = text.len ? memchr(text.ptr, ':', text.len) : NULL;
     pp_str scheme, rest;
@@ -64,16 +64,16 @@ bool pp_ws_origin_parse(pp_str text, pp_ws_origin *out)
                      &out->port);
 }
 
-bool pp_ws_origin_equal(const pp_ws_origin *a, const pp_ws_origin *b)
+bool pp_origin_equal(const pp_origin *a, const pp_origin *b)
 {
     return a->port == b->port && pp_str_eq_nocase(a->scheme, b->scheme) &&
            pp_str_eq_nocase(a->host, b->host);
 }
 
-bool pp_ws_origin_is_host(const pp_ws_origin *origin, pp_str host, bool tls)
+bool pp_origin_is_host(const pp_origin *origin, pp_str host, bool tls)
 {
-    pp_ws_origin own = {.scheme = tls ? PP_STR("https") : PP_STR("http")};
+    pp_origin own = {.scheme = tls ? PP_STR("https") : PP_STR("http")};
 
     return read_host(host, tls ? PORT_HTTPS : PORT_HTTP, &own.host, &own.port) &&
-           pp_ws_origin_equal(origin, &own);
+           pp_origin_equal(origin, &own);
 }
