@@ -163,8 +163,8 @@ pp_nats_websocket_settings pp_websocket_session_settings(const pipit_server *ser
     const pp_websocket_options *o = &options->websocket;
 
     return (pp_nats_websocket_settings){
-        .host = o->advertise_host ? o->advertise_host : o->host,
-        .port = o->advertise_port ? o->advertise_port : server->websocket.port,
+        .host = o->host, /* also where another is advertised: so does nats-server */
+        .port = server->websocket.port,
         .tls = server->websocket.settings && server->websocket.settings->rules.tls,
         .ping_interval_ns = o->ping_interval_ns,
         .auth_timeout_ns = o->auth_timeout_ns,

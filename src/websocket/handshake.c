@@ -1,6 +1,5 @@
 /* The upgrade request, from its first byte to the answer. */
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "websocket/session.h"
 
 #include <errno.h>
@@ -10,31 +9,22 @@
 static const pp_http_limits limits = {
     .head_max = 16 * 1024, .uri_max = 4 * 1024, .headers_max = 100, .body_max = 0};
 
-static const int64_t refusal_log_every_ns = PP_NS_PER_S / 10;
-
 /* --- telling ------------------------------------------------------------------------------ */
 
-/* Peers can be refused faster than anybody could read about it. */
 static void log_refusal(pp_ws_layer *ws, const char *reason)
 {
-    pp_ws_host *host = ws->host;
     pp_conn *conn = ws->layer.conn;
-    int_fast64_t due = atomic_load(&host->refusal_log_ns);
-    char peer[48], left_out[48] = "";
+    char peer[48], left_out[64] = "";
     uint64_t missed;
 
-    if (conn->loop->now_ns < due ||
-        !atomic_compare_exchange_strong(&host->refusal_log_ns, &due,
-                                        conn->loop->now_ns + refusal_log_every_ns)) {
-        (void)atomic_fetch_add(&host->refusals_left_out, 1);
+    if (!pp_log_limit_allows(&ws->host->lanes[conn->loop->index].refusals, conn->loop->now_ns,
+                             &missed))
         return;
-    }
-    missed = atomic_exchange(&host->refusals_left_out, 0);
     if (missed)
-        (void)snprintf(left_out, sizeof(left_out), " (%llu more before)",
+        (void)snprintf(left_out, sizeof(left_out), " (and %llu like it since the last line)",
                        (unsigned long long)missed);
     pp_conn_peer_text(conn, peer);
-    pp_log_write(host->log, PP_LOG_ERROR,
+    pp_log_write(ws->host->log, PP_LOG_ERROR,
                  strchr(peer, ':') ? "[%s]:%u - websocket handshake error: %s%s"
                                    : "%s:%u - websocket handshake error: %s%s",
                  peer, conn->peer_port, reason, left_out);

@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-enum { PONGS_HELD_MAX = 4096 };
+/* With the rest of a message that may be held before them. */
+enum { PONGS_HELD_MAX = PP_WS_ROOM + 4096 };
 
 /* Input that is being decoded, and where to. in is ours to scribble on; out lies before it, or
  * apart from it. */
@@ -64,7 +65,7 @@ static void on_control(pp_ws_layer *ws, const pp_ws_piece *piece)
 
 static pp_ws_codec *codec_of(pp_ws_layer *ws)
 {
-    return &ws->host->codecs[ws->layer.conn->loop->index];
+    return &ws->host->lanes[ws->layer.conn->loop->index].codec;
 }
 
 static void end_message(pp_ws_layer *ws)

@@ -91,16 +91,16 @@ static const pp_layer_ops layer_ops = {
 pipit_err pp_ws_host_init(pp_ws_host *host, const pp_log *log, unsigned loop_count)
 {
     host->log = log;
-    host->codecs = pp_calloc(loop_count, sizeof(*host->codecs));
-    return host->codecs ? PIPIT_OK : PIPIT_ENOMEM;
+    host->lanes = pp_calloc(loop_count, sizeof(*host->lanes));
+    return host->lanes ? PIPIT_OK : PIPIT_ENOMEM;
 }
 
 void pp_ws_host_fini(pp_ws_host *host, unsigned loop_count)
 {
-    for (unsigned i = 0; host->codecs && i < loop_count; i++)
-        pp_ws_codec_fini(&host->codecs[i]);
-    pp_free(host->codecs);
-    host->codecs = NULL;
+    for (unsigned i = 0; host->lanes && i < loop_count; i++)
+        pp_ws_codec_fini(&host->lanes[i].codec);
+    pp_free(host->lanes);
+    host->lanes = NULL;
 }
 
 pipit_err pp_ws_layer_new(pp_ws_host *host, pp_layer **out_layer)

@@ -39,14 +39,18 @@ typedef struct pp_ws_settings {
     pp_str cookies[PP_WS_CREDENTIAL_COUNT]; /* their names; empty: none */
 } pp_ws_settings;
 
+/* What those of its connections share that are on one loop. */
+typedef struct pp_ws_lane {
+    pp_ws_codec codec;
+    pp_log_limit refusals; /* of lines about them */
+} pp_ws_lane;
+
 /* What all connections of a listener share; outlives them. */
 typedef struct pp_ws_host {
     const pp_ws_settings *settings;
     atomic_size_t inflated_max; /* bytes that one compressed message may hold */
     const pp_log *log;
-    pp_ws_codec *codecs;                /* one for each loop */
-    atomic_int_fast64_t refusal_log_ns; /* when a refusal may be logged again */
-    atomic_uint_fast64_t refusals_left_out;
+    pp_ws_lane *lanes; /* one for each loop */
 } pp_ws_host;
 
 /* Errors: PIPIT_ENOMEM. */

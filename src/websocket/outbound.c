@@ -34,7 +34,7 @@ static size_t total(const struct iovec *iov, size_t count)
 
 static char *room_of(pp_ws_layer *ws, const pp_loop *loop)
 {
-    return pp_ws_codec_room(&ws->host->codecs[loop->index]);
+    return pp_ws_codec_room(&ws->host->lanes[loop->index].codec);
 }
 
 /* --- as it is ----------------------------------------------------------------------------- */
@@ -106,7 +106,7 @@ static size_t frame_packed(char *room, size_t len, size_t frame_max)
 static bool pack(pp_ws_layer *ws, pp_loop *loop, const struct iovec *iov, size_t count,
                  size_t bytes, pp_str *out)
 {
-    pp_ws_codec *codec = &ws->host->codecs[loop->index];
+    pp_ws_codec *codec = &ws->host->lanes[loop->index].codec;
     pp_ws_deflater *deflater = pp_ws_codec_deflater(codec);
     char *room = pp_ws_codec_room(codec);
     size_t frame_max = ws->browser && !ws->safari ? PP_WS_BROWSER_MAX : PP_WS_MESSAGE_MAX;
