@@ -66,7 +66,7 @@ static void add(struct walk *w, const pp_change *change)
 
 static const pp_key *key_of(const char *path)
 {
-    const char *dot = strrchr(path, '.');
+    const char *dot = strchr(path, '.');
     char block_name[64] = "";
     const pp_key_block *block;
 

@@ -188,6 +188,12 @@ static void write_labels(struct writer *w, const pp_options *o)
 
 static void write_websocket(struct writer *w, const pp_websocket_options *o)
 {
+    add(w, &w->path, "websocket.advertise");
+    if (o->advertise_host)
+        add_escaped(w, &w->text, o->advertise_host);
+    if (o->advertise_port && !w->err)
+        w->err = pp_buf_addf(&w->text, ":%u", o->advertise_port);
+    end_line(w, false);
     add(w, &w->path, "websocket.allowed_origins");
     for (size_t i = 0; i < o->origin_count; i++) {
         add(w, &w->text, i ? " " : "");
