@@ -149,6 +149,7 @@ size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_m
     cache->router->messages++;
     for (uint32_t i = 0; i < route->plain_count; i++)
         taken += deliver_one(cache, route, &route->targets[i], msg);
+    router->in_vain += route->plain_count - taken;
     for (uint32_t g = 0; g < route->group_count; g++) {
         const pp_target_group group = route->groups[g];
         uint32_t at;
@@ -161,6 +162,7 @@ size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_m
                 taken++;
                 break;
             }
+            router->in_vain++;
             if (++at == group.count)
                 at = 0;
         }

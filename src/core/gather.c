@@ -25,6 +25,7 @@ void pp_gathering_clear(pp_gathering *g)
     g->count = g->alias_count = 0;
     g->texts.len = 0;
     g->texts.max = TEXTS_MAX;
+    g->steps = 0;
 }
 
 static pipit_err reserve(pp_gathering *g, size_t more)
@@ -61,6 +62,7 @@ static pipit_err add_matches(pp_gathering *g, pp_sublist *list, pp_str subject, 
 {
     pipit_err err = pp_sublist_match(list, subject, &g->matched);
 
+    g->steps += g->matched.steps + g->matched.count;
     return err ? err : add_subs(g, &g->matched, alias);
 }
 
@@ -113,6 +115,7 @@ static pipit_err add_importers(pp_gathering *g, pp_sublist *importers, pp_str su
 {
     pipit_err err = pp_sublist_match(importers, subject, &g->imported);
 
+    g->steps += g->imported.steps + g->imported.count;
     for (size_t i = 0; i < g->imported.count && !err; i++)
         err = add_importer(g, pp_import_of(g->imported.subs[i]), subject);
     return err;

@@ -29,6 +29,7 @@ typedef struct pp_gathering {
     pp_buf texts;
     pp_sub_set matched; /* scratch */
     pp_sub_set imported;
+    uint64_t steps; /* what the last one took: ways that were followed, matches that were seen */
 } pp_gathering;
 
 void pp_gathering_fini(pp_gathering *g);

@@ -362,7 +362,10 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
         kind = PP_ROUTE_DENIED;
     } else {
-        if (pp_gather(&router->gathering, cache->account, subject, cache->crossed))
+        pipit_err err = pp_gather(&router->gathering, cache->account, subject, cache->crossed);
+
+        router->in_vain += router->gathering.steps;
+        if (err)
             return NULL;
     }
     route = pp_route_build(router, subject);

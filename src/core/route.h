@@ -105,6 +105,9 @@ typedef struct pp_router {
     pp_route_cache **caches; /* by view; NULL until used */
     uint64_t random;
     uint64_t messages; /* delivered so far: tells a message from the next */
+    /* Work beside deliveries, counted as if it were some: recipients that were looked for, and that
+     * did not take what they were given. Whoever shares out a turn's time counts it. */
+    uint64_t in_vain;
     pp_counters *counters;
     struct pp_realm *realm; /* NULL: no message leaves its account */
     /* By account, twice: for what comes from another, and for what the server says. NULL until

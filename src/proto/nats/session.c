@@ -211,7 +211,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
     struct tally tally = {0};
-    uint64_t cost = 0;
+    const uint64_t *in_vain = &s->context->router->in_vain;
+    uint64_t cost = 0, vain_before = *in_vain;
     bool trace = pp_log_flag(&s->context->door->log->trace);
     size_t used = 0;
     pp_nats_op op;
@@ -288,7 +289,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             if (loop->pressed && loop->gate)
                 cost += TURN_COST_MAX; /* what else it says waits with it */
         }
-        if (PP_UNLIKELY(cost > TURN_COST_MAX || s->conn->paused)) {
+        if (PP_UNLIKELY(cost + (*in_vain - vain_before) > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
         }
@@ -306,8 +307,12 @@ static void on_timer(void *session)
     if (s->expects_proxy) {
         pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    } else if (!s->authenticated && pp_nats_login_goes_on(s)) {
+        pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
+    } else if (pp_nats_has_expired(s)) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "User Authentication Expired");
     } else {
         pp_nats_on_ping_timer(s);
     }
@@ -368,6 +373,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
         return PIPIT_OK;
     }
     s->authenticated = pp_nats_admit_anybody(s);
+    conn->guarded = !s->authenticated;
     if (conn->closing)
         return PIPIT_OK;
     pp_nats_schedule_start(s);
