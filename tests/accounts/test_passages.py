@@ -289,6 +289,31 @@ class Passages(unittest.TestCase):
                 self.assertEqual([m.subject for m in i.taken()], ["x.1", "x.1"], server.kind)
                 self.assertEqual(i.errors, ['Permissions Violation for Publish to "my.2"'])
 
+    def test_monitoring(self):
+        """What is shown of it. The imports that nats-server gives every account are left out."""
+        accounts = {
+            "E": 'exports: [ {service: "svc.*", latency: {subject: lat, sampling: 50}},'
+                 ' {stream: "a.>"}, {stream: "p.>", accounts: [I]},'
+                 ' {service: "m.*", response: stream, account_token_position: 2} ]',
+            "I": 'imports: [ {service: {account: E, subject: "svc.*"}, to: "my.$1", share: true},'
+                 ' {stream: {account: E, subject: "a.*"}, to: "x.$1"},'
+                 ' {stream: {account: E, subject: "p.>"}, prefix: y},'
+                 ' {service: {account: E, subject: "m.I"}} ]',
+        }
+        shown = []
+        for server in realm.each_server(configuration(accounts)):
+            with server.client("sys") as client:
+                found = {}
+                for name in accounts:
+                    data = client.request(f"$SYS.REQ.ACCOUNT.{name}.INFO").json()["data"]
+                    for key in ("exports", "imports"):
+                        found[name, key] = sorted(
+                            (list(i.items()) for i in data.get(key) or ()
+                             if i.get("account") != "SYS"), key=repr)
+                shown.append(found)
+        self.assertEqual(shown[0], shown[1])
+        self.assertEqual([len(found) for found in shown[0].values()], [4, 0, 0, 4])
+
 
 if __name__ == "__main__":
     main()
