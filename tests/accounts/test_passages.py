@@ -289,6 +289,49 @@ class Passages(unittest.TestCase):
                 self.assertEqual([m.subject for m in i.taken()], ["x.1", "x.1"], server.kind)
                 self.assertEqual(i.errors, ['Permissions Violation for Publish to "my.2"'])
 
+    def events(self, message):
+        """Of a trace, in no order but that what happens in one account stays together."""
+        found = []
+        for event in message.json()["events"]:
+            event.pop("ts")
+            event.pop("cid", None)
+            found.append(tuple(sorted(event.items())))
+        return sorted(found)
+
+    def test_traces(self):
+        """They follow as far as each import and export allows, with deliveries and without."""
+        accounts = {
+            "E": 'exports: [ {service: "open.*", allow_trace: true}, {service: "shut.*"},'
+                 ' {stream: "a.>"} ]',
+            "I": 'imports: [ {service: {account: E, subject: "open.*"}, to: "o.$1"},'
+                 ' {service: {account: E, subject: "shut.*"}, to: "s.$1"} ]',
+            "J": 'imports: [ {stream: {account: E, subject: "a.>"}, prefix: j, allow_trace: true} ]',
+            "K": 'imports: [ {stream: {account: E, subject: "a.>"}, prefix: k} ]',
+        }
+        shown = []
+        for server in realm.each_server(configuration(accounts)):
+            clients = {name: server.client(name.lower(), name=name) for name in accounts}
+            for name, subject in (("E", "open.*"), ("E", "shut.*"), ("E", "a.1"), ("J", "j.>"),
+                                  ("J", "j.a.1"), ("K", "k.a.1"), ("E", "trace"), ("I", "trace")):
+                clients[name].subscribe(subject)
+            for client in clients.values():
+                client.flush()
+            found = []
+            for only in ("false", "true"):
+                for name, subject in (("I", "o.1"), ("I", "s.1"), ("E", "a.1"), ("E", "a.2"),
+                                      ("I", "o.1.2")):
+                    clients[name].publish(subject, b"x", "in.1", {"Nats-Trace-Dest": "trace",
+                                                                  "Nats-Trace-Only": only})
+                    events = self.events(clients[name].wait_subject("trace"))
+                    realm.settle(clients[name], clients.values())
+                    found.append((only, subject, events,
+                                  {n: sorted(m.subject for m in c.taken())
+                                   for n, c in clients.items()}))
+            for client in clients.values():
+                client.close()
+            shown.append(found)
+        self.assertEqual(shown[0], shown[1])
+
     def test_monitoring(self):
         """What is shown of it. The imports that nats-server gives every account are left out."""
         accounts = {
