@@ -5,8 +5,8 @@
 #include "base/json.h"
 #include "core/account.h"
 
-/* Add exports and imports, where there are any, to the object that has been begun. Thread: any, with
- * the lock of accounts held. */
+/* Add exports and imports, where there are any, to the object that has been begun. Thread: any,
+ * with the lock of accounts held. */
 void pp_account_passages_write(pp_json *json, const pp_account *account);
 
 #endif
