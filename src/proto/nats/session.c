@@ -461,6 +461,8 @@ static void free_session(void *session)
     pp_nats_session *s = session;
 
     PP_ASSERT(s->sids.count == 0 && !s->login);
+    /* A request may have been on its way when the connection was closed. */
+    pp_responses_detach_client(s->context->router, &s->client);
     if (atomic_load_explicit(&s->client.scope, memory_order_relaxed))
         pp_user_let_go(pp_nats_user(s));
     pp_grants_free(atomic_load_explicit(&s->grants, memory_order_relaxed));
