@@ -261,10 +261,19 @@ bool pp_route_same_group(const pp_sub *a, const pp_sub *b)
     return pp_str_eq(pp_sub_queue(a), pp_sub_queue(b));
 }
 
+/* Is what it is given to be remembered, since its permissions let it answer that? */
+static bool is_granted(const pp_client *client)
+{
+    const pp_scope *scope = atomic_load_explicit(&client->scope, memory_order_acquire);
+
+    return scope && client->ops->deliver_granting && pp_permissions_responses(scope->permissions);
+}
+
 pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target)
 {
     target->sub = sub;
-    target->deliver = sub->client->ops->deliver;
+    target->deliver =
+        is_granted(sub->client) ? sub->client->ops->deliver_granting : sub->client->ops->deliver;
     target->flags = atomic_load_explicit(&sub->remaining, memory_order_acquire) == PP_SUB_UNLIMITED
                         ? 0
                         : PP_TARGET_COUNTED;
@@ -312,7 +321,8 @@ static void filter(pp_sub_set *set, pp_str subject)
         const pp_scope *scope =
             atomic_load_explicit(&set->subs[i]->client->scope, memory_order_acquire);
 
-        if (!scope || pp_permissions_may_hear(scope->permissions, subject))
+        if (!scope ||
+            pp_permissions_may_hear(scope->permissions, subject, pp_sub_queue(set->subs[i])))
             set->subs[kept++] = set->subs[i];
     }
     set->count = kept;
@@ -461,7 +471,10 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
         kind = PP_ROUTE_DENIED;
     } else {
-        if (pp_sublist_match(cache->account->subs, subject, &router->matched))
+        pipit_err err = pp_sublist_match(cache->account->subs, subject, &router->matched);
+
+        router->in_vain += router->matched.steps + router->matched.count;
+        if (err)
             return NULL;
         filter(&router->matched, subject);
     }
@@ -639,6 +652,7 @@ size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_m
     cache->router->messages++;
     for (uint32_t i = 0; i < route->plain_count; i++)
         taken += deliver_one(router, route, &route->targets[i], msg);
+    router->in_vain += route->plain_count - taken;
     for (uint32_t g = 0; g < route->group_count; g++) {
         const pp_target_group group = route->groups[g];
         uint32_t at;
@@ -651,6 +665,7 @@ size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_m
                 taken++;
                 break;
             }
+            router->in_vain++;
             if (++at == group.count)
                 at = 0;
         }

@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "base/ceiling.h"
 #include "base/clock.h"
-#include "base/fault.h"
+#include "net/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -178,6 +178,8 @@ static void conn_free(pp_retired *retired)
     }
     pp_backlog_free(box->backlog);
     (void)pthread_mutex_destroy(&box->lock);
+    pp_layers_free(conn->layer);
+    pp_layer_free(conn->next);
     pp_body_unref(conn->body);
     if (conn->source.fd >= 0)
         (void)close(conn->source.fd);
@@ -223,10 +225,21 @@ void pp_conn_close(pp_conn *conn, pp_close_reason reason, bool flush)
     conn->closing = true;
     conn->reason = (uint8_t)reason;
     conn->flush_on_close = flush;
+    conn->parting = conn->layer;
     pp_timer_cancel(&loop->timers, &conn->timer);
     conn->door->proto->on_close(conn->session);
     pp_list_remove(&conn->link);
     pp_list_append(&loop->closing, &conn->link);
+}
+
+static bool can_send(pp_conn *conn)
+{
+    bool can;
+
+    (void)pthread_mutex_lock(&conn->box.lock);
+    can = !conn->box.closed;
+    (void)pthread_mutex_unlock(&conn->box.lock);
+    return can;
 }
 
 /* All is sent, or nothing can be sent any more. Otherwise ask to be told. */
@@ -236,10 +249,28 @@ static bool nothing_left(pp_conn *conn)
     bool done;
 
     (void)pthread_mutex_lock(&box->lock);
-    done = box->closed || (!box->pending_bytes && !box->sending);
+    done = box->closed || (!pp_outbox_waiting_locked(conn) && !box->sending);
     box->owner_waits = !done;
     (void)pthread_mutex_unlock(&box->lock);
     return done;
+}
+
+/* Has all been said, or as much as there will be time for? Layers speak from the top down, each
+ * when what those above it had to say has gone. */
+static bool is_parted(pp_conn *conn)
+{
+    while (nothing_left(conn)) {
+        pp_layer *layer = conn->parting;
+
+        if (!layer || !can_send(conn))
+            return true;
+        conn->parting = layer->below;
+        if (layer->ops->goodbye) {
+            layer->ops->goodbye(layer, conn->reason);
+            pp_outbox_nudge(conn);
+        }
+    }
+    return !conn->flush_on_close;
 }
 
 void pp_conn_finish_closing(pp_loop *loop)
@@ -248,7 +279,7 @@ void pp_conn_finish_closing(pp_loop *loop)
         pp_conn *conn = PP_CONTAINER(loop->closing.next, pp_conn, link);
 
         pp_list_remove(&conn->link);
-        if (!conn->flush_on_close || nothing_left(conn))
+        if (is_parted(conn))
             finish(conn);
         else if (conn->write_timer.fire != on_close_deadline ||
                  conn->write_timer.place == PP_TIMER_IDLE)
@@ -286,6 +317,74 @@ void pp_conn_unhold(pp_conn *conn)
     (void)pthread_mutex_lock(&conn->box.lock);
     conn->box.posted--;
     (void)pthread_mutex_unlock(&conn->box.lock);
+}
+
+/* --- layers ------------------------------------------------------------------------------- */
+
+static void mark_ready(pp_conn *conn)
+{
+    pp_list_remove(&conn->link);
+    pp_list_append(&conn->loop->ready, &conn->link);
+}
+
+static void read_again(pp_conn *conn)
+{
+    conn->readable = true;
+    if (!conn->paused && !conn->closing)
+        mark_ready(conn);
+}
+
+/* All that came before the layer has gone. */
+static void enter_layer(pp_conn *conn)
+{
+    conn->layer = conn->next;
+    conn->next = NULL;
+    read_again(conn);
+}
+
+pipit_err pp_conn_push_layer(pp_conn *conn, pp_layer *layer, pp_str early)
+{
+    pipit_err err = pp_layer_set_early(layer, early);
+
+    PP_ASSERT(!conn->next && !layer->conn);
+    if (err)
+        return err;
+    layer->conn = conn;
+    layer->below = conn->layer;
+    conn->next = layer;
+    pp_outlet_flush(&conn->own);
+    if (nothing_left(conn))
+        enter_layer(conn);
+    else
+        pp_conn_ask_sent(conn);
+    return PIPIT_OK;
+}
+
+/* What a receive has brought about besides input. */
+static void after_receive(pp_conn *conn)
+{
+    for (pp_layer *layer = conn->layer; layer; layer = layer->below) {
+        if (layer->ready && !layer->ready_told) {
+            layer->ready_told = true;
+            if (conn->door->proto->on_layer && !conn->closing)
+                conn->door->proto->on_layer(conn->session, layer);
+            pp_outbox_nudge(conn); /* what waited for it */
+        }
+    }
+    if (pp_layers_held(conn->layer))
+        pp_outbox_nudge(conn);
+    if (!pp_layers_held(conn->layer) && pp_layers_take_waiting(conn->layer))
+        read_again(conn);
+}
+
+static ssize_t receive_by_layers(pp_conn *conn, char *to, size_t len)
+{
+    ssize_t n = pp_layers_receive(conn->layer, to, len);
+    int error = errno;
+
+    after_receive(conn);
+    errno = error;
+    return conn->closing ? 0 : n;
 }
 
 /* --- slow consumers ----------------------------------------------------------------------- */
@@ -356,7 +455,7 @@ static void on_write_watch(pp_timer *timer)
     bool late;
 
     (void)pthread_mutex_lock(&box->lock);
-    box->watching = box->pending_bytes != 0;
+    box->watching = pp_outbox_waiting_locked(conn) != 0;
     due_ns = box->mark_ns + patience_ns_locked(conn);
     late = box->watching && due_ns <= conn->loop->now_ns;
     (void)pthread_mutex_unlock(&box->lock);
@@ -375,7 +474,7 @@ static bool take_sent(pp_conn *conn)
     if (!conn->asks_sent || conn->own.first)
         return false; /* the flush to come ends with a notice */
     (void)pthread_mutex_lock(&box->lock);
-    sent = !box->first && !box->sending && !box->closed;
+    sent = !pp_outbox_waiting_locked(conn) && !box->sending && !box->closed;
     box->owner_waits = !sent;
     (void)pthread_mutex_unlock(&box->lock);
     conn->asks_sent = !sent;
@@ -390,6 +489,19 @@ void pp_conn_ask_sent(pp_conn *conn)
     pp_outbox_notify_sent(conn);
 }
 
+/* Output has gone: what waited for that goes on. */
+static void on_progress(pp_conn *conn)
+{
+    if (conn->layer && pp_layers_take_waiting(conn->layer))
+        read_again(conn);
+    if (!take_sent(conn))
+        return;
+    if (conn->next)
+        enter_layer(conn);
+    else
+        conn->door->proto->on_sent(conn->session);
+}
+
 /* Another loop, or the socket, has something to tell the owner. */
 static void on_notice(pp_task *task)
 {
@@ -402,7 +514,7 @@ static void on_notice(pp_task *task)
     box->posted--;
     box->noticed = false;
     fault = (pp_close_reason)box->fault;
-    watch = box->pending_bytes && !box->watching && !box->closed && !conn->closing;
+    watch = pp_outbox_waiting_locked(conn) && !box->watching && !box->closed && !conn->closing;
     box->watching |= watch;
     (void)pthread_mutex_unlock(&box->lock);
     if (conn->closed)
@@ -416,17 +528,11 @@ static void on_notice(pp_task *task)
     else if (watch)
         pp_timer_set(&conn->loop->timers, &conn->write_timer,
                      conn->loop->now_ns + pp_conn_write_deadline(conn), on_write_watch);
-    else if (take_sent(conn))
-        conn->door->proto->on_sent(conn->session);
+    else
+        on_progress(conn);
 }
 
 /* --- pausing publishers ------------------------------------------------------------------- */
-
-static void mark_ready(pp_conn *conn)
-{
-    pp_list_remove(&conn->link);
-    pp_list_append(&conn->loop->ready, &conn->link);
-}
 
 static void resume(pp_conn *conn)
 {
@@ -464,6 +570,13 @@ void pp_conn_start_reading(pp_conn *conn)
 
 void pp_conn_shut_write(pp_conn *conn)
 {
+    if (conn->closing)
+        return;
+    for (pp_layer *layer = conn->layer; layer; layer = layer->below) {
+        if (layer->ops->goodbye)
+            layer->ops->goodbye(layer, PP_CLOSE_NONE);
+        pp_outbox_nudge(conn);
+    }
     if (!conn->closing)
         (void)shutdown(conn->source.fd, SHUT_WR); /* fails if the peer has gone: reading tells */
 }
@@ -540,12 +653,14 @@ static void keep(pp_conn *conn, pp_str left, size_t want)
     conn->want = large ? want : 0;
 }
 
-/* Is there more of the operation in the socket? Who has stopped in the middle need not be given
- * memory for the rest. */
+/* Is there more of the operation in the socket, or behind it? Who has stopped in the middle need
+ * not be given memory for the rest. */
 static bool is_going_on(const pp_conn *conn)
 {
     int waiting = 0;
 
+    if (conn->layer && pp_layers_more(conn->layer))
+        return true;
     return ioctl(conn->source.fd, FIONREAD, &waiting) == 0 && waiting > 0;
 }
 
@@ -625,7 +740,8 @@ static void after_read(pp_conn *conn, bool filled)
 {
     if (conn->closing)
         return;
-    conn->readable = filled || conn->hung_up || conn->yielding;
+    conn->readable =
+        filled || conn->hung_up || conn->yielding || (conn->layer && pp_layers_more(conn->layer));
     if (conn->readable && !conn->paused)
         mark_ready(conn);
 }
@@ -647,27 +763,26 @@ static void read_kept(pp_conn *conn)
 
 static ssize_t receive(pp_conn *conn, char *to, size_t len)
 {
-    ssize_t n;
-
-    if (pp_fault("recv")) {
-        errno = ECONNRESET;
-        return -1;
-    }
-    pp_count(&conn->loop->counters->receives, 1);
-    do {
-        n = recv(conn->source.fd, to, len, MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
-    return n;
+    return PP_LIKELY(!conn->layer) ? pp_socket_receive(conn, to, len)
+                                   : receive_by_layers(conn, to, len);
 }
 
 /* Nothing more came: wait, or end. */
 static void on_no_input(pp_conn *conn, ssize_t n)
 {
+    pp_close_reason reason = n == 0 ? PP_CLOSE_CLIENT : PP_CLOSE_READ_ERROR;
+
     if (n < 0 && errno == EAGAIN) {
-        conn->readable = false;
+        /* A layer may have taken what there was for itself, and the end be next. */
+        conn->readable = conn->layer && (conn->hung_up || pp_layers_more(conn->layer)) &&
+                         !pp_layers_waiting(conn->layer);
+        if (conn->readable && !conn->paused && !conn->closing)
+            mark_ready(conn);
         return;
     }
-    pp_conn_close(conn, n == 0 ? PP_CLOSE_CLIENT : PP_CLOSE_READ_ERROR, false);
+    if (conn->layer)
+        reason = (pp_close_reason)pp_layers_reason(conn->layer, (uint8_t)reason);
+    pp_conn_close(conn, reason, false);
 }
 
 static void read_body(pp_conn *conn)
@@ -746,7 +861,7 @@ void pp_conn_read(pp_conn *conn)
 
     if (conn->closing)
         return;
-    if (conn->paused) {
+    if (conn->paused || conn->next) {
         conn->readable = true;
         return;
     }
@@ -916,6 +1031,8 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door, 
     table_add(loop, conn);
     pp_count(&loop->counters->connections_opened, !door->aside);
     err = door->proto->open(conn->session, conn);
+    if (!err && door->wrap && !conn->closing)
+        err = door->wrap(door, conn);
     if (!err)
         err = pp_loop_watch(loop, &conn->source);
     if (err) {

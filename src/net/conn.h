@@ -10,6 +10,7 @@
 #define PP_NET_CONN_H
 
 #include "base/str.h"
+#include "net/layer.h"
 #include "net/loop.h"
 #include "net/outlet.h"
 
@@ -47,6 +48,7 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_REVOKED, "Credentials Revoked")                                                     \
     X(PP_CLOSE_KICKED, "Kicked")                                                                   \
     X(PP_CLOSE_MEMORY, "Maximum Memory Exceeded")                                                  \
+    X(PP_CLOSE_TLS, "TLS Handshake Failure")                                                       \
     X(PP_CLOSE_SHUTDOWN, "Server Shutdown")
 
 typedef enum pp_close_reason {
@@ -68,7 +70,10 @@ typedef struct pp_proto_ops {
      * operation that begins behind the used ones needs; 0: not known yet. */
     void (*on_bytes)(void *session, pp_str window, size_t *out_used, size_t *out_want);
     void (*on_timer)(void *session);
-    void (*on_sent)(void *session);  /* what pp_conn_ask_sent asked for; may be NULL if none does */
+    void (*on_sent)(void *session); /* what pp_conn_ask_sent asked for; may be NULL if none does */
+    /* A layer of its connection has become able to carry; what it brings with it comes after this.
+     * The session may stage output and close, but not push or stop reading. NULL: no matter. */
+    void (*on_layer)(void *session, pp_layer *layer);
     void (*on_close)(void *session); /* accepts a session whose open failed */
     void (*free)(void *session);
     /* Read the frame that staged bytes begin with; its line, at least, lies in them. False: there
@@ -89,6 +94,9 @@ typedef struct pp_door {
     const pp_proto_ops *proto;
     pp_conn_limits limits;
     void *context; /* the protocol's own */
+    /* Push the layers that a connection has from the beginning, when its session, which says
+     * nothing first, has opened. NULL: none, or the session does. Thread: the connection's loop. */
+    pipit_err (*wrap)(const struct pp_door *door, struct pp_conn *conn);
     /* Serves the operator, not clients: its connections are counted by nobody but the door, and
      * stay when clients are asked to leave. */
     bool aside;
@@ -99,7 +107,10 @@ typedef struct pp_conn {
     pp_loop *loop;
     const pp_door *door;
     uint64_t id;
-    pp_link link; /* in its loop's ready, paused or closing list */
+    pp_layer *layer;   /* the top one; NULL: the bare socket */
+    pp_layer *next;    /* pushed, and waits until what came before it is sent */
+    pp_layer *parting; /* the next to say goodbye */
+    pp_link link;      /* in its loop's ready, paused or closing list */
     struct pp_conn *next_in_table;
     uint8_t peer_addr[16];
     uint16_t peer_port;
@@ -229,6 +240,20 @@ void pp_conn_ask_sent(pp_conn *conn);
 
 /* Say to the peer that nothing more comes from here, and go on reading. Only when all is sent. */
 void pp_conn_shut_write(pp_conn *conn);
+
+/**
+ * Put a layer between conn and what it talked to until now.
+ *
+ * What is staged or queued still goes out as it is, and the layer begins after it; nothing is read
+ * meanwhile, and the session stages nothing until the layer is ready (on_layer), or on_bytes comes;
+ * an on_sent that was asked for does not come. early is what has been read already and belongs to
+ * the layer: on_bytes has then used all. Nobody else may send to conn yet.
+ *
+ * Owner:  layer is conn's from now on; early is copied.
+ * Thread: conn's loop.
+ * Errors: PIPIT_ENOMEM; layer stays the caller's.
+ */
+pipit_err pp_conn_push_layer(pp_conn *conn, pp_layer *layer, pp_str early);
 
 /* The peer's address, in place of the socket's (PROXY protocol). */
 void pp_conn_set_peer(pp_conn *conn, const struct sockaddr *addr);

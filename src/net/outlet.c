@@ -5,6 +5,7 @@
 #include "net/conn.h"
 #include "net/post.h"
 #include "net/slow.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <string.h>
@@ -173,23 +174,28 @@ static size_t gather(pp_outlet *outlet, struct iovec *iov, size_t *out_bytes)
     return count;
 }
 
-static ssize_t send_iov(pp_loop *loop, int fd, struct iovec *iov, size_t count)
+static ssize_t send_iov(pp_loop *loop, pp_conn *conn, const struct iovec *iov, size_t count)
 {
-    struct msghdr header = {.msg_iov = iov, .msg_iovlen = count};
-    ssize_t sent;
+    return PP_LIKELY(!conn->layer) ? pp_socket_send(loop, conn, iov, count)
+                                   : pp_layers_send(conn->layer, loop, iov, count);
+}
 
-    if (pp_fault("send")) {
-        errno = ECONNRESET;
-        return -1;
-    }
-    pp_count(&loop->counters->sends, 1);
-    if (pp_fault("send_short"))
-        return send(fd, iov->iov_base, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
-    do {
-        sent = count == 1 ? send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
-                          : sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (sent < 0 && errno == EINTR);
-    return sent;
+static size_t held(const pp_conn *conn)
+{
+    return PP_LIKELY(!conn->layer) ? 0 : pp_layers_held(conn->layer);
+}
+
+size_t pp_outbox_waiting_locked(const pp_conn *conn)
+{
+    return conn->box.pending_bytes + held(conn);
+}
+
+/* Why a send failed. */
+static pp_close_reason fault_of(const pp_conn *conn)
+{
+    if (!conn->layer)
+        return PP_CLOSE_WRITE_ERROR;
+    return (pp_close_reason)pp_layers_reason(conn->layer, PP_CLOSE_WRITE_ERROR);
 }
 
 /* Forget what is staged: sent, or not wanted any more. */
@@ -381,7 +387,8 @@ void pp_conn_fault_locked(pp_conn *conn, pp_close_reason reason)
 static void stop_sending_locked(pp_conn *conn)
 {
     conn->box.sending = false;
-    if (conn->box.owner_waits)
+    if (conn->box.owner_waits ||
+        (conn->layer && pp_layers_waiting(conn->layer) && !pp_layers_held(conn->layer)))
         notice_owner_locked(conn);
 }
 
@@ -432,7 +439,7 @@ static void note_progress_locked(pp_conn *conn, pp_loop *loop, size_t n)
     pp_outbox *box = &conn->box;
 
     if (box->policy != PP_SLOW_DISCONNECT || box->mark_bytes <= n) {
-        box->mark_bytes = box->pending_bytes;
+        box->mark_bytes = pp_outbox_waiting_locked(conn);
         box->mark_ns = loop->now_ns;
     } else {
         box->mark_bytes -= n;
@@ -463,32 +470,35 @@ static void drain_locked(pp_conn *conn, pp_loop *loop)
     pp_outbox *box = &conn->box;
     unsigned rounds = 0;
 
-    while (box->pending_bytes && !box->closed) {
+    while (pp_outbox_waiting_locked(conn) && !box->closed) {
         struct iovec iov[IOV_MAX_FRAMES];
-        bool chunks = box->first != NULL;
-        size_t count, bytes;
+        bool chunks = box->first != NULL, frames = !chunks && box->pending_bytes;
+        size_t count = 0, bytes = 0, before = held(conn), after;
         ssize_t sent;
 
         if (++rounds > DRAIN_ROUNDS) {
             set_armed_locked(conn, true);
             break;
         }
-        count = gather_queued_locked(box, iov, &bytes);
+        if (box->pending_bytes)
+            count = gather_queued_locked(box, iov, &bytes);
         box->retry = false;
         (void)pthread_mutex_unlock(&box->lock);
-        sent = send_iov(loop, conn->source.fd, iov, count);
+        sent = send_iov(loop, conn, iov, count);
         (void)pthread_mutex_lock(&box->lock);
-        if (!chunks)
+        if (frames)
             pp_slow_sent_locked(conn, loop, sent > 0 ? (size_t)sent : 0);
         if (sent < 0 && errno != EAGAIN) {
-            pp_conn_fault_locked(conn, PP_CLOSE_WRITE_ERROR);
+            pp_conn_fault_locked(conn, fault_of(conn));
             break;
         }
         if (sent > 0 && chunks)
             pop_locked(conn, loop, (size_t)sent);
-        if (sent > 0)
-            note_progress_locked(conn, loop, (size_t)sent);
-        if (sent < 0 || (size_t)sent < bytes) {
+        after = held(conn);
+        before += sent > 0 ? (size_t)sent : 0;
+        if (before > after)
+            note_progress_locked(conn, loop, before - after);
+        if (sent < 0 || (size_t)sent < bytes || after) {
             if (!box->armed)
                 set_armed_locked(conn, true);
             else if (box->retry)
@@ -506,7 +516,7 @@ static void watch_locked(pp_conn *conn, pp_loop *loop, bool was_empty)
 
     if (was_empty) {
         box->mark_ns = loop->now_ns;
-        box->mark_bytes = box->pending_bytes;
+        box->mark_bytes = pp_outbox_waiting_locked(conn);
     }
     if (!box->watching)
         notice_owner_locked(conn);
@@ -567,7 +577,7 @@ static void after_queueing_locked(pp_outlet *outlet, bool mine, bool was_empty)
         box->sending = true;
         drain_locked(conn, outlet->loop);
     }
-    if (!box->pending_bytes || box->closed)
+    if (!pp_outbox_waiting_locked(conn) || box->closed)
         return;
     watch_locked(conn, outlet->loop, was_empty);
     if (box->policy == PP_SLOW_DISCONNECT && box->pending_bytes > gate_bytes(conn, outlet->loop)) {
@@ -663,7 +673,7 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
         box->out_time = (uint32_t)(outlet->loop->now_ns >> PP_OUT_TIME_SHIFT);
     box->out_msgs += outlet->msgs;
     box->out_bytes += outlet->bytes;
-    mine = !box->closed && !box->sending && !box->pending_bytes;
+    mine = !box->closed && !box->sending && !pp_outbox_waiting_locked(outlet->conn);
     if (mine) {
         box->sending = true;
         box->retry = false;
@@ -683,9 +693,9 @@ static void end_send(pp_outlet *outlet)
     pp_outbox *box = &conn->box;
 
     (void)pthread_mutex_lock(&box->lock);
-    if (box->pending_bytes && !box->closed) {
+    if (pp_outbox_waiting_locked(conn) && !box->closed) {
         drain_locked(conn, outlet->loop);
-        if (box->pending_bytes && !box->closed)
+        if (pp_outbox_waiting_locked(conn) && !box->closed)
             watch_locked(conn, outlet->loop, true);
     } else {
         stop_sending_locked(conn);
@@ -722,10 +732,10 @@ void pp_outlet_flush(pp_outlet *outlet)
     if (mine) {
         struct iovec iov[IOV_MAX_STAGED];
         size_t count = gather(outlet, iov, &bytes);
-        ssize_t n = count ? send_iov(outlet->loop, outlet->conn->source.fd, iov, count) : 0;
+        ssize_t n = count ? send_iov(outlet->loop, outlet->conn, iov, count) : 0;
 
         if (n < 0 && errno != EAGAIN) {
-            fail(outlet, true, PP_CLOSE_WRITE_ERROR);
+            fail(outlet, true, fault_of(outlet->conn));
             return;
         }
         sent = n > 0 ? (size_t)n : 0;
@@ -762,9 +772,20 @@ void pp_outbox_on_writable(pp_conn *conn)
     } else if (!box->closed) {
         box->sending = true;
         drain_locked(conn, conn->loop);
-        if (!box->pending_bytes && box->armed && !box->closed)
+        if (!pp_outbox_waiting_locked(conn) && box->armed && !box->closed)
             set_armed_locked(conn, false);
     }
+    (void)pthread_mutex_unlock(&box->lock);
+}
+
+void pp_outbox_nudge(pp_conn *conn)
+{
+    pp_outbox *box = &conn->box;
+
+    pp_outbox_on_writable(conn);
+    (void)pthread_mutex_lock(&box->lock);
+    if (pp_outbox_waiting_locked(conn) && !box->closed && !box->watching)
+        watch_locked(conn, conn->loop, true);
     (void)pthread_mutex_unlock(&box->lock);
 }
 

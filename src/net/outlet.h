@@ -132,6 +132,12 @@ void pp_outbox_open_gate_locked(struct pp_conn *conn);
 /* The socket has room again. Thread: the connection's loop. */
 void pp_outbox_on_writable(struct pp_conn *conn);
 
+/* Bytes that wait to be sent, also in layers. The lock is held. */
+size_t pp_outbox_waiting_locked(const struct pp_conn *conn);
+
+/* A layer holds something, or can carry now: see that it goes. Thread: the connection's loop. */
+void pp_outbox_nudge(struct pp_conn *conn);
+
 /* Send the owner a notice now and at the end of each send, until it has seen that all is sent.
  * Thread: the connection's loop. */
 void pp_outbox_notify_sent(struct pp_conn *conn);

@@ -17,7 +17,7 @@ static size_t waiting_bytes(pp_conn *conn)
     size_t bytes;
 
     (void)pthread_mutex_lock(&box->lock);
-    bytes = box->closed ? 0 : box->pending_bytes;
+    bytes = box->closed ? 0 : pp_outbox_waiting_locked(conn);
     /* What cannot be had back by dropping is not worth looking for. */
     if (bytes && box->policy != PP_SLOW_DISCONNECT && box->backlog)
         bytes = pp_backlog_cost(box->backlog);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 enum { MIB = 1 << 20 };
 
@@ -182,6 +183,66 @@ static void never_authenticated(void)
         peer_await_close(&peers[i]);
         peer_close(&peers[i]);
     }
+    child_wait_empty(&c);
+    child_stop(&c);
+    free(peers);
+}
+
+struct opened {
+    child *child;
+    size_t count;
+};
+
+static bool all_opened(void *arg)
+{
+    const struct opened *o = arg;
+
+    return child_counter(o->child, "connections_opened") >= o->count;
+}
+
+/* Who has not said who it is may make the server keep one control line, whatever it sends, and
+ * however much: what comes behind that is refused with the connection. */
+static void much_before_authentication(void)
+{
+    enum { LINE_MAX_BYTES = 4096, FLOOD = 256 * 1024, SHARE = LINE_MAX_BYTES + 4096 };
+    static const char *const options[] = {"--threads=2", "--auth=secret", "--auth_timeout=1h",
+                                          NULL};
+    static char line[FLOOD];
+    struct rlimit limit;
+    size_t count = 10000, before, kept;
+    peer *peers;
+    child c;
+
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0, "a limit");
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < count + 200) {
+        count = limit.rlim_cur / 2;
+        check_note("only %zu connections: no more descriptors are allowed here", count);
+    }
+    peers = calloc(count, sizeof(*peers));
+    REQUIRE(peers, "memory");
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "CONNECT {\"name\":\"", 18);
+    child_start(&c, options);
+    before = child_rss_bytes(&c);
+    for (size_t i = 0; i < count; i++) {
+        peer_dial(&peers[i], c.port, 4096);
+        REQUIRE(peer_write(&peers[i], line, LINE_MAX_BYTES), "connection %zu", i);
+    }
+    check_until(all_opened, &(struct opened){&c, count}, "all of them are let in");
+    kept = child_peak_bytes(&c) - before;
+    check_note("%zu bytes for each that has sent a line", kept / count);
+    REQUIRE(check_sanitized() || kept < count * SHARE, "%zu bytes are kept", kept);
+    for (size_t i = 0; i < count; i += 2) {
+        (void)peer_write(&peers[i], line + 18, FLOOD - 18); /* it may be closed meanwhile */
+        peer_await_close(&peers[i]);
+        peer_close(&peers[i]);
+    }
+    kept = child_peak_bytes(&c) - before;
+    REQUIRE(check_sanitized() || kept < count * SHARE, "%zu bytes at a flood", kept);
+    for (size_t i = 1; i < count; i += 2)
+        peer_cut(&peers[i]);
     child_wait_empty(&c);
     child_stop(&c);
     free(peers);
@@ -514,6 +575,69 @@ static void sub_churn(void)
     siege_end(&s, 96 * MIB, 48 * MIB);
 }
 
+struct rower {
+    peer *peer;
+    const char *line;
+};
+
+/* More than one read of them. */
+static void *row(void *arg)
+{
+    enum { LINES = 30000 };
+    const struct rower *r = arg;
+    size_t len = strlen(r->line);
+    char *all = malloc(LINES * len);
+
+    REQUIRE(all, "memory");
+    for (size_t i = 0; i < LINES; i++)
+        memcpy(all + i * len, r->line, len);
+    (void)peer_write(r->peer, all, LINES * len);
+    free(all);
+    return NULL;
+}
+
+/* Messages that make the server look at many recipients and reach none: the publisher's own
+ * subscriptions, which want no echo, or those under a reply subject where nobody responds. Others
+ * on the loop must not wait for more than one such message at a time. */
+static void work_in_vain(void)
+{
+    enum { SUBS = 40000, WAIT_MS = 1000 };
+    static const char *const connect =
+        "CONNECT {\"verbose\":false,\"echo\":false,\"headers\":true,\"no_responders\":true}\r\n";
+    static const char *const lines[] = {"PUB vain.a 0\r\n\r\n", "PUB vain.none vain.a 0\r\n\r\n"};
+    static const char *const options[] = {"--threads=1", NULL};
+    peer busy, other;
+    child c;
+
+    child_start(&c, options);
+    peer_open(&other, c.port);
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        struct rower rower = {&busy, lines[i]};
+        int64_t worst_ns = 0;
+        pthread_t thread;
+
+        peer_dial(&busy, c.port, 0);
+        REQUIRE(peer_write(&busy, connect, strlen(connect)), "connected");
+        say_for_each(&busy, "SUB vain.a %u\r\n", SUBS);
+        REQUIRE(peer_barrier(&busy), "subscribed");
+        REQUIRE(pthread_create(&thread, NULL, row, &rower) == 0, "a thread");
+        for (unsigned n = 0; n < 50; n++) {
+            int64_t start_ns = check_now_ns();
+
+            REQUIRE(peer_barrier(&other), "served");
+            if (check_now_ns() - start_ns > worst_ns)
+                worst_ns = check_now_ns() - start_ns;
+        }
+        (void)shutdown(busy.fd, SHUT_RDWR);
+        (void)pthread_join(thread, NULL);
+        peer_cut(&busy);
+        check_note("the other waited %.1f ms at most", (double)worst_ns / 1e6);
+        REQUIRE(check_sanitized() || worst_ns < WAIT_MS * 1000000LL, "the other is served");
+    }
+    peer_close(&other);
+    child_stop(&c);
+}
+
 /* Connections that come, say hello, subscribe and go, as fast as one client can. */
 static void connection_churn(void)
 {
@@ -608,12 +732,14 @@ int main(int argc, char **argv)
         {"slowloris", slowloris, 60},
         {"half_open", half_open, 60},
         {"never_authenticated", never_authenticated, 30},
+        {"much_before_authentication", much_before_authentication, 60},
         {"cut_everywhere", cut_everywhere, 60},
         {"never_reads", never_reads, 60},
         {"never_hears_answers", never_hears_answers, 60},
         {"malformed_flood", malformed_flood, 60},
         {"random_bytes", random_bytes, 60},
         {"sub_churn", sub_churn, 60},
+        {"work_in_vain", work_in_vain, 60},
         {"connection_churn", connection_churn, 60},
         {"sub_limit_by_a_race", sub_limit_by_a_race, 60},
     };

@@ -65,6 +65,16 @@ static void put_expiry(pp_json *json, int64_t expires_s)
     pp_json_i64(json, "expires", left_s * PP_NS_PER_S);
 }
 
+static void put_responses(pp_json *json, const pp_permission_responses *responses)
+{
+    if (!responses)
+        return;
+    pp_json_begin_object(json, "responses");
+    pp_json_i64(json, "max", responses->max);
+    pp_json_i64(json, "ttl", responses->ttl_ns);
+    pp_json_end_object(json);
+}
+
 static void put_user(pp_json *json, const pp_request *request)
 {
     const char *account = pp_request_account(request)->name;
@@ -82,6 +92,7 @@ static void put_user(pp_json *json, const pp_request *request)
         pp_json_begin_object(json, "permissions");
         put_rules(json, "publish", pp_permissions_publish(permissions));
         put_rules(json, "subscribe", pp_permissions_subscribe(permissions));
+        put_responses(json, pp_permissions_responses(permissions));
         pp_json_end_object(json);
     }
     if (request->user && request->user->expires_s)

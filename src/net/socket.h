@@ -1,0 +1,18 @@
+/* net/socket.h -- the two places that move bytes between a connection and its socket. */
+#ifndef PP_NET_SOCKET_H
+#define PP_NET_SOCKET_H
+
+#include <stddef.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+struct pp_conn;
+struct pp_loop;
+
+/* recv and sendmsg, not blocking, gone on with after a signal. Thread: the connection's loop; send:
+ * who holds the outbox's `sending`, on loop. */
+ssize_t pp_socket_receive(struct pp_conn *conn, char *to, size_t len);
+ssize_t pp_socket_send(struct pp_loop *loop, struct pp_conn *conn, const struct iovec *iov,
+                       size_t count);
+
+#endif
