@@ -2,6 +2,7 @@
 """A thousand logins with hashed passwords at once: others notice nothing, and all are answered."""
 
 import json
+import os
 import selectors
 import socket
 import sys
@@ -10,6 +11,7 @@ import time
 from keys import bcrypt
 from world import DEADLINE_S, PIPIT, Server, finish
 
+SANITIZED = "PIPIT_SANITIZED" in os.environ  # memory and time are other matters then
 LOGINS = 1000
 COST = 8  # some 15 ms each; for some minutes of work without a bound
 PATIENCE_S = 60  # on a machine with one free processor
@@ -64,9 +66,9 @@ def main():
                 read(key.fileobj, said, selector, failures)
         if said:
             failures.append(f"{len(said)} of {LOGINS} got no answer within {PATIENCE_S} s")
-        if slowest > SLOW_S:
+        if slowest > SLOW_S and not SANITIZED:
             failures.append(f"another client waited {slowest:.3f} s for a PONG")
-        if peak - before > 32 * 1024:
+        if peak - before > 32 * 1024 and not SANITIZED:
             failures.append(f"memory grew by {peak - before} KiB")
         print(f"slowest PONG of another: {slowest * 1000:.1f} ms; memory grew by {peak - before} KiB")
     finish(failures, 3)
