@@ -43,6 +43,16 @@ static void put_rules(pp_json *json, const char *key, const pp_permission_rules 
     pp_json_end_object(json);
 }
 
+static void put_responses(pp_json *json, const pp_permission_responses *responses)
+{
+    if (!responses)
+        return;
+    pp_json_begin_object(json, "responses");
+    pp_json_i64(json, "max", responses->max);
+    pp_json_i64(json, "ttl", responses->ttl_ns);
+    pp_json_end_object(json);
+}
+
 /* Who came in by a token must not be shown it. */
 static pp_str shown_user(const pp_user *user)
 {
@@ -63,16 +73,6 @@ static void put_expiry(pp_json *json, int64_t expires_s)
     left_s = left_s < 0 ? 0 : left_s;
     left_s = left_s < INT64_MAX / PP_NS_PER_S ? left_s : INT64_MAX / PP_NS_PER_S;
     pp_json_i64(json, "expires", left_s * PP_NS_PER_S);
-}
-
-static void put_responses(pp_json *json, const pp_permission_responses *responses)
-{
-    if (!responses)
-        return;
-    pp_json_begin_object(json, "responses");
-    pp_json_i64(json, "max", responses->max);
-    pp_json_i64(json, "ttl", responses->ttl_ns);
-    pp_json_end_object(json);
 }
 
 static void put_user(pp_json *json, const pp_request *request)
