@@ -71,7 +71,28 @@ def main():
         if peak - before > 32 * 1024 and not SANITIZED:
             failures.append(f"memory grew by {peak - before} KiB")
         print(f"slowest PONG of another: {slowest * 1000:.1f} ms; memory grew by {peak - before} KiB")
-    finish(failures, 3)
+    leave_early(failures)
+    finish(failures, 5)
+
+
+def leave_early(failures):
+    """Clients, and then the server, do not wait for what they have begun."""
+    with Server(PIPIT, CONFIG.replace(bcrypt("hush", COST), bcrypt("hush", 12))) as server:
+        for n in range(100):
+            begin(server.port, n).close()
+        waiting = [begin(server.port, n) for n in range(100)]
+        with server.connect() as quick:
+            if quick.log_in(user="quick", **{"pass": "quick"}) is not None:
+                failures.append("nobody comes in while others wait")
+        start = time.monotonic()
+        server.process.terminate()
+        if server.process.wait(DEADLINE_S) != 0:
+            failures.append(f"the server ended with {server.process.returncode}")
+        took = time.monotonic() - start
+        if took > 5:  # all that wait would take a minute
+            failures.append(f"stopping took {took:.1f} s")
+        for sock in waiting:
+            sock.close()
 
 
 def read(sock, said, selector, failures):
