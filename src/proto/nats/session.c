@@ -56,17 +56,23 @@ void pp_nats_error(pp_nats_session *s, const char *format, ...)
     pp_nats_send(s, (pp_str){line, (size_t)n});
 }
 
+static bool is_refusal(pp_close_reason reason)
+{
+    return reason == PP_CLOSE_AUTH || reason == PP_CLOSE_PROXY_NOT_TRUSTED ||
+           reason == PP_CLOSE_PROXY_REQUIRED;
+}
+
 void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text)
 {
     if (s->conn->closing)
         return;
-    if (reason == PP_CLOSE_AUTH || reason == PP_CLOSE_AUTH_TIMEOUT)
+    if (is_refusal(reason) || reason == PP_CLOSE_AUTH_TIMEOUT)
         pp_count(&s->conn->loop->counters->auth_failures, 1);
     else if (reason == PP_CLOSE_STALE)
         pp_count(&s->conn->loop->counters->stale_connections, 1);
     else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_MEMORY)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
-    if (reason == PP_CLOSE_AUTH)
+    if (is_refusal(reason))
         PP_NATS_OBSERVE(s, refused, s);
     if (text)
         pp_nats_error(s, "%s", text);
@@ -468,6 +474,7 @@ static void free_session(void *session)
     pp_grants_free(atomic_load_explicit(&s->grants, memory_order_relaxed));
     pp_free(atomic_load_explicit(&s->name, memory_order_relaxed));
     pp_nats_sids_fini(&s->sids);
+    pp_free(s->proxy_key);
     pp_nats_connect_fini(&s->connect);
 }
 
