@@ -178,10 +178,10 @@ class World:
 
 
 @contextlib.contextmanager
-def world(*flags):
+def world(*flags, more=""):
     with tempfile.TemporaryDirectory(prefix="pipit-states-") as folder:
         unix = os.path.join(folder, "socket")
-        with served(CONFIG % unix, *flags) as server:
+        with served(CONFIG % unix + more, *flags) as server:
             yield World(server, unix)
 
 
@@ -272,6 +272,27 @@ def test_lame_duck():
             (granted_to_ann if somebody else granted_to_nobody)(case, hear_out(sock))
             sock.close()
             w.heard(case)
+
+
+def test_who_shows_nothing():
+    """With a user for those who show nothing, they may do what that user may from the first byte on,
+    whatever it is, and nothing else; and credentials that are wrong are not nothing."""
+    with world("--threads", "2", more="no_auth_user: ann\n") as w:
+        for listener in w.clients:
+            for state in ("greeted", "in the middle of CONNECT"):
+                for operation in OPERATIONS:
+                    case = f"{listener.name}, {state}, {operation}, who shows nothing"
+                    with contextlib.closing(listener.dial()) as sock:
+                        say(sock, STATES[state][0])
+                        say(sock, OPERATIONS[operation] + b"SUB > 9\r\nSUB secret.x 9\r\n")
+                        w.tempt()
+                        say(sock, OPERATIONS[operation])
+                        granted_to_ann(case, hear_out(sock))
+                    w.heard(case)
+            with contextlib.closing(listener.dial()) as sock:
+                say(sock, WRONG + b"PUB ok.x 1\r\n!\r\nPING\r\n")
+                said = hear_out(sock)
+            assert b"Authorization Violation" in said and b"PONG" not in said, said
 
 
 def test_nothing_listens_that_was_not_asked_for():
