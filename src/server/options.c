@@ -9,6 +9,7 @@
 #include "core/mapping.h"
 #include "proto/nats/door.h"
 #include "server/flag.h"
+#include "server/passages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -82,6 +83,8 @@ static pipit_err check(const pp_options *options, pp_diagnostics *diagnostics)
                              "--auth is a bcrypt hash, which this version cannot check yet: give "
                              "the token itself");
     err = check_mappings(options, diagnostics);
+    if (!err && !pp_diagnostics_error_count(diagnostics))
+        err = pp_passages_check(options, diagnostics);
     if (err)
         return err;
     return pp_diagnostics_error_count(diagnostics) ? PIPIT_EINVAL : PIPIT_OK;
