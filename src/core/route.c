@@ -357,6 +357,7 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     pp_route *route;
 
     pp_gathering_clear(&router->gathering);
+    router->in_vain += pp_permissions_publish_cost(cache->permissions);
     if (mapping) {
         kind = PP_ROUTE_MAPPED;
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
