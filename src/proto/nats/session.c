@@ -307,8 +307,12 @@ static void on_timer(void *session)
     if (s->expects_proxy) {
         pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    } else if (!s->authenticated && pp_nats_login_goes_on(s)) {
+        pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
+    } else if (pp_nats_has_expired(s)) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "User Authentication Expired");
     } else {
         pp_nats_on_ping_timer(s);
     }
@@ -369,6 +373,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
         return PIPIT_OK;
     }
     s->authenticated = pp_nats_admit_anybody(s);
+    conn->guarded = !s->authenticated;
     if (conn->closing)
         return PIPIT_OK;
     pp_nats_schedule_start(s);
