@@ -597,7 +597,7 @@ static void *row(void *arg)
     return NULL;
 }
 
-enum { VAIN_SUBS = 40000, VAIN_GROUPS = 8000, VAIN_RULES = 20000 };
+enum { VAIN_SUBS = 40000, VAIN_GROUPS = 3000, VAIN_RULES = 20000 };
 
 static void subscribe_often(peer *p)
 {
@@ -637,7 +637,7 @@ static void write_rules(const char *path)
  * loop must not wait for more than one such message at a time. */
 static void work_in_vain(void)
 {
-    enum { WAIT_MS = 1000 };
+    enum { WAIT_MS = 2000 };
     static const char *const connect = "CONNECT {\"verbose\":false,\"echo\":false,"
                                        "\"headers\":true,\"no_responders\":true}\r\n";
     static const struct {

@@ -160,6 +160,42 @@ def test_subjects_hold_no_lines():
             expect(repr(text), wit.until_pong(), [])
 
 
+def test_who_shows_nothing_comes_by_an_allowed_way():
+    """The user for those who show nothing may be one for other kinds of connection."""
+    refused = ["-ERR 'Authorization Violation'"]
+    for kinds, open_ in (("[WEBSOCKET]", False), ("[WEBSOCKET, MQTT]", False),
+                         ("[STANDARD]", True), ("[websocket, standard]", True)):
+        config = ("authorization { users: [ { user: guest, password: g, "
+                  f"allowed_connection_types: {kinds} }}, {user('ann')} ] }}\n"
+                  "no_auth_user: guest\n")
+        for path in filter(None, (None, peer())):
+            with served(config, path=path) as server:
+                for first in ("", "PUB a 1\r\nx", "SUB a 1", "PING", "CONNECT {}",
+                              'CONNECT {"user":"guest","pass":"g"}'):
+                    client = Client(server)
+                    got = client.until_pong() if open_ else client.until_end()
+                    expect(f"{kinds}, CONNECT without anything", got, [] if open_ else refused)
+                    expect("ann", Client(server, "ann", "p").until_pong(), [])
+                    raw = Raw(server)
+                    raw.send(first)
+                    got = [line for line in raw.until_pong() if not line.startswith("+OK")]
+                    expect(f"{kinds}, {first!r} first, {path}",
+                           got[:1] == refused, not open_)
+
+
+class Raw(Client):
+    """One that says nothing by itself."""
+
+    def __init__(self, server):
+        self.silent = True
+        super().__init__(server)
+        self.silent = False
+
+    def send(self, *lines):
+        if not self.silent:
+            super().send(*lines)
+
+
 def test_nats_server_agrees_on_groups():
     """In the other rows it lets a wider wildcard in, or refuses one that only overlaps."""
     if peer():

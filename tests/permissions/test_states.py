@@ -73,6 +73,8 @@ CONFIG = """
 accounts {
   A { users: [
     { user: ann, password: ann, permissions: { publish: "ok.>", subscribe: { allow: "ok.>" } } },
+    { user: slow, password: "$2b$06$abcdefghijklmnopqrstuuzkjrDkO3IJj7/DW8JaUGW1guiWUDOqm",
+      permissions: { publish: "ok.>", subscribe: { allow: "ok.>" } } },
     { user: wit, password: wit } ] }
   SYS { users: [ { user: sys, password: sys } ] }
 }
@@ -87,6 +89,10 @@ ANN = b'CONNECT {"verbose":false,"user":"ann","pass":"ann","headers":true}\r\n'
 LOUD_ANN = ANN.replace(b'"verbose":false', b'"verbose":true,"pedantic":true')
 WRONG = b'CONNECT {"user":"ann","pass":"wrong"}\r\n'
 
+# Whose password takes a while to be compared: nothing is read before there is a verdict.
+SLOW = b'CONNECT {"verbose":false,"user":"slow","pass":"slow","headers":true}\r\n'
+SLOW_WRONG = SLOW.replace(b'"pass":"slow"', b'"pass":"wrong"')
+
 # What has been said before, and whether who said it is anybody.
 STATES = {
     "greeted": (b"", False),
@@ -99,6 +105,9 @@ STATES = {
     "draining": (ANN + b"SUB ok.x 1\r\nSUB ok.y q 2\r\nUNSUB 1\r\nUNSUB 2\r\nPING\r\n", True),
     "in the middle of PUB": (ANN + b"PUB ok.x 5\r\n!", True),
     "in the middle of SUB": (ANN + b"SUB ok.", True),
+    "waiting to be let in": (SLOW, True),
+    "waiting to be refused": (SLOW_WRONG, False),
+    "let in, and waiting to be refused": (ANN + b"SUB ok.x 1\r\n" + SLOW_WRONG, True),
     "let in and refused": (ANN + WRONG, True),
     "let in again": (ANN + b"SUB ok.x 1\r\n" + ANN, True),
     "given up": (ANN + b"-ERR 'enough'\r\n", True),
@@ -272,6 +281,19 @@ def test_lame_duck():
             (granted_to_ann if somebody else granted_to_nobody)(case, hear_out(sock))
             sock.close()
             w.heard(case)
+
+
+def test_gone_while_it_waits():
+    """Whoever goes before the verdict leaves nothing behind."""
+    with world("--threads", "2") as w:
+        for number in range(200):
+            with contextlib.closing(w.clients[number % 2].dial()) as sock:
+                say(sock, (SLOW, SLOW_WRONG)[number // 2 % 2] + b"SUB > 1\r\nPUB secret.x 1\r\n!\r\n")
+        for listener in w.clients:  # and the next are served
+            with contextlib.closing(listener.dial()) as sock:
+                say(sock, SLOW + b"PING\r\n")
+                assert b"PONG\r\n" in hear_out(sock)
+        w.heard("gone while it waits")
 
 
 def test_who_shows_nothing():
