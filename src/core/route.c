@@ -464,6 +464,7 @@ size_t pp_router_pass(pp_router *router, pp_route_cache *cache, pp_msg *msg)
         taken = pp_route_deliver(cache, route, msg);
     router->depth--;
     router->messages++; /* what is delivered next is another message */
+    router->in_vain += taken; /* whoever published counts it as one */
     pp_count(&cache->counters->out_msgs, taken);
     pp_count(&cache->counters->out_bytes, taken * msg->data.len);
     pp_free(mapped);
