@@ -15,7 +15,9 @@ import socket
 import sys
 import tempfile
 
-from world import Client, expect, main, served
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../websocket"))
+from peer import frame, head  # noqa: E402
+from world import Client, expect, main, served  # noqa: E402
 
 DEADLINE_S = 20
 
@@ -80,6 +82,7 @@ accounts {
 }
 system_account: SYS
 http: "127.0.0.1:-1"
+websocket { host: "127.0.0.1", port: -1, no_tls: true }
 unix: "%s"
 lame_duck_duration: 1h
 lame_duck_grace_period: 1s
@@ -128,6 +131,65 @@ class Listener:
         return sock
 
 
+class InFrames:
+    """A WebSocket connection with the face of a socket: what is said goes in masked frames, what
+    comes is taken out of them."""
+
+    def __init__(self, sock):
+        self.sock, self.arrived, self.ended = sock, b"", False
+        sock.sendall(head())
+        while b"\r\n\r\n" not in self.arrived:
+            more = sock.recv(65536)
+            assert more, self.arrived
+            self.arrived += more
+        answer, _, self.arrived = self.arrived.partition(b"\r\n\r\n")
+        assert b" 101 " in answer, answer
+
+    def sendall(self, data):
+        self.sock.sendall(frame(data) if data else b"")
+
+    def shutdown(self, how):
+        self.sock.shutdown(how)
+
+    def setsockopt(self, *option):
+        self.sock.setsockopt(*option)
+
+    def close(self):
+        self.sock.close()
+
+    def _take(self):
+        """The next frame that has arrived, as opcode and payload; None: it is not whole."""
+        if len(self.arrived) < 2:
+            return None
+        at, length = 2, self.arrived[1] & 127
+        if length > 125:
+            at = 4 if length == 126 else 10
+            length = int.from_bytes(self.arrived[2:at], "big")
+        if len(self.arrived) < at + length:
+            return None
+        opcode, payload = self.arrived[0] & 15, self.arrived[at:at + length]
+        self.arrived = self.arrived[at + length:]
+        return opcode, payload
+
+    def recv(self, _):
+        while not self.ended:
+            one = self._take()
+            if one and one[0] in (1, 2) and one[1]:
+                return one[1]
+            if not one:
+                more = self.sock.recv(65536)
+                self.ended = not more
+                self.arrived += more
+        return b""
+
+
+class WebSocketListener(Listener):
+    """The same operations, each in a frame."""
+
+    def dial(self):
+        return InFrames(super().dial())
+
+
 def say(sock, data):
     with contextlib.suppress(OSError):  # the server may have closed
         sock.sendall(data)
@@ -170,7 +232,10 @@ class World:
         expect("witness", self.witness.until_pong(), [])
         line = server.wait_line(r"Starting http monitor on")
         self.http = Listener("http", ("127.0.0.1", int(re.search(r":(\d+)\s*$", line)[1])))
-        self.clients = [Listener("tcp", ("127.0.0.1", server.port)), Listener("unix", unix)]
+        line = server.wait_line(r"Listening for websocket clients on")
+        self.websocket = ("127.0.0.1", int(re.search(r":(\d+)\s*$", line)[1]))
+        self.clients = [Listener("tcp", ("127.0.0.1", server.port)), Listener("unix", unix),
+                        WebSocketListener("websocket", self.websocket)]
 
     def heard(self, case):
         """Only what ann may publish; and she may be sent what she must not hear."""
@@ -259,6 +324,23 @@ def test_the_monitoring_port():
                 assert not said or said.startswith(b"HTTP/1."), f"{case}: {said[:200]!r}"
                 assert b"\nHTTP/1.1 101" not in said and not said.startswith(b"HTTP/1.1 101"), case
                 w.heard(case)
+
+
+def test_first_bytes_on_the_websocket_port():
+    """Before the upgrade it speaks HTTP and nothing else."""
+    with world() as w:
+        listener = Listener("websocket, first", w.websocket)
+        for first in OPERATIONS:
+            with contextlib.closing(listener.dial()) as sock:
+                say(sock, OPERATIONS[first])
+                say(sock, OPERATIONS[first])
+                said = hear_out(sock)
+            if said.startswith(b"HTTP/1.1 101"):
+                assert "WebSocket" in first, f"{first}: {said[:200]!r}"
+            else:
+                assert not said or said.startswith(b"HTTP/1."), f"{first}: {said[:200]!r}"
+                assert b"INFO" not in said, f"{first}: {said[:200]!r}"
+            w.heard(first)
 
 
 def test_lame_duck():
