@@ -223,8 +223,8 @@ void pp_nats_trace_too_big(pp_nats_session *s, const pp_nats_op *op, pp_str wind
 bool pp_nats_prepare_answers(pp_nats_session *s, const pp_user *user);
 /* Has a message just been sent to s that is to be answered at subject? Once found that counts. */
 bool pp_nats_may_answer(pp_nats_session *s, pp_str subject);
-/* A message is about to be given to s by sub. Thread: any loop, in a turn. */
-void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, int64_t now_ns);
+/* A message is about to be given to s by sub. Thread: loop's, which may be any, in a turn. */
+void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, pp_loop *loop);
 /* Forget what may not be answered any more. */
 void pp_nats_expire_answers(pp_nats_session *s);
 
