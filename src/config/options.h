@@ -182,6 +182,15 @@ typedef struct pp_pair_option {
     const char *value;
 } pp_pair_option;
 
+/* Where the tokens of accounts come from. */
+enum pp_resolver_kind {
+    PP_RESOLVER_NONE,
+    PP_RESOLVER_MEM,   /* the configuration */
+    PP_RESOLVER_FULL,  /* a folder that has them all */
+    PP_RESOLVER_CACHE, /* a folder that has some */
+    PP_RESOLVER_URL,
+};
+
 typedef struct pp_websocket_options {
     const char *host; /* never NULL */
     int32_t port;     /* 0: none; -1: any that is free */
@@ -272,8 +281,28 @@ typedef struct pp_options {
     const pp_user_options *users; /* of all accounts, in the order of accounts */
     size_t user_count;
     const char *no_auth_user;
-    const char *system_account; /* NULL: $SYS */
+    const char *system_account; /* NULL: $SYS, or in operator mode what the operator says */
     bool no_system_account;
+
+    /* Operator mode. Tokens are as given, not read yet. */
+    const char *const *operators;
+    size_t operator_count;
+    const char *const *trusted_keys;
+    size_t trusted_key_count;
+    enum pp_resolver_kind resolver;
+    const char *resolver_dir;
+    const char *resolver_url;
+    bool resolver_allow_delete;
+    bool resolver_hard_delete;
+    uint32_t resolver_limit;      /* accounts; 0: as the kind has it */
+    int64_t resolver_ttl_ns;      /* 0: none */
+    int64_t resolver_interval_ns; /* 0: as the kind has it */
+    int64_t resolver_timeout_ns;
+    const pp_pair_option *resolver_preload; /* account keys, and their tokens */
+    size_t resolver_preload_count;
+    const char *const *pinned_accounts;
+    size_t pinned_account_count;
+    const char *default_sentinel;
 
     pp_websocket_options websocket;
 

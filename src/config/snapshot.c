@@ -192,6 +192,47 @@ static void write_labels(struct writer *w, const pp_options *o)
     end_line(w, false);
 }
 
+/* --- operator mode ------------------------------------------------------------------------ */
+
+/* A hash of texts, which may be long; nothing for none. */
+static void write_texts(struct writer *w, const char *path, const char *const *texts, size_t count)
+{
+    crypto_generichash_state state;
+
+    add(w, &w->path, path);
+    if (count) {
+        begin_hash(w, &state);
+        for (size_t i = 0; i < count; i++)
+            hash_piece(&state, texts[i], strlen(texts[i]));
+        end_hash(w, &state);
+    }
+    end_line(w, true);
+}
+
+static void write_operators(struct writer *w, const pp_options *o)
+{
+    crypto_generichash_state state;
+
+    write_texts(w, "operator", o->operators, o->operator_count);
+    write_texts(w, "trusted_keys", o->trusted_keys, o->trusted_key_count);
+    write_texts(w, "resolver_pinned_accounts", o->pinned_accounts, o->pinned_account_count);
+    write_texts(w, "resolver", &o->resolver_url, o->resolver_url ? 1 : 0);
+    add(w, &w->path, "resolver_preload");
+    if (o->resolver_preload_count) {
+        begin_hash(w, &state);
+        for (size_t i = 0; i < o->resolver_preload_count; i++) {
+            const pp_pair_option *pair = &o->resolver_preload[i];
+
+            hash_piece(&state, pair->key, strlen(pair->key));
+            hash_piece(&state, pair->value, strlen(pair->value));
+        }
+        end_hash(w, &state);
+    }
+    end_line(w, true);
+}
+
+/* --- WebSocket ---------------------------------------------------------------------------- */
+
 static void write_websocket(struct writer *w, const pp_websocket_options *o)
 {
     add(w, &w->path, "websocket.advertise");
@@ -479,6 +520,7 @@ pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
     pp_buf_init(&w.text, TEXT_MAX);
     write_scalars(&w, options);
     write_labels(&w, options);
+    write_operators(&w, options);
     write_websocket(&w, &options->websocket);
     for (size_t i = 0; i < options->account_count && !w.err; i++)
         write_account(&w, &options->accounts[i]);

@@ -190,7 +190,7 @@ static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_
 
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
                            const pp_options *options, const pp_user_key *key, pp_hasher *hasher,
-                           pp_buf *error)
+                           pp_authority *operators, pp_buf *error)
 {
     pp_directory *d = pp_calloc(1, sizeof(*d));
     pipit_err err = PIPIT_ENOMEM;
@@ -210,6 +210,7 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
         err = pp_gate_new(&d->gate, &(pp_gate_setup){
                                         .users = d->users,
                                         .hasher = hasher,
+                                        .operators = operators,
                                         .proxies = options->trusted_proxies,
                                         .proxy_count = options->trusted_proxy_count,
                                     });
@@ -282,7 +283,10 @@ void pp_directory_install(pp_directory *d, pp_accounts *accounts)
     for (size_t i = 0; i < d->account_count; i++) {
         atomic_store(&d->accounts[i]->root, pp_users_root(d->users, i));
         pp_accounts_list_locked(accounts, d->accounts[i]);
-        give(d, accounts, d->accounts[i], d->settings[i]);
+        if (d->accounts[i]->claimed)
+            pp_account_settings_push(&d->outgoing, d->settings[i]);
+        else
+            give(d, accounts, d->accounts[i], d->settings[i]);
         d->settings[i] = NULL;
     }
     for (size_t i = 0; i < accounts->count; i++) {

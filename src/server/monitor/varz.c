@@ -166,6 +166,17 @@ static void put_requests(pp_json *json, const pp_monitor *monitor)
     pp_json_end_object(json);
 }
 
+/* Of operator mode. The claims of an operator are in its token. */
+static void put_operators(pp_json *json, const pp_options *options)
+{
+    if (!options->operator_count)
+        return;
+    pp_json_begin_array(json, "trusted_operators_jwt");
+    for (size_t i = 0; i < options->operator_count; i++)
+        pp_json_text(json, NULL, pp_str_of(options->operators[i]));
+    pp_json_end_array(json);
+}
+
 static void put_kinds(pp_json *json, const char *key, uint64_t clients)
 {
     pp_json_begin_object(json, key);
@@ -217,8 +228,11 @@ pipit_err pp_monitor_write_varz(pp_page *page)
     pp_json_time(&json, "config_load_time", server->config_wall_ns);
     pp_json_text(&json, "config_digest", pp_str_of(server->options->config_digest));
     pp_labels_write(&json, server->options);
+    put_operators(&json, server->options);
     if (system)
         pp_json_text(&json, "system_account", pp_str_of(system));
+    if (server->operators && atomic_load(&server->operators->pinned_fails))
+        pp_json_u64(&json, "pinned_account_fails", atomic_load(&server->operators->pinned_fails));
     put_kinds(&json, "slow_consumer_stats", PP_VITALS_SUM(server, slow_consumers));
     put_kinds(&json, "stale_connection_stats", PP_VITALS_SUM(server, stale_connections));
     put_disk_waits(&json);
