@@ -16,6 +16,7 @@ ROOMS = {
     "base": [],
     "config": ["base", "core/subject.h"],
     "net": ["base"],
+    "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
     "auth": ["base", "core"],
