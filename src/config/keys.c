@@ -259,8 +259,17 @@ static const pp_key permissions[] = {
      .unit = "subject, array of subjects, or map", .block = "rules", .read = pp_read_rules,
      .help = "What may be subscribed to; \"subject queue\" names a queue group, too"},
     {"allow_responses publish_allow_responses", PP_KEY_OTHER, NONE, .unit = "switch or map",
-     .initial = "false", .feature = "permissions to reply", .harmless = PP_KEY_IF_FALSE,
-     .help = "Replying is allowed, so often and for so long"},
+     .initial = "false", .block = "allow_responses", .read = pp_read_responses,
+     .help = "Replying is allowed, so often and for so long; without `publish` nothing else is"},
+};
+
+static const pp_key allow_responses[] = {
+    {"max max_msgs max_messages max_responses", PP_KEY_LIMIT, offsetof(pp_responses_option, max),
+     -1, INT32_MAX, PP_KEY_RAISE | PP_KEY_LOWER | PP_KEY_ZERO_IS_DEFAULT, .initial = "1",
+     .unit = "messages", .help = "Answers to one message; -1: no limit"},
+    {"expires expiration ttl", PP_KEY_PERIOD, offsetof(pp_responses_option, ttl_ns), INT64_MIN,
+     INT64_MAX, PP_KEY_ZERO_IS_DEFAULT, .initial = "2m",
+     .help = "How long a message may be answered; negative: no limit"},
 };
 
 static const pp_key rules[] = {
@@ -339,6 +348,7 @@ const pp_key_block pp_served_blocks[] = {
     OPTIONS_BLOCK("authorization", authorization, "Who may come in, in account $G."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),
     BLOCK("permissions", permissions, "What a user may do. An empty map is no restriction."),
+    BLOCK("allow_responses", allow_responses, "Replying to messages that have a reply subject."),
     BLOCK("rules", rules,
           "Rules for one direction, where a list of what is allowed is not enough."),
     BLOCK("account", account, "One account, under its name in `accounts`."),

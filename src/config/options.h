@@ -77,9 +77,17 @@ typedef struct pp_rules_option {
     size_t deny_count;
 } pp_rules_option;
 
+/* Publishing where a message that was heard is to be answered. */
+typedef struct pp_responses_option {
+    bool allowed;
+    int32_t max;    /* for each message; 0: the default; negative: no limit */
+    int64_t ttl_ns; /* the same */
+} pp_responses_option;
+
 typedef struct pp_permission_options {
     pp_rules_option publish;
     pp_rules_option subscribe;
+    pp_responses_option responses;
 } pp_permission_options;
 
 typedef struct pp_user_options {

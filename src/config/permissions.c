@@ -119,6 +119,22 @@ void pp_read_rules(pp_reader *reader, const pp_key *key, const pp_value *value, 
         pp_reader_wrong_kind(reader, key, value, "a subject, an array of subjects or a map");
 }
 
+/* true, or how often and for how long; base is pp_permission_options. */
+void pp_read_responses(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_responses_option *responses = &((pp_permission_options *)base)->responses;
+
+    *responses = (pp_responses_option){0};
+    if (value->kind == PP_VALUE_BOOL) {
+        responses->allowed = value->boolean;
+    } else if (value->kind == PP_VALUE_MAP) {
+        responses->allowed = true;
+        pp_read_block(reader, key, value, responses);
+    } else {
+        pp_reader_wrong_kind(reader, key, value, "a switch or a map");
+    }
+}
+
 /* Of a user; base is pp_user_options. An empty map is permissions, too: those to do anything. */
 void pp_read_permissions(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {

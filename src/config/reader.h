@@ -83,6 +83,7 @@ void pp_read_user_slow_consumer(pp_reader *, const pp_key *, const pp_value *, v
 /* permissions.c, */
 void pp_read_permissions(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_rules(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_responses(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_allow(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_deny(pp_reader *, const pp_key *, const pp_value *, void *);
 /* accounts.c. */

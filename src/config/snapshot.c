@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "config/duration.h"
 #include "config/key.h"
 
 #include <inttypes.h>
@@ -212,6 +213,19 @@ static void write_rules(struct writer *w, const char *name, bool has, const pp_r
     }
 }
 
+/* Defaults are written as what they stand for, so that to spell them out is no change. */
+static void write_responses(struct writer *w, const pp_responses_option *responses)
+{
+    char ttl[PP_DURATION_TEXT_BYTES];
+
+    if (!responses->allowed || w->err)
+        return;
+    w->err = pp_buf_addf(
+        &w->text, "%sresponses=%" PRId32 ",%s", w->text.len ? " " : "",
+        responses->max ? responses->max : 1,
+        pp_duration_format(ttl, responses->ttl_ns ? responses->ttl_ns : 120 * INT64_C(1000000000)));
+}
+
 static void write_permissions(struct writer *w, const pp_permission_options *permissions)
 {
     const pp_rules_option *publish = &permissions->publish, *subscribe = &permissions->subscribe;
@@ -220,6 +234,7 @@ static void write_permissions(struct writer *w, const pp_permission_options *per
     write_rules(w, "publish-deny", publish->deny_count, publish->deny, publish->deny_count);
     write_rules(w, "subscribe", subscribe->has_allow, subscribe->allow, subscribe->allow_count);
     write_rules(w, "subscribe-deny", subscribe->deny_count, subscribe->deny, subscribe->deny_count);
+    write_responses(w, &permissions->responses);
 }
 
 /* A user is one hash of all that it is. */

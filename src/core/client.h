@@ -42,6 +42,10 @@ struct pp_client_ops {
      * queue group asks its next member). Thread: the outlet's loop. */
     bool (*deliver)(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
 
+    /* The same for a client that may answer what it is given: msg->reply, if it has one, is granted
+     * to it first. NULL: nobody at this door needs to be. */
+    bool (*deliver_granting)(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
+
     /* The last delivery that sub's limit allows has been made: take it out. Thread: the loop that
      * delivered, which need not be the client's. */
     void (*exhausted)(pp_sub *sub, uint32_t router_index);

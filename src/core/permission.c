@@ -60,6 +60,22 @@ static void copy_side(pp_permission_rules *out, pp_permission_rule **to, char **
     out->deny = copy_rules(to, at, side->deny, side->deny_count);
 }
 
+/* Source: NATS configuration, section 3.2. */
+static void complete_responses(pp_permission_rules *publish)
+{
+    pp_permission_responses *responses = &publish->responses;
+
+    if (!responses->allowed) {
+        *responses = (pp_permission_responses){0};
+        return;
+    }
+    publish->has_allow = true;
+    if (!responses->max)
+        responses->max = PP_RESPONSES_MAX;
+    if (!responses->ttl_ns)
+        responses->ttl_ns = PP_RESPONSES_TTL_NS;
+}
+
 pipit_err pp_permissions_new(pp_permissions **out_permissions, const pp_permission_rules *publish,
                              const pp_permission_rules *subscribe)
 {
@@ -84,6 +100,7 @@ pipit_err pp_permissions_new(pp_permissions **out_permissions, const pp_permissi
     to = (pp_permission_rule *)(permissions + 1);
     at = (char *)(to + rules);
     copy_side(&permissions->publish, &to, &at, publish);
+    complete_responses(&permissions->publish);
     copy_side(&permissions->subscribe, &to, &at, subscribe);
     *out_permissions = permissions;
     return PIPIT_OK;
@@ -122,9 +139,34 @@ bool pp_permissions_may_publish(const pp_permissions *permissions, pp_str subjec
     return !any_matches(side->deny, side->deny_count, subject);
 }
 
-static bool queue_matches(const pp_permission_rule *rule, pp_str queue)
+static bool is_token(pp_str token, char c)
 {
-    return pp_str_eq(rule->queue, queue) || pp_subject_matches(queue, rule->queue);
+    return token.len == 1 && token.ptr[0] == c;
+}
+
+/* Does the name of a queue group fall under the rule's? It is any text, so it may have empty tokens
+ * and ones that look like wildcards. In doubt it does where that denies (generous), and does not
+ * where that allows. */
+static bool queue_matches(const pp_permission_rule *rule, pp_str queue, bool generous)
+{
+    pp_str pattern = rule->queue;
+
+    if (pp_str_eq(queue, pattern))
+        return true;
+    while (queue.ptr && pattern.ptr) {
+        pp_str want = pp_subject_next_token(&pattern), got;
+
+        if (is_token(want, '>') && !pattern.ptr)
+            return true;
+        got = pp_subject_next_token(&queue);
+        if (is_token(want, '*')) {
+            if (!generous && (!got.len || (is_token(got, '>') && !queue.ptr)))
+                return false;
+        } else if (!pp_str_eq(got, want)) {
+            return false;
+        }
+    }
+    return !queue.ptr && !pattern.ptr;
 }
 
 /* Rules that name a queue decide for queue subscribers wherever one of them covers the subject;
@@ -144,10 +186,16 @@ static bool allowed(const pp_permission_rules *side, pp_str subject, pp_str queu
             plain = true;
         } else {
             named = true;
-            fits |= queue_matches(rule, queue);
+            fits |= queue_matches(rule, queue, false);
         }
     }
     return queue.len && named ? fits : plain;
+}
+
+/* A rule that names a queue is one for the members of such groups. */
+static bool concerns(const pp_permission_rule *rule, pp_str queue)
+{
+    return !rule->queue.len || (queue.len && queue_matches(rule, queue, true));
 }
 
 static bool denied(const pp_permission_rules *side, pp_str subject, pp_str queue)
@@ -155,8 +203,7 @@ static bool denied(const pp_permission_rules *side, pp_str subject, pp_str queue
     for (size_t i = 0; i < side->deny_count; i++) {
         const pp_permission_rule *rule = &side->deny[i];
 
-        if (pp_subject_subset(subject, rule->subject) &&
-            (!rule->queue.len || (queue.len && queue_matches(rule, queue))))
+        if (pp_subject_subset(subject, rule->subject) && concerns(rule, queue))
             return true;
     }
     return false;
@@ -170,14 +217,25 @@ bool pp_permissions_may_subscribe(const pp_permissions *permissions, pp_str subj
            !denied(&permissions->subscribe, subject, queue);
 }
 
-bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject)
+bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject, pp_str queue)
 {
     const pp_permission_rules *side;
 
     if (!permissions)
         return true;
     side = &permissions->subscribe;
-    return !any_matches(side->deny, side->deny_count, subject);
+    for (size_t i = 0; i < side->deny_count; i++) {
+        if (pp_subject_matches(subject, side->deny[i].subject) && concerns(&side->deny[i], queue))
+            return false;
+    }
+    return true;
+}
+
+const pp_permission_responses *pp_permissions_responses(const pp_permissions *permissions)
+{
+    if (!permissions || !permissions->publish.responses.allowed)
+        return NULL;
+    return &permissions->publish.responses;
 }
 
 /* --- comparing and showing ---------------------------------------------------------------- */
@@ -196,7 +254,8 @@ static bool rules_equal(const pp_permission_rule *a, size_t a_count, const pp_pe
 
 static bool sides_equal(const pp_permission_rules *a, const pp_permission_rules *b)
 {
-    return a->has_allow == b->has_allow &&
+    return a->has_allow == b->has_allow && a->responses.allowed == b->responses.allowed &&
+           a->responses.max == b->responses.max && a->responses.ttl_ns == b->responses.ttl_ns &&
            rules_equal(a->allow, a->allow_count, b->allow, b->allow_count) &&
            rules_equal(a->deny, a->deny_count, b->deny, b->deny_count);
 }

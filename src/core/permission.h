@@ -13,11 +13,22 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct pp_permission_rule {
     pp_str subject;
     pp_str queue; /* subscribing only, may hold wildcards; empty: none named */
 } pp_permission_rule;
+
+/* Publishing where messages that were heard are to be answered, whatever the rules say. */
+typedef struct pp_permission_responses {
+    bool allowed;
+    int64_t max;    /* publishes for each message; 0: PP_RESPONSES_MAX; negative: no limit */
+    int64_t ttl_ns; /* since it was delivered; 0: PP_RESPONSES_TTL_NS; negative: no limit */
+} pp_permission_responses;
+
+#define PP_RESPONSES_MAX 1
+#define PP_RESPONSES_TTL_NS INT64_C(120000000000)
 
 /* What is said of one direction. */
 typedef struct pp_permission_rules {
@@ -26,6 +37,8 @@ typedef struct pp_permission_rules {
     size_t allow_count;
     const pp_permission_rule *deny;
     size_t deny_count;
+    /* Publishing only. Who may answer and has no allow list may do no more than that. */
+    pp_permission_responses responses;
 } pp_permission_rules;
 
 typedef struct pp_permissions pp_permissions;
@@ -43,8 +56,13 @@ bool pp_permissions_may_publish(const pp_permissions *permissions, pp_str subjec
 /* subject may hold wildcards; queue empty: a plain subscription. */
 bool pp_permissions_may_subscribe(const pp_permissions *permissions, pp_str subject, pp_str queue);
 
-/* May a subscriber hear a message on this literal subject, whatever it subscribed to? */
-bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject);
+/* May a subscriber hear a message on this literal subject, whatever it subscribed to? queue: as
+ * member of that group; empty: by itself. */
+bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject, pp_str queue);
+
+/* On what terms may answers be published where the rules forbid it? NULL: not at all; else neither
+ * number is 0. */
+const pp_permission_responses *pp_permissions_responses(const pp_permissions *permissions);
 
 /* The same rules, in the same order? */
 bool pp_permissions_equal(const pp_permissions *a, const pp_permissions *b);

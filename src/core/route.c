@@ -261,10 +261,19 @@ bool pp_route_same_group(const pp_sub *a, const pp_sub *b)
     return pp_str_eq(pp_sub_queue(a), pp_sub_queue(b));
 }
 
+/* Is what it is given to be remembered, since its permissions let it answer that? */
+static bool is_granted(const pp_client *client)
+{
+    const pp_scope *scope = atomic_load_explicit(&client->scope, memory_order_acquire);
+
+    return scope && client->ops->deliver_granting && pp_permissions_responses(scope->permissions);
+}
+
 pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target)
 {
     target->sub = sub;
-    target->deliver = sub->client->ops->deliver;
+    target->deliver =
+        is_granted(sub->client) ? sub->client->ops->deliver_granting : sub->client->ops->deliver;
     target->flags = atomic_load_explicit(&sub->remaining, memory_order_acquire) == PP_SUB_UNLIMITED
                         ? 0
                         : PP_TARGET_COUNTED;
@@ -312,7 +321,8 @@ static void filter(pp_sub_set *set, pp_str subject)
         const pp_scope *scope =
             atomic_load_explicit(&set->subs[i]->client->scope, memory_order_acquire);
 
-        if (!scope || pp_permissions_may_hear(scope->permissions, subject))
+        if (!scope ||
+            pp_permissions_may_hear(scope->permissions, subject, pp_sub_queue(set->subs[i])))
             set->subs[kept++] = set->subs[i];
     }
     set->count = kept;

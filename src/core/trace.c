@@ -34,7 +34,8 @@ static pp_verdict judge(const struct walk *walk, pp_sub *sub)
 
     if (walk->msg->no_echo && sub->client == walk->msg->from)
         return PP_VERDICT_ECHO;
-    if (scope && !pp_permissions_may_hear(scope->permissions, walk->msg->subject))
+    if (scope &&
+        !pp_permissions_may_hear(scope->permissions, walk->msg->subject, pp_sub_queue(sub)))
         return PP_VERDICT_FORBIDDEN;
     if (atomic_load_explicit(&sub->remaining, memory_order_acquire) == 0)
         return PP_VERDICT_EXHAUSTED;

@@ -26,7 +26,7 @@ typedef struct pp_accounts {
     size_t free_index_count;
     uint32_t next_index;
     uint32_t loop_count;
-    pp_views views; /* who sees the same of them */
+    pp_views views; /* who sees the same of them; under a lock of its own */
     /* Called, with the lock held, for an account that is about to be freed: the server's own
      * subscriptions must go from it. NULL: there are none. */
     void (*farewell)(pp_account *account);

@@ -64,9 +64,13 @@ static_assert(sizeof(pp_rule_option) == sizeof(pp_permission_rule) &&
 static pipit_err add_permissions(pp_directory *d, const pp_permission_options *option,
                                  const pp_permissions **out)
 {
-    const pp_permission_rules publish = rules_of(&option->publish);
+    pp_permission_rules publish = rules_of(&option->publish);
     const pp_permission_rules subscribe = rules_of(&option->subscribe);
-    pipit_err err = pp_permissions_new(&d->permissions[d->permission_count], &publish, &subscribe);
+    pipit_err err;
+
+    publish.responses = (pp_permission_responses){option->responses.allowed, option->responses.max,
+                                                  option->responses.ttl_ns};
+    err = pp_permissions_new(&d->permissions[d->permission_count], &publish, &subscribe);
 
     if (!err)
         *out = d->permissions[d->permission_count++];

@@ -187,6 +187,66 @@ static void never_authenticated(void)
     free(peers);
 }
 
+struct opened {
+    child *child;
+    size_t count;
+};
+
+static bool all_opened(void *arg)
+{
+    const struct opened *o = arg;
+
+    return child_counter(o->child, "connections_opened") >= o->count;
+}
+
+/* Who has not said who it is may make the server keep one control line, whatever it sends, and
+ * however much: what comes behind that is refused with the connection. */
+static void much_before_authentication(void)
+{
+    enum { LINE_MAX_BYTES = 4096, FLOOD = 256 * 1024, SHARE = LINE_MAX_BYTES + 4096 };
+    static const char *const options[] = {"--threads=2", "--auth=secret", "--auth_timeout=1h",
+                                          NULL};
+    static char line[FLOOD];
+    struct rlimit limit;
+    size_t count = 10000, before, kept;
+    peer *peers;
+    child c;
+
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &limit) == 0, "a limit");
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (limit.rlim_cur < count + 200) {
+        count = limit.rlim_cur / 2;
+        check_note("only %zu connections: no more descriptors are allowed here", count);
+    }
+    peers = calloc(count, sizeof(*peers));
+    REQUIRE(peers, "memory");
+    memset(line, 'x', sizeof(line));
+    memcpy(line, "CONNECT {\"name\":\"", 18);
+    child_start(&c, options);
+    before = child_rss_bytes(&c);
+    for (size_t i = 0; i < count; i++) {
+        peer_dial(&peers[i], c.port, 4096);
+        REQUIRE(peer_write(&peers[i], line, LINE_MAX_BYTES), "connection %zu", i);
+    }
+    check_until(all_opened, &(struct opened){&c, count}, "all of them are let in");
+    kept = child_peak_bytes(&c) - before;
+    check_note("%zu bytes for each that has sent a line", kept / count);
+    REQUIRE(check_sanitized() || kept < count * SHARE, "%zu bytes are kept", kept);
+    for (size_t i = 0; i < count; i += 2) {
+        (void)peer_write(&peers[i], line + 18, FLOOD - 18); /* it may be closed meanwhile */
+        peer_await_close(&peers[i]);
+        peer_close(&peers[i]);
+    }
+    kept = child_peak_bytes(&c) - before;
+    REQUIRE(check_sanitized() || kept < count * SHARE, "%zu bytes at a flood", kept);
+    for (size_t i = 1; i < count; i += 2)
+        peer_cut(&peers[i]);
+    child_wait_empty(&c);
+    child_stop(&c);
+    free(peers);
+}
+
 /* --- cut ---------------------------------------------------------------------------------- */
 
 /* Every byte of the small talk; around the edges of the large one. */
@@ -608,6 +668,7 @@ int main(int argc, char **argv)
         {"slowloris", slowloris, 60},
         {"half_open", half_open, 60},
         {"never_authenticated", never_authenticated, 30},
+        {"much_before_authentication", much_before_authentication, 60},
         {"cut_everywhere", cut_everywhere, 60},
         {"never_reads", never_reads, 60},
         {"never_hears_answers", never_hears_answers, 60},

@@ -167,7 +167,8 @@ def end_server(server, result):
 def play_case(case, server, args):
     """Play a case as often as it wants to be played; the first failure ends it."""
     split = case.split
-    if args.split and split != "no":
+    # Where it matters when things come, pieces that take their time would be something else.
+    if args.split and split != "no" and not any(step.after for step in case.steps):
         split = args.split
     cuts = [0]
     result = Result(case)

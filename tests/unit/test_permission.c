@@ -37,12 +37,12 @@ struct lists {
 static pipit_err make(const struct lists *lists, pp_permissions **out)
 {
     pp_permission_rule rules[4][RULES_MAX];
-    const pp_permission_rules publish = {lists->publish_allow != NULL, rules[0],
+    const pp_permission_rules publish = {lists->publish_allow != NULL,          rules[0],
                                          parse(lists->publish_allow, rules[0]), rules[1],
-                                         parse(lists->publish_deny, rules[1])};
-    const pp_permission_rules subscribe = {lists->subscribe_allow != NULL, rules[2],
+                                         parse(lists->publish_deny, rules[1]),  {0}};
+    const pp_permission_rules subscribe = {lists->subscribe_allow != NULL,          rules[2],
                                            parse(lists->subscribe_allow, rules[2]), rules[3],
-                                           parse(lists->subscribe_deny, rules[3])};
+                                           parse(lists->subscribe_deny, rules[3]),  {0}};
 
     return pp_permissions_new(out, &publish, &subscribe);
 }
@@ -53,6 +53,34 @@ static pp_permissions *must_make(struct lists lists)
 
     assert_int_equal(make(&lists, &permissions), PIPIT_OK);
     return permissions;
+}
+
+static void test_permission_responses_close_what_is_not_allowed(void **state)
+{
+    const pp_permission_rules nothing = {0};
+    const pp_permission_rules some = {.responses = {.allowed = true, .max = -1, .ttl_ns = 5}};
+    const pp_permission_rules plain = {.responses = {.allowed = true}};
+    const pp_permission_rules off = {.responses = {.max = 7, .ttl_ns = 7}};
+    pp_permissions *p, *q;
+
+    (void)state;
+    assert_int_equal(pp_permissions_new(&p, &plain, &nothing), PIPIT_OK);
+    assert_false(pp_permissions_may_publish(p, PP_STR("a")));
+    assert_true(pp_permissions_may_subscribe(p, PP_STR("a"), PP_STR("")));
+    assert_int_equal(pp_permissions_responses(p)->max, PP_RESPONSES_MAX);
+    assert_int_equal(pp_permissions_responses(p)->ttl_ns, PP_RESPONSES_TTL_NS);
+    assert_int_equal(pp_permissions_new(&q, &some, &nothing), PIPIT_OK);
+    assert_int_equal(pp_permissions_responses(q)->max, -1);
+    assert_int_equal(pp_permissions_responses(q)->ttl_ns, 5);
+    assert_false(pp_permissions_equal(p, q));
+    pp_permissions_free(p);
+    assert_int_equal(pp_permissions_new(&p, &off, &nothing), PIPIT_OK);
+    assert_null(pp_permissions_responses(p));
+    assert_true(pp_permissions_may_publish(p, PP_STR("a")));
+    assert_false(pp_permissions_equal(p, q));
+    assert_null(pp_permissions_responses(NULL));
+    pp_permissions_free(p);
+    pp_permissions_free(q);
 }
 
 static void test_permission_publish(void **state)
@@ -109,6 +137,20 @@ static void test_permission_subscribe(void **state)
         {NULL, "a q", "a", "q", false},
         {NULL, "a q", "a", "r", true},
         {NULL, "a", "a", "q", false},
+        /* A group may have any name; in doubt a rule denies, and does not allow. */
+        {NULL, "a >", "a", "x..y", false},
+        {NULL, "a >", "a", ".", false},
+        {NULL, "a >", "a", ">", false},
+        {NULL, "a x.*", "a", "x.", false},
+        {NULL, "a x.*", "a", "x.>", false},
+        {NULL, "a x.*", "a", "x", true},
+        {NULL, "a x.*", "a", "x.y.z", true},
+        {"a >", NULL, "a", "x..y", true},
+        {"a x.*", NULL, "a", "x.", false},
+        {"a x.*", NULL, "a", "x.>", false},
+        {"a *", NULL, "a", ">", false},
+        {"a x.*", NULL, "a", "x.*", true},
+        {"a x.*", NULL, "a", "x.y", true},
     };
 
     (void)state;
@@ -128,10 +170,13 @@ static void test_permission_hearing(void **state)
     pp_permissions *p = must_make((struct lists){NULL, NULL, "a.>", "a.b, a.*.c q"});
 
     (void)state;
-    assert_true(pp_permissions_may_hear(p, PP_STR("a.x")));
-    assert_false(pp_permissions_may_hear(p, PP_STR("a.b")));
-    assert_true(pp_permissions_may_hear(p, PP_STR("a.b.c"))); /* denied to one queue only */
-    assert_true(pp_permissions_may_hear(NULL, PP_STR("a.b")));
+    assert_true(pp_permissions_may_hear(p, PP_STR("a.x"), PP_STR("")));
+    assert_false(pp_permissions_may_hear(p, PP_STR("a.b"), PP_STR("")));
+    assert_false(pp_permissions_may_hear(p, PP_STR("a.b"), PP_STR("r")));
+    assert_true(pp_permissions_may_hear(p, PP_STR("a.b.c"), PP_STR("")));
+    assert_true(pp_permissions_may_hear(p, PP_STR("a.b.c"), PP_STR("r")));
+    assert_false(pp_permissions_may_hear(p, PP_STR("a.b.c"), PP_STR("q")));
+    assert_true(pp_permissions_may_hear(NULL, PP_STR("a.b"), PP_STR("q")));
     pp_permissions_free(p);
 }
 
@@ -200,6 +245,7 @@ static void test_permission_fault_sweep(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_permission_responses_close_what_is_not_allowed),
         cmocka_unit_test(test_permission_publish),
         cmocka_unit_test(test_permission_subscribe),
         cmocka_unit_test(test_permission_hearing),

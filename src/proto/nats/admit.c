@@ -44,7 +44,7 @@ static bool take(pp_nats_session *s, const pp_user *user)
     struct leaving *leaving = before ? pp_alloc(sizeof(*leaving)) : NULL;
     pp_route_cache *routes = pp_router_cache(s->context->router, &user->scope);
 
-    if (!routes || (before && !leaving)) {
+    if (!routes || (before && !leaving) || !pp_nats_prepare_answers(s, user)) {
         pp_free(leaving);
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return false;

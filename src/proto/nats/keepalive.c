@@ -113,6 +113,7 @@ void pp_nats_on_ping_timer(pp_nats_session *s)
     int64_t now_ns = s->conn->loop->now_ns;
     bool active = s->op_ns && now_ns - s->op_ns < settings->ping_interval_ns;
 
+    pp_nats_expire_answers(s);
     if (!active || !rtt_is_fresh(s)) {
         if (s->pings_out >= settings->ping_max) {
             pp_nats_refuse(s, PP_CLOSE_STALE, "Stale Connection");

@@ -159,6 +159,24 @@ static void follow(pp_nats_session *s, pp_nats_way *way)
     way->msg.subject = (pp_str){context->mapped_subject, len};
 }
 
+/* Where only the server's leave to answer leads: as whoever may publish anywhere, once. */
+static void follow_grant(pp_nats_session *s, pp_nats_way *way)
+{
+    const pp_scope *root = atomic_load_explicit(&s->routes->account->root, memory_order_acquire);
+    pp_route_cache *cache;
+
+    if (!root || !pp_nats_may_answer(s, way->msg.subject))
+        return;
+    s->context->route = NULL; /* room for the other route may have been made by forgetting this */
+    cache = pp_router_cache(s->context->router, root);
+    cache = cache ? pp_route_cache_final(cache) : NULL;
+    way->route = cache ? pp_route_find(cache, way->msg.subject) : NULL;
+    if (way->route)
+        way->cache = cache;
+    else
+        pp_count(&s->conn->loop->counters->route_failures, 1);
+}
+
 /* The way of a message that has been checked. */
 static void find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way)
 {
@@ -168,6 +186,8 @@ static void find_way(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *way)
         pp_count(&s->conn->loop->counters->route_failures, 1);
     else if (way->route->kind == PP_ROUTE_MAPPED)
         follow(s, way);
+    if (way->route && way->route->kind == PP_ROUTE_DENIED)
+        follow_grant(s, way);
     /* What is reserved is not to be had by a mapping either (observed in nats-server 2.15.2). */
     if (way->route &&
         (way->route->kind == PP_ROUTE_DENIED || pp_nats_subject_reserved(way->msg.subject)))

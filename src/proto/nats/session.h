@@ -14,6 +14,7 @@
 #define PP_PROTO_NATS_SESSION_H
 
 #include "auth/nonce.h"
+#include "core/grants.h"
 #include "core/route.h"
 #include "net/conn.h"
 #include "proto/nats/connect.h"
@@ -40,6 +41,9 @@ typedef struct pp_nats_session {
     pp_nats_sids sids;
     /* What connect says its name is, for other loops; NULL: nothing. */
     _Atomic(struct pp_nats_name *) name;
+    /* Where it may answer; NULL until it comes in as a user who may. Stays until the end, so that
+     * any loop may look. */
+    _Atomic(pp_grants *) grants;
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
     char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
     atomic_bool headers;         /* negotiated: wants header blocks */
@@ -194,6 +198,16 @@ bool pp_nats_trace_hinted(const pp_nats_session *s, const pp_nats_op *op);
 size_t pp_nats_publish_hinted(pp_nats_session *s, const pp_nats_op *op, uint64_t *cost);
 /* A message is refused for its size; window holds what has arrived from its control line on. */
 void pp_nats_trace_too_big(pp_nats_session *s, const pp_nats_op *op, pp_str window);
+
+/* answer.c: who may publish where it is asked to, and nowhere else */
+/* Make s ready for what user may answer. False: no memory. */
+bool pp_nats_prepare_answers(pp_nats_session *s, const pp_user *user);
+/* Has a message just been sent to s that is to be answered at subject? Once found that counts. */
+bool pp_nats_may_answer(pp_nats_session *s, pp_str subject);
+/* A message is about to be given to s by sub. Thread: any loop, in a turn. */
+void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, int64_t now_ns);
+/* Forget what may not be answered any more. */
+void pp_nats_expire_answers(pp_nats_session *s);
 
 /* name.c */
 /* Show the name in connect to other loops. */

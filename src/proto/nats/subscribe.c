@@ -222,6 +222,22 @@ static bool client_deliver(void *way, const pp_sub *sub, pp_str head, const pp_m
     return pp_nats_write_msg(outlet, head, msg, headers);
 }
 
+static __attribute__((noinline)) bool grant_and_deliver(void *way, const pp_sub *sub, pp_str head,
+                                                        const pp_msg *msg)
+{
+    const pp_outlet *outlet = way;
+
+    /* First, for the client may answer before this turn is over. */
+    pp_nats_grant_answer(session_of(sub->client), sub, msg->reply, outlet->loop->now_ns);
+    return client_deliver(way, sub, head, msg);
+}
+
+static bool client_deliver_granting(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg)
+{
+    return PP_UNLIKELY(msg->reply.len) ? grant_and_deliver(way, sub, head, msg)
+                                       : client_deliver(way, sub, head, msg);
+}
+
 /* A subscription's last delivery was made on some loop; its own loop takes it out. */
 struct end_task {
     pp_task task;
@@ -272,6 +288,7 @@ const struct pp_client_ops pp_nats_client_ops = {
     .closing = client_closing,
     .head = pp_nats_head,
     .deliver = client_deliver,
+    .deliver_granting = client_deliver_granting,
     .exhausted = client_exhausted,
     .identify = pp_nats_identify,
 };

@@ -42,6 +42,16 @@ static void put_rules(pp_json *json, const char *key, const pp_permission_rules 
     pp_json_end_object(json);
 }
 
+static void put_responses(pp_json *json, const pp_permission_responses *responses)
+{
+    if (!responses)
+        return;
+    pp_json_begin_object(json, "responses");
+    pp_json_i64(json, "max", responses->max);
+    pp_json_i64(json, "ttl", responses->ttl_ns);
+    pp_json_end_object(json);
+}
+
 static void put_user(pp_json *json, const pp_request *request)
 {
     const char *account = pp_request_account(request)->name;
@@ -57,6 +67,7 @@ static void put_user(pp_json *json, const pp_request *request)
         pp_json_begin_object(json, "permissions");
         put_rules(json, "publish", pp_permissions_publish(permissions));
         put_rules(json, "subscribe", pp_permissions_subscribe(permissions));
+        put_responses(json, pp_permissions_responses(permissions));
         pp_json_end_object(json);
     }
     pp_json_end_object(json);
