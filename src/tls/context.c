@@ -277,8 +277,15 @@ static pipit_err load_pair(SSL_CTX *ssl, const pp_tls_pair *pair, pp_buf *error)
                       pair->cert_file);
     if (SSL_CTX_use_PrivateKey_file(ssl, pair->key_file, SSL_FILETYPE_PEM) != 1)
         return refuse(error, "error parsing X509 certificate/key pair: key", pair->key_file);
-    if (SSL_CTX_check_private_key(ssl) != 1)
-        return refuse(error, "error parsing X509 certificate/key pair: key", pair->key_file);
+    if (SSL_CTX_check_private_key(ssl) != 1) {
+        ERR_clear_error();
+        (void)pp_buf_addf(
+            error,
+            "error parsing X509 certificate/key pair: the key '%s' does not belong to "
+            "the certificate '%s'",
+            pair->key_file, pair->cert_file);
+        return PIPIT_EINVAL;
+    }
     return PIPIT_OK;
 }
 

@@ -22,7 +22,7 @@ ROOMS = {
     "auth": ["base", "core"],
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
-    "proto/*": ["base", "net", "core", "auth"],
+    "proto/*": ["base", "net", "tls", "core", "auth"],
     "client": ["base", "net", "core", "auth"],
     "http": ["base", "net"],
     "server": ["*"],

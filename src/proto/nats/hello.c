@@ -9,9 +9,11 @@ enum { INFO_MAX = 64 * 1024 };
 static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
 {
     const pp_nats_settings *settings = s->context->settings;
+    bool tls = settings->tls.context && !s->conn->local;
     char ip[48];
     pp_buf line;
 
+    s->informed = true;
     pp_conn_peer_text(s->conn, ip);
     pp_buf_init(&line, INFO_MAX);
     if (pp_nats_info_format(
@@ -25,6 +27,9 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .port = settings->port,
                 .headers = settings->headers,
                 .auth_required = pp_gate_announced(settings->gate, pp_nats_entrance(s->conn)),
+                .tls_required = tls && (!settings->tls.optional || s->tls_first),
+                .tls_verify = tls && settings->tls.verify,
+                .tls_available = tls && settings->tls.optional && !s->tls_first,
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),

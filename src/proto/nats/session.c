@@ -221,6 +221,11 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         s->proxy_skip -= (uint32_t)skip;
         used += skip;
     }
+    if (PP_UNLIKELY(s->tls) && !s->proxy_skip && !s->conn->closing &&
+        !pp_nats_hear_tls(s, (pp_str){window.ptr + used, window.len - used})) {
+        *out_used = window.len;
+        return;
+    }
     s->context->memo.len = 0;
     s->reader.memo = &s->context->memo;
     op.msg.body = s->conn->in_body ? s->conn->body : NULL;
@@ -300,6 +305,8 @@ static void on_timer(void *session)
     if (s->expects_proxy) {
         pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    } else if (s->tls) {
+        pp_nats_on_tls_timer(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
     } else {
@@ -314,6 +321,8 @@ void pp_nats_schedule_start(pp_nats_session *s)
 
     if (s->expects_proxy)
         pp_conn_set_timer(s->conn, now_ns + proxy_timeout_ns);
+    else if (s->tls)
+        pp_conn_set_timer(s->conn, now_ns + settings->tls.timeout_ns);
     else if (!s->authenticated)
         pp_conn_set_timer(s->conn, now_ns + settings->auth_timeout_ns);
     else
@@ -328,6 +337,13 @@ static void let_go(pp_task *task)
         pp_loop_post(s->conn->loop, task);
     else
         pp_conn_unhold(s->conn);
+}
+
+void pp_nats_welcome(pp_nats_session *s)
+{
+    s->authenticated = pp_nats_admit_anybody(s);
+    if (!s->conn->closing)
+        pp_nats_schedule_start(s);
 }
 
 static pipit_err open_session(void *session, pp_conn *conn)
@@ -353,7 +369,9 @@ static pipit_err open_session(void *session, pp_conn *conn)
         pp_nonce_make(s->nonce);
     s->counted = true;
     over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
-    pp_nats_send_info(s, false);
+    pp_nats_expect_tls(s);
+    if (!s->tls_first)
+        pp_nats_send_info(s, false);
     if (over || pp_ceiling_pressed()) {
         /* At the memory limit in the same words: clients know them, and try again elsewhere. */
         pp_count(&conn->loop->counters->memory_refusals, !over);
@@ -361,11 +379,19 @@ static pipit_err open_session(void *session, pp_conn *conn)
                        "maximum connections exceeded");
         return PIPIT_OK;
     }
-    s->authenticated = pp_nats_admit_anybody(s);
-    if (conn->closing)
+    if (pp_nats_throttles(s)) {
+        pp_nats_refuse(s, PP_CLOSE_CONNECTIONS,
+                       "Connection throttling is active. Please try again later.");
         return PIPIT_OK;
-    pp_nats_schedule_start(s);
-    PP_NATS_DEBUG(s, "Client connection created");
+    }
+    if (!s->tls)
+        pp_nats_welcome(s);
+    else if (s->expects_proxy)
+        pp_nats_schedule_start(s);
+    else
+        pp_nats_begin_tls(s, PP_STR(""));
+    if (!conn->closing)
+        PP_NATS_DEBUG(s, "Client connection created");
     return PIPIT_OK;
 }
 
@@ -374,6 +400,7 @@ static void on_close(void *session)
     pp_nats_session *s = session;
 
     PP_NATS_OBSERVE(s, closed, s);
+    pp_nats_log_tls_failure(s);
     pp_nats_abandon_login(s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
@@ -406,6 +433,7 @@ const pp_proto_ops pp_nats_proto = {
     .open = open_session,
     .on_bytes = on_bytes,
     .on_timer = on_timer,
+    .on_layer = pp_nats_on_layer,
     .on_close = on_close,
     .free = free_session,
     .frame = pp_nats_frame,

@@ -18,6 +18,10 @@ static void put_identity(pp_json *json, const pipit_server *server)
     pp_json_u64(json, "port", settings->port);
     if (pp_gate_announced(settings->gate, PP_ENTRANCE_CLIENTS))
         pp_json_bool(json, "auth_required", true);
+    if (settings->tls.context && !settings->tls.optional)
+        pp_json_bool(json, "tls_required", true);
+    if (settings->tls.context && settings->tls.verify)
+        pp_json_bool(json, "tls_verify", true);
 }
 
 static void put_limits(pp_json *json, const pipit_server *server)
@@ -26,6 +30,7 @@ static void put_limits(pp_json *json, const pipit_server *server)
                                          "mqtt",    "websocket", "jetstream"};
     const char *base_path = server->options->http_base_path;
     const pp_nats_settings *settings = server->settings;
+    bool secure = server->options->https_port != 0;
 
     pp_json_i64(json, "max_connections", settings->max_connections);
     if (settings->max_subscriptions)
@@ -33,10 +38,10 @@ static void put_limits(pp_json *json, const pipit_server *server)
     pp_json_i64(json, "ping_interval", settings->ping_interval_ns);
     pp_json_u64(json, "ping_max", settings->ping_max);
     pp_json_text(json, "http_host", pp_str_of(server->http_port ? server->http_host : ""));
-    pp_json_u64(json, "http_port", server->http_port);
+    pp_json_u64(json, "http_port", secure ? 0 : server->http_port);
     pp_json_text(json, "http_base_path",
                  pp_str_of(strcmp(base_path, "/") == 0 ? "" : base_path)); /* as it was given */
-    pp_json_u64(json, "https_port", 0);
+    pp_json_u64(json, "https_port", secure ? server->http_port : 0);
     pp_json_f64(json, "auth_timeout", (double)settings->auth_timeout_ns / PP_NS_PER_S);
     pp_json_u64(json, "max_control_line", settings->max_control_line);
     pp_json_i64(json, "max_payload", settings->max_payload);
@@ -45,7 +50,7 @@ static void put_limits(pp_json *json, const pipit_server *server)
         pp_json_begin_object(json, blocks[i]);
         pp_json_end_object(json);
     }
-    pp_json_f64(json, "tls_timeout", 2);
+    pp_json_f64(json, "tls_timeout", (double)settings->tls.timeout_ns / PP_NS_PER_S);
     pp_json_i64(json, "write_deadline", atomic_load(&server->client_door.limits.write_deadline_ns));
 }
 
@@ -159,5 +164,8 @@ pipit_err pp_monitor_write_varz(pp_page *page)
     put_kinds(&json, "slow_consumer_stats", PP_VITALS_SUM(server, slow_consumers));
     put_kinds(&json, "stale_connection_stats", PP_VITALS_SUM(server, stale_connections));
     put_disk_waits(&json);
+    if (server->settings->tls.context)
+        pp_json_time(&json, "tls_cert_not_after",
+                     pp_tls_context_not_after(server->settings->tls.context) * PP_NS_PER_S);
     return pp_page_end(&json);
 }
