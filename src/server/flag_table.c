@@ -78,16 +78,15 @@ const pp_flag pp_flags[] = {
 
     {.kind = PP_FLAG_HEADING, .help = "TLS options"},
     {"tls", PP_FLAG_SWITCH, AT(tls.given),
-     .help = "Speak TLS with clients; =false: not even if\n"
-             "the configuration file says so"},
+     .help = "Speak TLS with clients; =false: not\n"
+             "even if the file says so"},
     {"tlscert", PP_FLAG_TEXT, AT(tls.cert_file), .value = "FILE",
      .help = "Certificate of the server"},
     {"tlskey", PP_FLAG_TEXT, AT(tls.key_file), .value = "FILE", .help = "Its private key"},
     {"tlsverify", PP_FLAG_SWITCH, AT(tls.verify), .help = "Clients must show a certificate"},
     {"tlscacert", PP_FLAG_TEXT, AT(tls.ca_file), .value = "FILE",
      .help = "Certificates of who signs theirs"},
-    {"help_tls", PP_FLAG_ACTION, 0, PP_OPTIONS_HELP_TLS,
-     .help = "Show names of ciphers and curves"},
+    {"help_tls", PP_FLAG_ACTION, 0, PP_OPTIONS_HELP_TLS, .help = "Show names of ciphers, curves"},
 
     {.kind = PP_FLAG_HEADING, .help = "Limits"},
     {"max_connections", PP_FLAG_COUNT, AT(max_connections), 0, INT32_MAX, "N",
