@@ -204,7 +204,7 @@ pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set
     pp_pattern *pattern;
     pipit_err err;
 
-    out_set->count = 0;
+    out_set->count = out_set->steps = 0;
     err = pp_trie_walk_init(&walk, subject);
     if (err)
         return err;
@@ -213,6 +213,7 @@ pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set
     while (!err && (pattern = pp_trie_walk_next(&walk, &list->trie)))
         err = add_ring(out_set, pattern->subs);
     unlock(list);
+    out_set->steps = walk.steps;
     pp_trie_walk_fini(&walk);
     if (err)
         out_set->count = 0;
@@ -240,6 +241,15 @@ void pp_sublist_touch(pp_sublist *list, const pp_sub *sub)
     lock_for_reading(list);
     if (sub->pattern) /* other readers may be here, so this addition is atomic */
         (void)atomic_fetch_add_explicit(gen_of(list, sub->pattern), 1, memory_order_release);
+    unlock(list);
+}
+
+void pp_sublist_touch_literal(pp_sublist *list, pp_str subject)
+{
+    size_t slot = pp_hash(subject.ptr, subject.len, list->trie.seed) % PP_SUBLIST_SLOTS;
+
+    lock_for_reading(list); /* who writes does not add atomically */
+    (void)atomic_fetch_add_explicit(&list->gens.slot[slot], 1, memory_order_release);
     unlock(list);
 }
 

@@ -34,6 +34,7 @@ typedef struct pp_sub_set {
     pp_sub **subs;
     size_t count;
     size_t cap;
+    size_t steps; /* what it took to find them, beside them: ways that were followed */
 } pp_sub_set;
 
 /* Errors: PIPIT_ENOMEM. */
@@ -64,6 +65,9 @@ bool pp_sublist_copy_pattern(pp_sublist *list, const pp_sub *sub, pp_buf *out);
 /* Tell that what is known of sub has changed (its limit, say), so that cached results go. Does
  * nothing when sub has been removed. Thread: any that may hold sub. */
 void pp_sublist_touch(pp_sublist *list, const pp_sub *sub);
+
+/* The same of all that cover one literal subject. */
+void pp_sublist_touch_literal(pp_sublist *list, pp_str subject);
 
 /* The same of all of them: permissions have changed. */
 void pp_sublist_touch_all(pp_sublist *list);

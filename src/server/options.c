@@ -9,6 +9,7 @@
 #include "core/mapping.h"
 #include "proto/nats/door.h"
 #include "server/flag.h"
+#include "server/passages.h"
 #include "server/tls.h"
 
 #include <errno.h>
@@ -85,6 +86,8 @@ static pipit_err check(const pp_options *options, pp_diagnostics *diagnostics)
     err = check_mappings(options, diagnostics);
     if (!err)
         err = pp_server_tls_check(&options->tls, diagnostics);
+    if (!err && !pp_diagnostics_error_count(diagnostics))
+        err = pp_passages_check(options, diagnostics);
     if (err)
         return err;
     return pp_diagnostics_error_count(diagnostics) ? PIPIT_EINVAL : PIPIT_OK;

@@ -91,11 +91,15 @@ static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
         pp_nats_log(s, PP_LOG_TRACE, "<<- [%s]", names[op->verb]);
 }
 
-static void operate(pp_nats_session *s, const pp_nats_op *op)
+/* Returns what it cost, in deliveries. */
+static uint64_t operate(pp_nats_session *s, const pp_nats_op *op)
 {
+    uint64_t cost = OPERATION_COST;
+
     switch (op->verb) {
     case PP_NATS_CONNECT:
         pp_nats_on_connect(s, op->text);
+        cost = CONNECT_COST;
         break;
     case PP_NATS_PUB:
     case PP_NATS_HPUB:
@@ -106,7 +110,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
         break;
     case PP_NATS_UNSUB:
         s->op_ns = s->conn->loop->now_ns;
-        pp_nats_on_unsub(s, op);
+        cost += pp_nats_on_unsub(s, op);
         break;
     case PP_NATS_PING:
         s->op_ns = s->conn->loop->now_ns;
@@ -126,6 +130,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
         pp_nats_on_info(s, op->text);
         break;
     }
+    return cost;
 }
 
 /* Source: NATS client protocol, section 2.3: which errors are said and which only close. */
@@ -206,7 +211,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
     struct tally tally = {0};
-    uint64_t cost = 0;
+    const uint64_t *in_vain = &s->context->router->in_vain;
+    uint64_t cost = 0, vain_before = *in_vain;
     bool trace = pp_log_flag(&s->context->door->log->trace);
     size_t used = 0;
     pp_nats_op op;
@@ -230,6 +236,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     s->reader.memo = &s->context->memo;
     op.msg.body = s->conn->in_body ? s->conn->body : NULL;
     op.msg.from = &s->client;
+    op.msg.passage = NULL;
+    op.msg.witness = NULL;
     while (used < window.len && !s->conn->closing) {
         pp_str rest = {window.ptr + used, window.len - used};
         size_t n;
@@ -279,15 +287,14 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         } else {
             if (op.verb == PP_NATS_CONNECT)
                 settle(s, &tally); /* it may go to another account, or nowhere */
-            operate(s, &op);
-            cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
+            cost += operate(s, &op);
         }
         if (PP_UNLIKELY(loop->staged_bytes > loop->staged_max)) {
             pp_loop_flush(loop);
             if (loop->pressed && loop->gate)
                 cost += TURN_COST_MAX; /* what else it says waits with it */
         }
-        if (PP_UNLIKELY(cost > TURN_COST_MAX || s->conn->paused)) {
+        if (PP_UNLIKELY(cost + (*in_vain - vain_before) > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
         }
