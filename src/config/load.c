@@ -110,6 +110,17 @@ static void check_limits(const struct check *check)
               strlen(o->unix_path), UNIX_PATH_MAX);
 }
 
+static void check_tls(const struct check *check)
+{
+    const pp_options *o = check->o;
+
+    if (o->http_port && o->https_port)
+        WRONG(check, "can't specify both HTTP (%d) and HTTPs (%d) ports", o->http_port,
+              o->https_port);
+    if (o->https_port && !o->tls.given)
+        WRONG(check, "TLS cert and key required for HTTPS");
+}
+
 static void check_users(const struct check *check)
 {
     const pp_options *o = check->o;
@@ -153,7 +164,7 @@ static void check_websocket(const struct check *check)
 
     if (!ws->port)
         return;
-    if (!ws->no_tls)
+    if (!ws->no_tls && !ws->tls.given)
         WRONG(check, "websocket requires TLS configuration");
     if (o->user_count && ws->user)
         WRONG(check,
@@ -194,6 +205,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
 
     check_limits(&check);
     check_memory(&check);
+    check_tls(&check);
     check_users(&check);
     check_websocket(&check);
     check_system_account(&check);

@@ -9,13 +9,15 @@ import pathlib
 import random
 import resource
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 import traceback
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "process"))
-from peer import (ACCEPT, BINARY, CLOSE, PING, TEXT, Peer, closing, deflate, frame, head,
+from peer import (ACCEPT, BINARY, CLOSE, PING, TEXT, Gone, Peer, closing, deflate, frame, head,
                   mask, wait_until)
 from server import Server
 
@@ -28,22 +30,43 @@ def test(function):
     return function
 
 
+def make_certificate(folder):
+    """A certificate for localhost and its key, made anew; the paths of both."""
+    paths = [os.path.join(folder, name) for name in ("cert.pem", "key.pem")]
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-out", paths[0], "-keyout", paths[1]], check=True, capture_output=True)
+    return paths
+
+
+def trusting(*certificates):
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    for path in certificates:
+        context.load_verify_locations(path)
+    return context
+
+
 class World:
     """A server with a WebSocket listener; more text goes into its configuration."""
 
-    def __init__(self, block="", text="", flags=()):
+    def __init__(self, block="", text="", flags=(), tls=False):
         self.folder = tempfile.TemporaryDirectory()
+        self.tls = "no_tls: true"
+        if tls:
+            self.certificate, key = make_certificate(self.folder.name)
+            self.tls = f'tls {{ cert_file: "{self.certificate}", key_file: "{key}" }}'
         self.path = os.path.join(self.folder.name, "server.conf")
         self.write(block, text)
         self.server = Server(SERVER, "-c", self.path, *flags)
-        self.port = self._port("websocket clients on ws://")
+        self.port = self._port("websocket clients on " + ("wss://" if tls else "ws://"))
         self.tcp = self._port("client connections on ")
         self.http = self._port("http monitor on ")
 
     def write(self, block="", text=""):
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(f"{text}\nhttp: 127.0.0.1:-1\n"
-                       f"websocket {{\nhost: 127.0.0.1\nport: -1\nno_tls: true\n{block}\n}}\n")
+                       f"websocket {{\nhost: 127.0.0.1\nport: -1\n{self.tls}\n{block}\n}}\n")
 
     def _port(self, words):
         line = next(line for line in self.server.lines if words in line)
@@ -262,20 +285,32 @@ def messages_in_any_pieces():
     seed = int(os.environ.get("PIPIT_SEED") or random.randrange(1 << 32))
     print(f"PIPIT_SEED={seed}", flush=True)
     chance = random.Random(seed)
-    kinds = ({}, {"Sec_WebSocket_Extensions": "permessage-deflate"}, {"User_Agent": "Mozilla/5.0"},
-             {"User_Agent": "Mozilla/5.0", "Sec_WebSocket_Extensions": "permessage-deflate"},
-             {"User_Agent": "Mozilla/5.0 Version/17 Safari/6",
-              "Sec_WebSocket_Extensions": "permessage-deflate"})
-    with World("compression: true", flags=("--threads", "3")) as world:
+    exchange(chance, False)
+
+
+@test
+def messages_in_any_pieces_over_tls():
+    exchange(random.Random(5), True)
+
+
+KINDS = ({}, {"Sec_WebSocket_Extensions": "permessage-deflate"}, {"User_Agent": "Mozilla/5.0"},
+         {"User_Agent": "Mozilla/5.0", "Sec_WebSocket_Extensions": "permessage-deflate"},
+         {"User_Agent": "Mozilla/5.0 Version/17 Safari/6",
+          "Sec_WebSocket_Extensions": "permessage-deflate"})
+
+
+def exchange(chance, tls):
+    with World("compression: true", flags=("--threads", "3"), tls=tls) as world:
+        context = trusting(world.certificate) if tls else None
         subscribers = []
-        for kind in kinds:
-            peer = Peer(world.port, **kind)
+        for kind in KINDS:
+            peer = Peer(world.port, tls=context, **kind)
             peer.connect()
             peer.nats("SUB t.> 1\r\nPING\r\n")
             peer.expect("PONG")
             subscribers.append((kind, peer))
-        for kind in kinds:
-            publisher = Peer(world.port, **kind)
+        for kind in KINDS:
+            publisher = Peer(world.port, tls=context, **kind)
             publisher.connect()
             for _ in range(6):
                 payloads = [make_payload(chance) for _ in range(chance.randrange(1, 12))]
@@ -583,6 +618,43 @@ def refused(port):
     except ConnectionRefusedError:
         return True
     return False
+
+
+@test
+def tls_comes_first():
+    with World("same_origin: true", tls=True) as world:
+        context = trusting(world.certificate)
+        peer = Peer(world.port, tls=context, Origin="https://h:9222")
+        info = json.loads(peer.info[5:])
+        assert info["tls_required"] and info["tls_available"], info
+        peer.connect()
+        assert world.get("/connz")["connections"][0]["tls_version"] == "1.3"
+        refused = Peer(world.port, tls=context, Origin="http://h:9222")
+        assert b" 403 " in refused.answer
+        plain = Peer(world.port, upgrade=False)
+        plain.send(head())
+        assert b"HTTP" not in plain_rest(plain)
+        # Another certificate, for who comes from now on.
+        make_certificate(world.folder.name)
+        world.server.signal("HUP")
+        world.server.await_line("Reloaded server configuration")
+        Peer(world.port, tls=trusting(world.certificate)).connect()
+        try:
+            Peer(world.port, tls=context)
+            raise AssertionError("the old certificate is still shown")
+        except ssl.SSLCertVerificationError:
+            pass
+        peer.send(frame(closing(1000), opcode=CLOSE))
+        assert peer.rest() == closing(1000)
+
+
+def plain_rest(peer):
+    """All that comes until the end."""
+    try:
+        while True:
+            peer.more()
+    except (Gone, ConnectionResetError):
+        return bytes(peer.bytes)
 
 
 @test
