@@ -121,10 +121,19 @@ static void check_tls(const struct check *check)
         WRONG(check, "TLS cert and key required for HTTPS");
 }
 
+static bool is_user(const pp_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->user_count; i++) {
+        if (strcmp(o->users[i].name, name) == 0 ||
+            (o->users[i].nkey && strcmp(o->users[i].nkey, name) == 0))
+            return true;
+    }
+    return false;
+}
+
 static void check_users(const struct check *check)
 {
     const pp_options *o = check->o;
-    bool found = false;
 
     if (o->pass && !o->user)
         WRONG(check, "a password without a user protects nothing: give both");
@@ -134,27 +143,18 @@ static void check_users(const struct check *check)
         WRONG(check, "http_password without http_user protects nothing: give both");
     if (o->http_user && !o->http_password)
         WRONG(check, "http_user has no http_password: give both");
+    if (o->http_password && pp_secret_is_bcrypt(pp_str_of(o->http_password)))
+        WRONG(check, "http_password is a bcrypt hash: give the password itself");
     if (o->http_user && strchr(o->http_user, ':'))
         WRONG(check, "http_user cannot hold a colon");
-    for (size_t i = 0; o->no_auth_user && i < o->user_count && !found; i++)
-        found = strcmp(o->users[i].name, o->no_auth_user) == 0;
     if (o->no_auth_user && !o->user_count)
         WRONG(check, "no_auth_user: \"%.200s\" present, but users/nkeys are not defined",
               o->no_auth_user);
-    else if (o->no_auth_user && !found)
+    else if (o->no_auth_user && !is_user(o, o->no_auth_user))
         WRONG(check,
               "no_auth_user: \"%.200s\" not present as user or nkey in authorization block "
               "or account configuration",
               o->no_auth_user);
-}
-
-static bool is_user(const pp_options *o, const char *name)
-{
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (strcmp(o->users[i].name, name) == 0)
-            return true;
-    }
-    return false;
 }
 
 static void check_websocket(const struct check *check)

@@ -559,6 +559,78 @@ def idle_connections_own_no_buffers():
         assert each < SLACK * 3000, each
 
 
+TWO = """accounts { A { users: [{user: a, password: pa}] },
+B { users: [{user: b, password: pb}, {user: w, password: pw, allowed_connection_types: [WEBSOCKET]},
+{user: s, password: ps, allowed_connection_types: [STANDARD]}] } }"""
+
+
+def comes_in(world, connect="{}", **fields):
+    """The account that a client gets into; None: none."""
+    peer = Peer(world.port, **fields)
+    peer.nats(f"CONNECT {connect}\r\nPING\r\n")
+    line = peer.line()
+    while line in (b"+OK", b"PONG"):
+        line = peer.line()
+    if line.startswith(b"-ERR"):
+        assert peer.rest() == closing(1008, b"Authentication Failure")
+        return None
+    return json.loads(line[5:])["remote_account"]
+
+
+@test
+def cookies_stand_for_what_is_left_out():
+    names = "user_cookie: u, pass_cookie: p, token_cookie: t"
+    with World(names, TWO) as world:
+        quiet = '{"protocol":1,"verbose":false'
+        assert comes_in(world, quiet + "}", Cookie="x=y; u=a; p=pa") == "A"
+        assert comes_in(world, quiet + "}", Cookie='u="b"; p="pb"') == "B"
+        assert comes_in(world, quiet + "}") is None
+        assert comes_in(world, quiet + "}", Cookie="u=a; p=pb") is None
+        assert comes_in(world, quiet + "}", Cookie="user=a; pass=pa") is None
+        # CONNECT wins, field by field.
+        assert comes_in(world, quiet + ',"user":"b","pass":"pb"}', Cookie="u=a; p=pa") == "B"
+        assert comes_in(world, quiet + ',"user":"b"}', Cookie="u=a; p=pb") == "B"
+        assert comes_in(world, quiet + ',"user":"b"}', Cookie="u=a; p=pa") is None
+        # The kind of connection counts.
+        assert comes_in(world, quiet + ',"user":"w","pass":"pw"}') == "B"
+        assert comes_in(world, quiet + ',"user":"s","pass":"ps"}') is None
+        peer = Peer(world.port, Cookie="u=a; p=pa")
+        peer.connect()
+        shown = world.get("/connz?auth=1")["connections"][0]
+        assert shown["authorized_user"] == "a", shown
+    with World(names, "authorization { token: secret }") as world:
+        assert comes_in(world, quiet + "}", Cookie="t=secret") == "$G"
+        assert comes_in(world, quiet + "}", Cookie="t=wrong") is None
+        assert comes_in(world, quiet + ',"auth_token":"secret"}', Cookie="t=wrong") == "$G"
+    with World("", TWO) as world:  # nobody named them
+        assert comes_in(world, quiet + "}", Cookie="u=a; p=pa") is None
+
+
+@test
+def who_may_come_in_by_websocket():
+    quiet = '{"protocol":1,"verbose":false'
+    with World("authorization { user: x, password: y }") as world:
+        assert json.loads(Peer(world.port).info[5:])["auth_required"]
+        assert comes_in(world, quiet + "}") is None
+        assert comes_in(world, quiet + ',"user":"x","pass":"y"}') == "$G"
+        with socket.create_connection(("127.0.0.1", world.tcp)) as plain:
+            plain.sendall(b"CONNECT {\"verbose\":false}\r\nPING\r\n")
+            wait_until("PONG", lambda: b"PONG" in plain.recv(4096))
+    with World("authorization { token: z }", "authorization { user: x, password: y }") as world:
+        assert comes_in(world, quiet + ',"user":"x","pass":"y"}') is None
+        assert comes_in(world, quiet + ',"auth_token":"z"}') == "$G"
+    with World("no_auth_user: b", TWO) as world:
+        assert comes_in(world, quiet + "}") == "B"
+        assert comes_in(world, quiet + ',"user":"a","pass":"pa"}') == "A"
+        assert json.loads(Peer(world.port).info[5:])["auth_required"]
+        with socket.create_connection(("127.0.0.1", world.tcp)) as plain:
+            plain.sendall(b"PING\r\n")
+            wait_until("refusal", lambda: b"Authorization Violation" in plain.recv(4096))
+    with World('authorization { timeout: "1s" }', "authorization { user: x, password: y }") as world:
+        silent = Peer(world.port)
+        assert silent.rest() == closing(1008, b"Authentication Timeout")
+
+
 @test
 def monitoring_tells_of_it():
     with World("compression: true\nsame_origin: true\nallowed_origins: [\"http://a.b\"]\n"

@@ -84,7 +84,8 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         return;
     }
     if (!s->authenticated ||
-        (shows_something(s) && pp_gate_required(settings->gate, pp_nats_entrance(s->conn))))
+        (shows_something(s) && (pp_gate_required(settings->gate, pp_nats_entrance(s->conn)) ||
+                                pp_nats_connect_text(&s->connect, PP_CONNECT_PROXY_SIG).len)))
         pp_nats_log_in(s);
     else
         pp_nats_enter(s);
