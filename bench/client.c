@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fatal.h"
+#include "tls.h"
 
 #define BUFFER_BYTES_FIRST 8192
 #define FIELDS_MAX 6
@@ -81,16 +82,36 @@ void bench_client_open(bench_client *client, const bench_target *target)
     if (setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
         setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
         bench_fatal("setsockopt: %s", strerror(errno));
+    if (target->tls)
+        client->tls = bench_tls_connect(client->fd);
     bench_client_send(client, bench_client_hello, strlen(bench_client_hello));
     bench_client_flush(client);
 }
 
 void bench_client_close(bench_client *client)
 {
+    bench_tls_close(client->tls);
     if (client->buffer)
         (void)close(client->fd); /* nothing waits to be written */
     free(client->buffer);
     *client = (bench_client){.fd = -1, .closed = true};
+}
+
+ssize_t bench_client_receive(bench_client *client, void *to, size_t len, int flags)
+{
+    return client->tls ? bench_tls_receive(client->tls, to, len, flags)
+                       : recv(client->fd, to, len, flags);
+}
+
+ssize_t bench_client_write(bench_client *client, const void *bytes, size_t len, int flags)
+{
+    return client->tls ? bench_tls_send(client->tls, bytes, len)
+                       : send(client->fd, bytes, len, flags);
+}
+
+bool bench_client_pending(const bench_client *client)
+{
+    return client->tls && bench_tls_pending(client->tls);
 }
 
 void bench_client_send(bench_client *client, const void *bytes, size_t len)
@@ -98,7 +119,7 @@ void bench_client_send(bench_client *client, const void *bytes, size_t len)
     const char *at = bytes;
 
     while (len > 0) {
-        ssize_t sent = send(client->fd, at, len, MSG_NOSIGNAL);
+        ssize_t sent = bench_client_write(client, at, len, MSG_NOSIGNAL);
 
         if (sent < 0 && errno == EINTR)
             continue;
@@ -149,8 +170,8 @@ bool bench_client_fill(bench_client *client, int flags)
 
     make_room(client);
     do
-        got = recv(client->fd, client->buffer + client->end, client->buffer_bytes - client->end,
-                   flags);
+        got = bench_client_receive(client, client->buffer + client->end,
+                                   client->buffer_bytes - client->end, flags);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
         client->end += (size_t)got;

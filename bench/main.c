@@ -18,6 +18,8 @@ static const struct {
     {"paced", bench_run_paced, "latency at a fixed rate, counted from the intended send time"},
     {"idle", bench_run_idle, "connections with one subscription each: memory, connect rate"},
     {"churn", bench_run_churn, "distinct subscriptions on one connection: rates, memory"},
+    {"handshake", bench_run_handshake,
+     "connections one after another; with --keep those stay: memory"},
     {"start", bench_run_start, "start the command after --: time until it accepts, memory"},
 };
 
