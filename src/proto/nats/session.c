@@ -314,8 +314,12 @@ static void on_timer(void *session)
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
     } else if (s->tls) {
         pp_nats_on_tls_timer(s);
+    } else if (!s->authenticated && pp_nats_login_goes_on(s)) {
+        pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
+    } else if (pp_nats_has_expired(s)) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "User Authentication Expired");
     } else {
         pp_nats_on_ping_timer(s);
     }
@@ -349,6 +353,7 @@ static void let_go(pp_task *task)
 void pp_nats_welcome(pp_nats_session *s)
 {
     s->authenticated = pp_nats_admit_anybody(s);
+    s->conn->guarded = !s->authenticated;
     if (!s->conn->closing)
         pp_nats_schedule_start(s);
 }
@@ -391,6 +396,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
                        "Connection throttling is active. Please try again later.");
         return PIPIT_OK;
     }
+    conn->guarded = true;
     if (!s->tls)
         pp_nats_welcome(s);
     else if (s->expects_proxy)

@@ -95,11 +95,14 @@ static pp_sub *find_live(pp_nats_session *s, pp_str sid)
 static bool at_limit(pp_nats_session *s)
 {
     int64_t max = s->context->settings->max_subscriptions;
+    int64_t users = pp_nats_user(s)->max_subscriptions;
     int64_t accounts =
         atomic_load_explicit(&pp_nats_account(s)->max_subscriptions, memory_order_relaxed);
 
     if (accounts != PP_ACCOUNT_UNLIMITED && (!max || accounts < max))
         max = accounts ? accounts : -1;
+    if (users != PP_USER_UNLIMITED && (!max || users < max))
+        max = users ? users : -1;
     return max && (int64_t)s->sids.count - atomic_load(&s->exhausted) >= (int64_t)max;
 }
 
