@@ -552,6 +552,13 @@ const char *pp_tls_layer_failure(const pp_layer *layer)
     return of(layer)->failure ? of(layer)->failure : "";
 }
 
+bool pp_tls_layer_has_peer(const pp_layer *layer)
+{
+    const tls_layer *t = of(layer);
+
+    return t->open && SSL_get0_peer_certificate(t->ssl);
+}
+
 void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len)
 {
     const tls_layer *t = of(layer);
