@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Bytes that are no TLS, and TLS that asks for too much. usage: test_hostile.py PIPIT-SERVER"""
 
+import os
 import random
 import subprocess
 
@@ -51,7 +52,6 @@ class Hostile(TlsTest):
             sock, _ = connect(server, client_context(self.folder))
             self.assertEqual(ping(sock), "PONG")
             bare = sock.detach()
-            import os
             os.write(bare, b"\x17\x03\x03\0\x40" + dice.randbytes(64))
             os.close(bare)
         sock, _ = connect(server, client_context(self.folder))
@@ -59,14 +59,12 @@ class Hostile(TlsTest):
 
     def test_renegotiation(self):
         server = self.server()
-        done = subprocess.run(["openssl", "s_client", "-starttls", "nats", "-help"],
-                              capture_output=True, timeout=support.DEADLINE_S)
-        self.assertEqual(done.returncode in (0, 1), True)
         first = self.server("handshake_first: true")
         said = subprocess.run(["openssl", "s_client", "-connect", f"127.0.0.1:{first.port}",
                                "-tls1_2", "-CAfile", self.folder.file("ca.pem")],
                               input=b"R\n", capture_output=True, timeout=support.DEADLINE_S)
-        self.assertIn(b"no renegotiation", said.stderr + said.stdout)
+        self.assertIn(b"RENEGOTIATING", said.stderr)
+        self.assertIn(b"error", said.stderr)
         sock, _ = connect(server, client_context(self.folder))
         self.assertEqual(ping(sock), "PONG")
 
