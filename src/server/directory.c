@@ -147,7 +147,9 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
         .entrances[PP_ENTRANCE_CLIENTS] = {.user = options->auth_token ? NULL : options->user,
                                            .pass = options->pass,
                                            .token = options->auth_token,
-                                           .no_auth_user = options->no_auth_user},
+                                           .no_auth_user = options->no_auth_user,
+                                           .verify_and_map =
+                                               options->tls.given && options->tls.verify_and_map},
         .entrances[PP_ENTRANCE_WEBSOCKET] = {.user = options->websocket.user,
                                              .pass = options->websocket.pass,
                                              .token = options->websocket.token,

@@ -15,6 +15,7 @@
 
 enum {
     FIRST_BYTE = 0x16, /* of a record that holds a handshake */
+    HEAD_BYTES = 5,    /* of a record: its kind, a version, how long the rest is */
     PIECES_MAX = 4,    /* taken in one call */
 };
 
@@ -34,6 +35,7 @@ typedef struct tls_layer {
     size_t in_len;
     char *out; /* where what is encrypted goes; NULL: it is held */
     size_t out_len, out_cap;
+    pp_buf first;  /* of the first record, until all of it is there */
     pp_body *kept; /* received, and there was no room for what is in it */
 } tls_layer;
 
@@ -153,7 +155,6 @@ static pipit_err begin(tls_layer *t)
     BIO_set_data(bio, t);
     SSL_set_bio(t->ssl, bio, bio);
     SSL_set_accept_state(t->ssl);
-    enter_underway(t);
     return PIPIT_OK;
 }
 
@@ -303,16 +304,46 @@ static ssize_t next_piece(tls_layer *t, size_t len, pp_str *out, bool *out_full)
     return n;
 }
 
-/* The peer has said something for the first time. */
-static ssize_t hear_first(tls_layer *t, pp_str piece)
+static bool is_whole(pp_str record)
 {
-    if (piece.ptr[0] != FIRST_BYTE)
-        return fail(t, "first record does not look like a TLS handshake");
-    if (begin(t)) {
-        t->failure = "out of memory";
-        return pp_layer_fail(&t->layer, PP_CLOSE_NO_MEMORY);
+    const uint8_t *head = (const uint8_t *)record.ptr;
+
+    return record.len >= HEAD_BYTES && record.len - HEAD_BYTES >= (size_t)(head[3] << 8 | head[4]);
+}
+
+/* Wait for a whole record before anything is made for the peer: OpenSSL takes 70 KiB to wait with.
+ * True: piece is all that has come. False: more must come, or it has failed. */
+static bool hear_first(tls_layer *t, pp_str *piece)
+{
+    const uint8_t *head;
+    size_t record;
+
+    if (!t->underway && piece->ptr[0] != FIRST_BYTE) {
+        (void)fail(t, "first record does not look like a TLS handshake");
+        return false;
     }
-    return 0;
+    if (!t->underway)
+        enter_underway(t);
+    if (t->first.len || piece->len < HEAD_BYTES || !is_whole(*piece)) {
+        if (pp_buf_add(&t->first, piece->ptr, piece->len)) {
+            (void)fail(t, "out of memory");
+            return false;
+        }
+        *piece = pp_buf_str(&t->first);
+    }
+    head = (const uint8_t *)piece->ptr;
+    record = piece->len < HEAD_BYTES ? 0 : (size_t)(head[3] << 8 | head[4]);
+    if (record > PP_TLS_RECORD_MAX) {
+        (void)fail(t, "record too long");
+        return false;
+    }
+    if (!is_whole(*piece))
+        return false;
+    if (begin(t)) {
+        (void)fail(t, "out of memory");
+        return false;
+    }
+    return true;
 }
 
 /* Not more pieces than are good for others. Returns bytes for above; *out_n: what the last piece
@@ -333,9 +364,13 @@ static size_t take_pieces(tls_layer *t, char *to, size_t len, bool *out_full, ss
             if (*out_n <= 0)
                 break;
         }
-        if (!t->ssl && hear_first(t, piece) < 0)
-            break;
+        if (!t->ssl && !hear_first(t, &piece)) {
+            if (t->broken)
+                break;
+            continue;
+        }
         total += take_in(t, piece, to + total, len - total);
+        pp_buf_fini(&t->first);
         if (t->broken || t->ended)
             break;
     }
@@ -481,6 +516,7 @@ static void free_layer(pp_layer *layer)
     if (layer->conn)
         leave_underway(t);
     SSL_free(t->ssl);
+    pp_buf_fini(&t->first);
     pp_body_unref(t->kept);
     pp_tls_context_unref(t->context);
     pp_layer_fini(layer);
@@ -503,6 +539,7 @@ pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_place
         return PIPIT_ENOMEM;
     pp_layer_init(&t->layer, &tls_ops);
     pp_list_init(&t->link);
+    pp_buf_init(&t->first, HEAD_BYTES + PP_TLS_RECORD_MAX + PP_TLS_IN_BYTES);
     t->context = pp_tls_context_ref(context);
     t->places = places;
     *out = &t->layer;
@@ -550,6 +587,13 @@ bool pp_tls_layer_resumed(const pp_layer *layer)
 const char *pp_tls_layer_failure(const pp_layer *layer)
 {
     return of(layer)->failure ? of(layer)->failure : "";
+}
+
+bool pp_tls_layer_has_peer(const pp_layer *layer)
+{
+    const tls_layer *t = of(layer);
+
+    return t->open && SSL_get0_peer_certificate(t->ssl);
 }
 
 void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len)

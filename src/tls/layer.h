@@ -32,6 +32,9 @@ bool pp_tls_layer_resumed(const pp_layer *layer);
 /* Why the handshake or what followed it has failed; empty: it has not. */
 const char *pp_tls_layer_failure(const pp_layer *layer);
 
+/* Has the peer shown a certificate? */
+bool pp_tls_layer_has_peer(const pp_layer *layer);
+
 /* The peer's certificate in DER, which is the caller's, for pp_free; NULL: it has shown none, or
  * no memory. */
 void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len);

@@ -19,7 +19,7 @@ enum {
     PP_TLS_OUT_BYTES = 128 * 1024, /* and what one record adds */
     PP_TLS_RECORD_MAX = 16384,
     PP_TLS_RECORD_EXTRA = 512, /* more than header, padding and tag */
-    PP_TLS_UNDERWAY_MAX = 1024,
+    PP_TLS_UNDERWAY_MAX = 512,
     PP_TLS_UNDERWAY_PRESSED = 64, /* when memory is short */
 };
 
