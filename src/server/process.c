@@ -106,10 +106,13 @@ static void write_ports(pp_process *process)
 {
     const pp_options *o = process->options;
     const char *folder = o->ports_file_dir;
+    bool wss;
+    int websocket = pp_server_websocket_fd(process->server, &wss);
     const pp_ports_entry entries[] = {
         {"nats", o->tls.given && !o->allow_non_tls ? "tls" : "nats",
          pp_server_client_fd(process->server)},
         {"monitoring", o->https_port ? "https" : "http", pp_server_monitor_fd(process->server)},
+        {"websocket", wss ? "wss" : "ws", websocket},
     };
     char reason[128];
 

@@ -25,6 +25,7 @@ ROOMS = {
     "proto/*": ["base", "net", "tls", "core", "auth"],
     "client": ["base", "net", "core", "auth"],
     "http": ["base", "net"],
+    "websocket": ["base", "net", "http"],
     "server": ["*"],
 }
 # Which rooms may include which public headers.

@@ -9,7 +9,9 @@ enum { INFO_MAX = 64 * 1024 };
 static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
 {
     const pp_nats_settings *settings = s->context->settings;
-    bool tls = settings->tls.context && !s->conn->local;
+    bool websocket = pp_nats_by_websocket(s->conn);
+    bool wss = websocket && settings->websocket.tls;
+    bool tls = settings->tls.context && !s->conn->local && !websocket;
     char ip[48];
     pp_buf line;
 
@@ -23,13 +25,13 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .version = PP_STR(PP_NATS_VERSION),
                 .proto = 1,
                 .go = PP_STR("c11"), /* clients want it there; ours is C */
-                .host = pp_str_of(settings->host),
-                .port = settings->port,
+                .host = pp_str_of(websocket ? settings->websocket.host : settings->host),
+                .port = websocket ? settings->websocket.port : settings->port,
                 .headers = settings->headers,
                 .auth_required = pp_gate_announced(settings->gate, pp_nats_entrance(s->conn)),
-                .tls_required = tls && (!settings->tls.optional || s->tls_first),
+                .tls_required = wss || (tls && (!settings->tls.optional || s->tls_first)),
                 .tls_verify = tls && settings->tls.verify,
-                .tls_available = tls && settings->tls.optional && !s->tls_first,
+                .tls_available = wss || (tls && settings->tls.optional && !s->tls_first),
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),
@@ -61,6 +63,13 @@ bool pp_nats_send_away(pp_nats_session *s)
     return true;
 }
 
+static bool shows_something(const pp_nats_session *s)
+{
+    return s->connect.has_credentials || pp_nats_carried(s->conn, PP_CONNECT_USER).len ||
+           pp_nats_carried(s->conn, PP_CONNECT_AUTH_TOKEN).len ||
+           pp_nats_carried(s->conn, PP_CONNECT_JWT).len;
+}
+
 /* Source: NATS client protocol, section 4: the order of checks. */
 void pp_nats_on_connect(pp_nats_session *s, pp_str json)
 {
@@ -74,9 +83,9 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;
     }
-    if (!s->authenticated || (s->connect.has_credentials &&
-                              (pp_gate_required(settings->gate, pp_nats_entrance(s->conn)) ||
-                               pp_nats_connect_text(&s->connect, PP_CONNECT_PROXY_SIG).len)))
+    if (!s->authenticated ||
+        (shows_something(s) && (pp_gate_required(settings->gate, pp_nats_entrance(s->conn)) ||
+                                pp_nats_connect_text(&s->connect, PP_CONNECT_PROXY_SIG).len)))
         pp_nats_log_in(s);
     else
         pp_nats_enter(s);

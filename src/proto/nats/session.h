@@ -47,6 +47,7 @@ typedef struct pp_nats_session {
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
     char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
     atomic_bool headers;         /* negotiated: wants header blocks */
+    bool expects_layer;          /* nothing can be said yet: its layer is being agreed on */
     bool expects_proxy;          /* a PROXY header may come first */
     uint8_t tls;                 /* pp_nats_tls_phase: what of TLS is awaited */
     bool tls_first;              /* it comes before INFO, or may */
@@ -165,9 +166,22 @@ static inline pp_entrance pp_nats_entrance(const pp_conn *conn)
     return front ? front->entrance : PP_ENTRANCE_CLIENTS;
 }
 
+static inline bool pp_nats_by_websocket(const pp_conn *conn)
+{
+    return pp_nats_entrance(conn) == PP_ENTRANCE_WEBSOCKET;
+}
+
 static inline uint16_t pp_nats_connection_type(const pp_conn *conn)
 {
-    return pp_nats_entrance(conn) == PP_ENTRANCE_WEBSOCKET ? PP_USER_WEBSOCKET : PP_USER_STANDARD;
+    return pp_nats_by_websocket(conn) ? PP_USER_WEBSOCKET : PP_USER_STANDARD;
+}
+
+/* What conn's upgrade request said for that text of CONNECT; empty: nothing. */
+static inline pp_str pp_nats_carried(pp_conn *conn, enum pp_nats_connect_text which)
+{
+    const pp_nats_front *front = conn->door->context;
+
+    return front && front->carried ? front->carried(conn, which) : (pp_str){"", 0};
 }
 
 /* secure.c: TLS, before anything else */
@@ -182,7 +196,8 @@ void pp_nats_begin_tls(pp_nats_session *s, pp_str early);
 bool pp_nats_hear_tls(pp_nats_session *s, pp_str window);
 /* It has not come in time. */
 void pp_nats_on_tls_timer(pp_nats_session *s);
-void pp_nats_on_layer(void *session, pp_layer *layer);
+/* Its layer can carry now. */
+void pp_nats_on_tls(pp_nats_session *s, pp_layer *layer);
 void pp_nats_log_tls_failure(pp_nats_session *s);
 
 /* session.c: with or without TLS, s may speak now. */
