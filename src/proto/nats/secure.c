@@ -121,10 +121,8 @@ void pp_nats_on_tls_timer(pp_nats_session *s)
     }
 }
 
-void pp_nats_on_layer(void *session, pp_layer *layer)
+void pp_nats_on_tls(pp_nats_session *s, pp_layer *layer)
 {
-    pp_nats_session *s = session;
-
     if (!pp_layer_is_tls(layer) || s->tls == PP_NATS_TLS_NONE)
         return;
     s->tls = PP_NATS_TLS_NONE;

@@ -421,7 +421,7 @@ static void on_layer(void *session, pp_layer *layer)
     int64_t max = s->context->settings->max_connections;
 
     if (!s->expects_layer) {
-        pp_nats_on_layer(session, layer);
+        pp_nats_on_tls(s, layer);
     } else if (layer == s->conn->layer) { /* not one below */
         s->expects_layer = false;
         begin(s, atomic_load(&s->context->door->clients) > max);

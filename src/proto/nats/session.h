@@ -196,7 +196,8 @@ void pp_nats_begin_tls(pp_nats_session *s, pp_str early);
 bool pp_nats_hear_tls(pp_nats_session *s, pp_str window);
 /* It has not come in time. */
 void pp_nats_on_tls_timer(pp_nats_session *s);
-void pp_nats_on_layer(void *session, pp_layer *layer);
+/* Its layer can carry now. */
+void pp_nats_on_tls(pp_nats_session *s, pp_layer *layer);
 void pp_nats_log_tls_failure(pp_nats_session *s);
 
 /* session.c: with or without TLS, s may speak now. */
