@@ -173,27 +173,6 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
     return err;
 }
 
-static pipit_err make_gate(pp_directory *d, const pp_options *options, pp_hasher *hasher)
-{
-    uint8_t(*proxies)[PP_NKEY_RAW_BYTES] =
-        pp_calloc(options->trusted_proxy_count + 1, sizeof(*proxies));
-    pp_gate_setup setup = {.users = d->users, .hasher = hasher};
-    pipit_err err = PIPIT_OK;
-
-    if (!proxies)
-        return PIPIT_ENOMEM;
-    setup.proxies = (const uint8_t(*)[PP_NKEY_RAW_BYTES])proxies;
-    setup.proxy_count = options->trusted_proxy_count;
-    for (size_t i = 0; i < options->trusted_proxy_count; i++) {
-        uint8_t kind; /* any kind will do, as it does for nats-server */
-
-        (void)pp_nkey_decode_any(pp_str_of(options->trusted_proxies[i]), &kind, proxies[i]);
-    }
-    err = pp_gate_new(&d->gate, &setup);
-    pp_free(proxies);
-    return err;
-}
-
 static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_options *options,
                                pp_buf *error)
 {
@@ -228,7 +207,12 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!err)
         err = make_users(d, accounts, options, key, error);
     if (!err)
-        err = make_gate(d, options, hasher);
+        err = pp_gate_new(&d->gate, &(pp_gate_setup){
+                                        .users = d->users,
+                                        .hasher = hasher,
+                                        .proxies = options->trusted_proxies,
+                                        .proxy_count = options->trusted_proxy_count,
+                                    });
     if (err)
         goto out;
     *out_directory = d;

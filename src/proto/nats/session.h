@@ -44,6 +44,7 @@ typedef struct pp_nats_session {
     /* Where it may answer; NULL until it comes in as a user who may. Stays until the end, so that
      * any loop may look. */
     _Atomic(pp_grants *) grants;
+    char *proxy_key;             /* of the trusted proxy that vouches for it; NULL: none does */
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
     char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
     atomic_bool headers;         /* negotiated: wants header blocks */
@@ -58,7 +59,6 @@ typedef struct pp_nats_session {
     bool line_checked;           /* of the publish whose payload is awaited */
     bool unsubscribed;           /* since the last PONG */
     bool by_token;               /* CONNECT carried a token, which nobody may be shown */
-    bool proxied;                /* a trusted proxy vouches for it */
     uint32_t proxy_skip;         /* bytes that still belong to the PROXY header */
     uint32_t pings_out;
     uint32_t rtt_us;         /* the last that was measured; first, how long CONNECT took */

@@ -45,8 +45,8 @@ typedef struct pp_services {
     int64_t told_ns;
 } pp_services;
 
-/* Put the services of a system account, or of any other, into account. Errors: PIPIT_ENOMEM.
- * Thread: the one that starts and reloads; lock of accounts held, or nobody else is there. */
+/* Put the services of a system account, or of any other, into account, which has none. Errors:
+ * PIPIT_ENOMEM. Thread: any; lock of accounts held, or nobody else is there. */
 pipit_err pp_services_attach(struct pp_system *system, pp_account *account, bool is_system);
 
 /* Take them out. Those who deliver to them meanwhile are waited for. Thread: the same. */
