@@ -7,20 +7,27 @@
 #ifndef PP_AUTH_GATE_H
 #define PP_AUTH_GATE_H
 
+#include "auth/hasher.h"
 #include "auth/login.h"
+#include "auth/nkey.h"
 #include "auth/users.h"
 
 typedef struct pp_gate pp_gate;
 
 typedef struct pp_gate_setup {
     const pp_users *users;
+    pp_hasher *hasher; /* for passwords that are given as hashes */
+    /* Public keys of servers whose word counts; raw. */
+    const uint8_t (*proxies)[PP_NKEY_RAW_BYTES];
+    size_t proxy_count;
     /* In operator mode: decides instead of the table. NULL: the table does. */
     pp_authority *operators;
     /* Has the last word on whatever was decided. NULL: nobody has. */
     pp_authority *callout;
 } pp_gate_setup;
 
-/* Owner: users and authorities are borrowed for the gate's life. Errors: PIPIT_ENOMEM. */
+/* Owner: users, hasher and authorities are borrowed for the gate's life, the rest is copied.
+ * Errors: PIPIT_ENOMEM. */
 pipit_err pp_gate_new(pp_gate **out_gate, const pp_gate_setup *setup);
 /* Only when it is idle. */
 void pp_gate_free(pp_gate *gate);
@@ -38,8 +45,9 @@ bool pp_gate_announced(const pp_gate *gate, pp_entrance entrance);
 /* Are clients told a nonce, which they may sign? */
 bool pp_gate_wants_nonce(const pp_gate *gate);
 
-/* As whom somebody comes in before it has said anything; NULL: not at all. Not held. */
-const pp_user *pp_gate_anybody(const pp_gate *gate, pp_entrance entrance, uint16_t connection_type);
+/* As whom somebody comes in before it has said anything, by what is known of its connection; NULL:
+ * not at all. Not held. */
+const pp_user *pp_gate_anybody(const pp_gate *gate, const pp_login_shown *shown);
 
 /**
  * Decide on a login whose shown and wake are set, and the rest zero.
@@ -57,6 +65,7 @@ void pp_gate_drop(pp_login *login);
 
 /* Who somebody that was let in as old, by this gate or one before it, is now. Held; NULL: nobody,
  * and *out_gone tells whether that is because its place has gone. */
-const pp_user *pp_gate_renew(const pp_gate *gate, const pp_user *old, bool *out_gone);
+const pp_user *pp_gate_renew(const pp_gate *gate, const pp_user *old, uint16_t connection_type,
+                             bool proxied, bool *out_gone);
 
 #endif

@@ -14,6 +14,7 @@
 #ifndef PP_AUTH_LOGIN_H
 #define PP_AUTH_LOGIN_H
 
+#include "auth/entrance.h"
 #include "auth/user.h"
 #include "base/str.h"
 
@@ -24,15 +25,6 @@
 
 struct pp_certificate; /* auth/certificate.h */
 struct pp_gate;
-
-/* The listeners whose clients a configuration may treat differently. */
-typedef enum pp_entrance {
-    PP_ENTRANCE_CLIENTS, /* TCP, Unix, in-process */
-    PP_ENTRANCE_WEBSOCKET,
-    PP_ENTRANCE_MQTT,
-    PP_ENTRANCE_LEAFNODES,
-    PP_ENTRANCE_COUNT
-} pp_entrance;
 
 /* What a client shows. Texts are borrowed until the verdict, and empty where nothing was shown. */
 typedef struct pp_login_shown {
@@ -59,7 +51,8 @@ typedef enum pp_login_fault {
     PP_LOGIN_DENIED,
     PP_LOGIN_PROXY_NOT_TRUSTED,
     PP_LOGIN_PROXY_REQUIRED,
-    PP_LOGIN_NO_MEMORY, /* or too many at a time */
+    PP_LOGIN_BUSY, /* too many at a time */
+    PP_LOGIN_NO_MEMORY,
 } pp_login_fault;
 
 typedef struct pp_login_verdict {
@@ -80,7 +73,7 @@ typedef struct pp_login {
     unsigned step;
     const pp_user *candidate; /* not held: of the gate's table */
     bool proxied;             /* a trusted proxy vouches for it */
-    bool fits;                /* what a worker has found out */
+    bool hashing;             /* a password is compared: that may take long, and is our doing */
     void *work;               /* of who works on it */
 } pp_login;
 

@@ -4,137 +4,295 @@
 #include "base/hash.h"
 #include "base/random.h"
 
-#include <assert.h>
 #include <sodium.h>
+#include <string.h>
 
-static_assert(PP_USER_HASH_BYTES == crypto_generichash_BYTES, "hash length of libsodium");
-static_assert(PP_USER_HASH_BYTES == crypto_generichash_KEYBYTES, "key length of libsodium");
+/* Indexes of users plus 1, by a text of theirs: open addressing. */
+struct text_map {
+    uint32_t *slots;
+    size_t mask;
+};
+
+/* Who is on the other end of a Unix socket. */
+struct peer {
+    uint32_t user;
+    bool has_uid, has_gid;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* Behind the users of the configuration: two for each entrance, then the roots. */
+enum { NAMELESS, SINGLE, PER_ENTRANCE, FIRST_ROOT = PP_ENTRANCE_COUNT * PER_ENTRANCE };
+
+struct entrance {
+    bool own; /* it has its own of the following */
+    bool has_single, has_token;
+    const pp_user *no_auth_user;
+    pp_secret token;
+    bool mapped;
+};
 
 struct pp_users {
     const pp_user_key *key;
     pp_views *views;
-    pp_user *users;                             /* then anybody, then the roots */
-    uint8_t (*pass_hashes)[PP_USER_HASH_BYTES]; /* of the users */
-    size_t user_count;
-    size_t root_count;
+    pp_user *users;     /* user_count, then the ones above */
+    pp_secret *secrets; /* of the same, but for the roots */
+    size_t user_count, named_count, root_count;
     bool open;
-    const pp_user *no_auth_user;
-    bool has_token;
-    uint8_t token_hash[PP_USER_HASH_BYTES];
-    uint32_t *by_name; /* index plus 1, open addressing */
-    size_t name_mask;
+    struct entrance entrances[PP_ENTRANCE_COUNT];
+    struct text_map by_name, by_nkey;
+    struct peer *peers;
+    size_t peer_count;
+    bool has_plain, has_dummy;
+    char dummy[PP_BCRYPT_SETTING_BYTES];
     uint64_t seed;
-    char *texts;
+    char *texts, *texts_end;
+    size_t texts_bytes;
     atomic_int_fast64_t holders;
 };
 
-pipit_err pp_user_key_new(pp_user_key *out_key)
+/* --- by text ------------------------------------------------------------------------------ */
+
+typedef const char *(*text_fn)(const pp_user *user);
+
+static const char *name_of(const pp_user *user)
 {
-    if (sodium_init() < 0)
-        return PIPIT_EIO;
-    randombytes_buf(out_key->bytes, sizeof(out_key->bytes));
-    return PIPIT_OK;
+    return user->name;
 }
 
-static void hash(const pp_user_key *key, pp_str text, uint8_t out[PP_USER_HASH_BYTES])
+static const char *nkey_of(const pp_user *user)
 {
-    /* It can only fail for lengths other than the ones asserted above. */
-    (void)crypto_generichash(out, PP_USER_HASH_BYTES, (const uint8_t *)text.ptr, text.len,
-                             key->bytes, sizeof(key->bytes));
+    return user->nkey;
 }
 
-static bool is_digit(char c)
+static bool map_init(struct text_map *map, size_t count)
 {
-    return c >= '0' && c <= '9';
+    size_t slots = 8;
+
+    while (slots < 2 * count)
+        slots *= 2;
+    map->mask = slots - 1;
+    map->slots = pp_calloc(slots, sizeof(*map->slots));
+    return map->slots != NULL;
 }
 
-/* Source: NATS authentication, section 2: ^\$2[abxy]\$\d{2}\$.* */
-bool pp_users_is_bcrypt(pp_str text)
+static size_t find_slot(const pp_users *users, const struct text_map *map, text_fn text_of,
+                        pp_str text)
 {
-    return text.len >= 7 && pp_str_starts(text, PP_STR("$2")) && text.ptr[2] != '\0' &&
-           strchr("abxy", text.ptr[2]) && text.ptr[3] == '$' && is_digit(text.ptr[4]) &&
-           is_digit(text.ptr[5]) && text.ptr[6] == '$';
-}
+    size_t at = pp_hash(text.ptr, text.len, users->seed) & map->mask;
 
-/* --- making ------------------------------------------------------------------------------- */
-
-static bool is_bcrypt(const char *text)
-{
-    return text && pp_users_is_bcrypt(pp_str_of(text));
-}
-
-static size_t find_slot(const pp_users *users, pp_str name)
-{
-    size_t at = pp_hash(name.ptr, name.len, users->seed) & users->name_mask;
-
-    while (users->by_name[at] &&
-           !pp_str_eq(pp_str_of(users->users[users->by_name[at] - 1].name), name))
-        at = (at + 1) & users->name_mask;
+    while (map->slots[at] &&
+           !pp_str_eq(pp_str_of(text_of(&users->users[map->slots[at] - 1])), text))
+        at = (at + 1) & map->mask;
     return at;
 }
 
-static const pp_user *find_name(const pp_users *users, pp_str name)
+static const pp_user *find_text(const pp_users *users, const struct text_map *map, text_fn text_of,
+                                pp_str text)
 {
-    uint32_t index = users->by_name[find_slot(users, name)];
+    uint32_t index = map->slots[find_slot(users, map, text_of, text)];
 
     return index ? &users->users[index - 1] : NULL;
 }
 
-static pipit_err reserve(pp_users *users, const pp_users_setup *setup)
-{
-    size_t slots = 8, bytes = 1 + setup->account_count;
+/* --- making ------------------------------------------------------------------------------- */
 
-    while (slots < 2 * setup->user_count)
-        slots *= 2;
-    for (size_t i = 0; i < setup->user_count; i++)
-        bytes += strlen(setup->users[i].name) + 1;
-    users->by_name = pp_calloc(slots, sizeof(*users->by_name));
-    users->users = pp_calloc(setup->user_count + 1 + setup->account_count, sizeof(*users->users));
-    users->pass_hashes = pp_calloc(setup->user_count + 1, sizeof(*users->pass_hashes));
-    users->texts = pp_calloc(1, bytes);
-    users->name_mask = slots - 1;
-    return users->by_name && users->users && users->pass_hashes && users->texts ? PIPIT_OK
-                                                                                : PIPIT_ENOMEM;
+static size_t text_bytes(const char *text)
+{
+    return text && *text ? strlen(text) + 1 : 0;
 }
 
-static void fill(pp_users *users, pp_user *user, const pp_user_entry *entry, char **at)
+static size_t entry_bytes(const pp_user_entry *entry)
 {
-    size_t len = strlen(entry->name);
+    size_t bytes = text_bytes(entry->name) + text_bytes(entry->nkey);
 
-    memcpy(*at, entry->name, len + 1);
-    user->name = *at;
-    *at += len + 1;
-    user->scope.account = entry->account;
-    user->scope.permissions = entry->permissions;
+    return bytes + (pp_secret_is_hashed(pp_str_of(entry->pass)) ? text_bytes(entry->pass) : 0);
+}
+
+static pp_user_entry single_of(const pp_users_setup *setup, const pp_entrance_setup *entrance)
+{
+    pp_user_entry single = setup->anybody;
+
+    single.name = entrance->user;
+    single.pass = entrance->pass;
+    return single;
+}
+
+static size_t all_count(const pp_users *users)
+{
+    return users->user_count + FIRST_ROOT + users->root_count;
+}
+
+static pipit_err reserve(pp_users *users, const pp_users_setup *setup)
+{
+    size_t count = setup->user_count, peers = 0;
+
+    users->texts_bytes = 1;
+    for (size_t i = 0; i < count; i++) {
+        users->texts_bytes += entry_bytes(&setup->users[i]);
+        peers += setup->users[i].has_uid || setup->users[i].has_gid;
+        users->named_count += text_bytes(setup->users[i].name) != 0;
+    }
+    for (size_t e = 0; e < PP_ENTRANCE_COUNT; e++) {
+        const pp_user_entry single = single_of(setup, &setup->entrances[e]);
+
+        users->texts_bytes += entry_bytes(&single) + text_bytes(setup->entrances[e].token);
+    }
+    users->users = pp_calloc(all_count(users), sizeof(*users->users));
+    users->secrets = pp_calloc(count + FIRST_ROOT, sizeof(*users->secrets));
+    users->peers = pp_calloc(peers + 1, sizeof(*users->peers));
+    users->texts = pp_calloc(1, users->texts_bytes);
+    users->texts_end = users->texts + 1; /* the first is the empty one */
+    if (!map_init(&users->by_name, users->named_count) ||
+        !map_init(&users->by_nkey, count - users->named_count))
+        return PIPIT_ENOMEM;
+    return users->users && users->secrets && users->peers && users->texts ? PIPIT_OK : PIPIT_ENOMEM;
+}
+
+static const char *copy_text(pp_users *users, const char *text)
+{
+    size_t bytes = text_bytes(text);
+    char *to = users->texts_end;
+
+    if (!bytes)
+        return users->texts;
+    memcpy(to, text, bytes);
+    users->texts_end += bytes;
+    return to;
+}
+
+/* A plain one is not kept. */
+static pp_secret make_secret(pp_users *users, const char *text)
+{
+    pp_str plain = pp_str_of(text);
+
+    users->has_plain |= plain.len && !pp_secret_is_hashed(plain);
+    return pp_secret_of(users->key,
+                        pp_secret_is_hashed(plain) ? pp_str_of(copy_text(users, text)) : plain);
+}
+
+static pipit_err fill(pp_users *users, pp_user *user, const pp_user_entry *entry)
+{
+    pipit_err err = pp_view_take(users->views, entry->account, entry->permissions, &user->view);
+
+    if (err)
+        return err;
+    user->scope = pp_view_scope(user->view);
+    user->name = copy_text(users, entry->name);
+    user->nkey = text_bytes(entry->nkey) ? copy_text(users, entry->nkey) : NULL;
     user->slow_policy = entry->slow_policy;
     user->max_payload = PP_USER_UNLIMITED;
     user->max_subscriptions = PP_USER_UNLIMITED;
-    user->connection_types = PP_USER_ANY_TYPE;
+    user->connection_types = entry->connection_types ? entry->connection_types : PP_USER_ANY_TYPE;
+    user->proxy_required = entry->proxy_required;
     user->table = users;
+    return PIPIT_OK;
 }
 
-/* Users of one account with the same permissions see the same. */
-static pipit_err take_views(pp_users *users)
+static void add_peer(pp_users *users, const pp_user_entry *entry, size_t i)
 {
-    size_t count = users->user_count + 1 + users->root_count;
+    if (entry->has_uid || entry->has_gid)
+        users->peers[users->peer_count++] = (struct peer){
+            (uint32_t)i, entry->has_uid, entry->has_gid, entry->uid, entry->gid,
+        };
+}
 
-    for (size_t i = 0; i < count; i++) {
+static pipit_err fill_users(pp_users *users, const pp_users_setup *setup)
+{
+    for (size_t i = 0; i < setup->user_count; i++) {
+        const pp_user_entry *entry = &setup->users[i];
         pp_user *user = &users->users[i];
-        pipit_err err =
-            pp_view_take(users->views, user->scope.account, user->scope.permissions, &user->view);
+        pipit_err err = fill(users, user, entry);
 
         if (err)
             return err;
-        user->scope = pp_view_scope(user->view);
+        users->secrets[i] = make_secret(users, entry->pass);
+        if (*user->name)
+            users->by_name
+                .slots[find_slot(users, &users->by_name, name_of, pp_str_of(user->name))] =
+                (uint32_t)i + 1;
+        else if (user->nkey)
+            users->by_nkey
+                .slots[find_slot(users, &users->by_nkey, nkey_of, pp_str_of(user->nkey))] =
+                (uint32_t)i + 1;
+        add_peer(users, entry, i);
     }
     return PIPIT_OK;
+}
+
+static bool is_said(const char *text)
+{
+    return text && *text;
+}
+
+static pipit_err fill_entrance(pp_users *users, const pp_users_setup *setup, size_t e)
+{
+    const pp_entrance_setup *said = &setup->entrances[e];
+    const pp_user_entry single = single_of(setup, said);
+    struct entrance *entrance = &users->entrances[e];
+    size_t at = users->user_count + e * PER_ENTRANCE;
+    pipit_err err = fill(users, &users->users[at + NAMELESS], &setup->anybody);
+
+    if (!err)
+        err = fill(users, &users->users[at + SINGLE], &single);
+    if (err)
+        return err;
+    entrance->has_single = is_said(said->user);
+    entrance->has_token = is_said(said->token);
+    users->secrets[at + SINGLE] = make_secret(users, said->pass);
+    entrance->token = make_secret(users, said->token);
+    entrance->mapped = said->verify_and_map;
+    entrance->own = entrance->has_single || entrance->has_token || is_said(said->no_auth_user);
+    if (!is_said(said->no_auth_user))
+        return PIPIT_OK;
+    entrance->no_auth_user = pp_users_find(users, pp_str_of(said->no_auth_user));
+    if (!entrance->no_auth_user)
+        entrance->no_auth_user = pp_users_find_nkey(users, pp_str_of(said->no_auth_user));
+    return entrance->no_auth_user ? PIPIT_OK : PIPIT_ENOTFOUND;
+}
+
+static pipit_err fill_roots(pp_users *users, const pp_users_setup *setup)
+{
+    pipit_err err = PIPIT_OK;
+
+    for (size_t i = 0; i < setup->account_count && !err; i++) {
+        const pp_user_entry root = {.account = setup->accounts[i]};
+
+        err = fill(users, &users->users[users->user_count + FIRST_ROOT + i], &root);
+    }
+    return err;
+}
+
+/* Count a secret by its cost; 0 stands for plain ones. */
+static void count_cost(size_t by_cost[100], const pp_secret *secret)
+{
+    by_cost[secret->bcrypt ? pp_bcrypt_cost(secret->bcrypt) : 0]++;
+}
+
+static void choose_dummy(pp_users *users)
+{
+    size_t by_cost[100] = {0}, most = 0;
+    unsigned cost = 0;
+
+    for (size_t i = 0; i < users->user_count + FIRST_ROOT; i++)
+        count_cost(by_cost, &users->secrets[i]);
+    for (size_t e = 0; e < PP_ENTRANCE_COUNT; e++)
+        count_cost(by_cost, &users->entrances[e].token);
+    for (unsigned i = 1; i < 100; i++) {
+        if (by_cost[i] > most) {
+            most = by_cost[i];
+            cost = i;
+        }
+    }
+    users->has_dummy = most != 0;
+    if (most)
+        pp_bcrypt_dummy(cost, users->dummy);
 }
 
 pipit_err pp_users_new(pp_users **out_users, const pp_users_setup *setup)
 {
     pp_users *users = pp_calloc(1, sizeof(*users));
     pipit_err err = PIPIT_ENOMEM;
-    char *at;
 
     if (!users)
         return err;
@@ -145,144 +303,247 @@ pipit_err pp_users_new(pp_users **out_users, const pp_users_setup *setup)
     users->root_count = setup->account_count;
     users->open = setup->open;
     err = reserve(users, setup);
-    if (err)
-        goto out;
-    err = PIPIT_EINVAL;
-    if (is_bcrypt(setup->token))
-        goto out;
-    at = users->texts;
-    for (size_t i = 0; i < setup->user_count; i++) {
-        if (is_bcrypt(setup->users[i].pass))
-            goto out;
-        fill(users, &users->users[i], &setup->users[i], &at);
-        hash(users->key, pp_str_of(setup->users[i].pass), users->pass_hashes[i]);
-        users->by_name[find_slot(users, pp_str_of(setup->users[i].name))] = (uint32_t)i + 1;
+    if (!err)
+        err = fill_users(users, setup);
+    for (size_t e = 0; e < PP_ENTRANCE_COUNT && !err; e++)
+        err = fill_entrance(users, setup, e);
+    if (!err)
+        err = fill_roots(users, setup);
+    if (err) {
+        pp_users_free(users);
+        return err;
     }
-    fill(users, &users->users[users->user_count], &setup->anybody, &at);
-    for (size_t i = 0; i < setup->account_count; i++) {
-        const pp_user_entry root = {.name = "", .account = setup->accounts[i]};
-
-        fill(users, &users->users[users->user_count + 1 + i], &root, &at);
-    }
-    users->has_token = setup->token && *setup->token;
-    hash(users->key, pp_str_of(setup->token), users->token_hash);
-    err = PIPIT_ENOTFOUND;
-    if (setup->no_auth_user) {
-        users->no_auth_user = find_name(users, pp_str_of(setup->no_auth_user));
-        if (!users->no_auth_user)
-            goto out;
-    }
-    err = take_views(users);
-    if (err)
-        goto out;
+    choose_dummy(users);
     *out_users = users;
-    users = NULL;
-out:
-    pp_users_free(users);
-    return err;
+    return PIPIT_OK;
 }
 
 void pp_users_free(pp_users *users)
 {
     if (!users)
         return;
-    for (size_t i = 0; users->users && i < users->user_count + 1 + users->root_count; i++)
+    for (size_t i = 0; users->users && i < all_count(users); i++)
         pp_view_let_go(users->views, users->users[i].view);
-    if (users->pass_hashes)
-        sodium_memzero(users->pass_hashes, users->user_count * sizeof(*users->pass_hashes));
-    pp_free(users->pass_hashes);
+    if (users->secrets)
+        sodium_memzero(users->secrets, (users->user_count + FIRST_ROOT) * sizeof(*users->secrets));
+    if (users->texts)
+        sodium_memzero(users->texts, users->texts_bytes); /* hashes are in it */
+    pp_free(users->secrets);
     pp_free(users->users);
-    pp_free(users->by_name);
+    pp_free(users->peers);
+    pp_free(users->by_name.slots);
+    pp_free(users->by_nkey.slots);
     pp_free(users->texts);
-    sodium_memzero(users->token_hash, sizeof(users->token_hash));
+    sodium_memzero(users->entrances, sizeof(users->entrances));
     pp_free(users);
 }
 
-/* --- asking ------------------------------------------------------------------------------- */
+/* --- looking ------------------------------------------------------------------------------ */
 
-/* Of anybody there is one that nothing fits. */
-static const uint8_t *pass_hash(const pp_users *users, const pp_user *user)
+/* Which one's words count. */
+static pp_entrance effective(const pp_users *users, pp_entrance entrance)
 {
-    return users->pass_hashes[user - users->users];
+    return users->entrances[entrance].own ? entrance : PP_ENTRANCE_CLIENTS;
 }
 
-bool pp_users_required(const pp_users *users)
+static const struct entrance *entrance_of(const pp_users *users, pp_entrance entrance)
 {
-    return users->has_token || users->user_count;
+    return &users->entrances[effective(users, entrance)];
 }
 
-bool pp_users_announced(const pp_users *users)
+bool pp_users_required(const pp_users *users, pp_entrance entrance)
 {
-    return pp_users_required(users) && !users->no_auth_user;
+    const struct entrance *all = &users->entrances[PP_ENTRANCE_CLIENTS];
+
+    return users->user_count || all->has_single || all->has_token ||
+           (entrance != PP_ENTRANCE_CLIENTS && users->entrances[entrance].own);
 }
 
-const pp_user *pp_users_anybody(const pp_users *users)
+bool pp_users_announced(const pp_users *users, pp_entrance entrance)
 {
-    if (users->no_auth_user)
-        return users->no_auth_user;
-    return pp_users_required(users) && !users->open ? NULL : &users->users[users->user_count];
+    if (entrance != PP_ENTRANCE_CLIENTS && users->entrances[entrance].own)
+        return true;
+    return pp_users_required(users, PP_ENTRANCE_CLIENTS) &&
+           !users->entrances[PP_ENTRANCE_CLIENTS].no_auth_user;
 }
 
-const pp_user *pp_users_check(const pp_users *users, pp_str name, pp_str pass, pp_str token)
+bool pp_users_mapped(const pp_users *users, pp_entrance entrance)
 {
-    const pp_user *anybody = &users->users[users->user_count], *user;
-    uint8_t shown[PP_USER_HASH_BYTES];
-    bool fits;
+    return users->entrances[entrance].mapped;
+}
 
-    if (users->has_token && users->user_count == 0) {
-        hash(users->key, token, shown);
-        return sodium_memcmp(shown, users->token_hash, sizeof(shown)) == 0 ? anybody : NULL;
+const pp_user *pp_users_find(const pp_users *users, pp_str name)
+{
+    return name.len ? find_text(users, &users->by_name, name_of, name) : NULL;
+}
+
+const pp_user *pp_users_find_nkey(const pp_users *users, pp_str key)
+{
+    return key.len ? find_text(users, &users->by_nkey, nkey_of, key) : NULL;
+}
+
+const pp_user *pp_users_find_where(const pp_users *users,
+                                   bool (*fits)(const pp_user *user, void *arg), void *arg)
+{
+    for (size_t i = 0; i < users->user_count; i++) {
+        if (*users->users[i].name && fits(&users->users[i], arg))
+            return &users->users[i];
     }
-    if (!users->user_count)
-        return anybody;
-    if (!name.len && !pass.len && !token.len && pp_users_anybody(users))
-        return pp_users_anybody(users);
-    user = find_name(users, name);
-    hash(users->key, pass, shown);
-    fits = sodium_memcmp(shown, pass_hash(users, user ? user : anybody), sizeof(shown)) == 0;
-    sodium_memzero(shown, sizeof(shown));
-    return user && fits ? user : NULL;
+    return NULL;
 }
 
-static bool is_anybody(const pp_users *users, const pp_user *user)
+const pp_user *pp_users_find_peer(const pp_users *users, uid_t uid, gid_t gid)
 {
-    return user == &users->users[users->user_count];
+    for (size_t i = 0; i < users->peer_count; i++) {
+        const struct peer *peer = &users->peers[i];
+
+        if ((!peer->has_uid || peer->uid == uid) && (!peer->has_gid || peer->gid == gid))
+            return &users->users[peer->user];
+    }
+    return NULL;
+}
+
+bool pp_users_have_names(const pp_users *users)
+{
+    return users->named_count != 0;
+}
+
+bool pp_users_have_nkeys(const pp_users *users)
+{
+    return users->named_count != users->user_count;
+}
+
+const pp_user *pp_users_nameless(const pp_users *users, pp_entrance entrance)
+{
+    size_t at = effective(users, entrance) * PER_ENTRANCE;
+
+    return &users->users[users->user_count + at + NAMELESS];
+}
+
+const pp_user *pp_users_no_auth(const pp_users *users, pp_entrance entrance)
+{
+    const struct entrance *e = entrance_of(users, entrance);
+
+    if (e->no_auth_user)
+        return e->no_auth_user;
+    return users->open && !e->has_single && !e->has_token ? pp_users_nameless(users, entrance)
+                                                          : NULL;
+}
+
+const pp_user *pp_users_single(const pp_users *users, pp_entrance entrance)
+{
+    size_t at = effective(users, entrance) * PER_ENTRANCE;
+
+    return entrance_of(users, entrance)->has_single ? &users->users[users->user_count + at + SINGLE]
+                                                    : NULL;
+}
+
+const pp_secret *pp_users_token(const pp_users *users, pp_entrance entrance)
+{
+    const struct entrance *e = entrance_of(users, entrance);
+
+    return e->has_token ? &e->token : NULL;
+}
+
+const pp_secret *pp_users_secret(const pp_users *users, const pp_user *user)
+{
+    return &users->secrets[user - users->users];
+}
+
+bool pp_users_known_otherwise(const pp_users *users, const pp_user *user)
+{
+    bool otherwise = false;
+
+    for (size_t e = 0; e < PP_ENTRANCE_COUNT; e++)
+        otherwise |= users->entrances[e].mapped;
+    for (size_t i = 0; i < users->peer_count && !otherwise; i++)
+        otherwise = &users->users[users->peers[i].user] == user;
+    return otherwise && pp_secret_fits(pp_users_secret(users, user), users->key, PP_STR(""));
+}
+
+const pp_user_key *pp_users_key(const pp_users *users)
+{
+    return users->key;
+}
+
+bool pp_users_have_plain_secrets(const pp_users *users)
+{
+    return users->has_plain;
+}
+
+const char *pp_users_dummy(const pp_users *users)
+{
+    return users->has_dummy ? users->dummy : NULL;
+}
+
+/* --- after a reload ----------------------------------------------------------------------- */
+
+/* The place of a user among those of entrances; at least FIRST_ROOT: it is none of them. */
+static size_t place_of(const pp_users *users, const pp_user *user)
+{
+    size_t at = (size_t)(user - users->users);
+
+    return at < users->user_count ? FIRST_ROOT : at - users->user_count;
+}
+
+/* Who shows nothing more and was nobody in particular: it has shown a token, the same that is asked
+ * for now, or nothing at all. */
+static const pp_user *renew_nameless(const pp_users *users, const pp_users *old, pp_entrance e)
+{
+    const pp_secret *was = pp_users_token(old, e), *is = pp_users_token(users, e);
+
+    if (was)
+        return is && pp_secret_equal(was, is) ? pp_users_nameless(users, e) : NULL;
+    return pp_users_no_auth(users, e);
+}
+
+static const pp_user *find_again(const pp_users *users, const pp_user *old, size_t place)
+{
+    const pp_user *user;
+
+    if (place < FIRST_ROOT)
+        user = pp_users_single(users, (pp_entrance)(place / PER_ENTRANCE));
+    else if (old->nkey)
+        return pp_users_find_nkey(users, pp_str_of(old->nkey));
+    else
+        user = pp_users_find(users, pp_str_of(old->name));
+    return user && strcmp(user->name, old->name) == 0 ? user : NULL;
+}
+
+static bool is_no_auth(const pp_users *users, const pp_user *user)
+{
+    for (size_t e = 0; e < PP_ENTRANCE_COUNT; e++) {
+        if (users->entrances[e].no_auth_user == user)
+            return true;
+    }
+    return false;
 }
 
 const pp_user *pp_users_renew(const pp_users *users, const pp_user *old, bool *out_gone)
 {
-    const pp_user *anybody = &users->users[users->user_count], *user;
-    const pp_users *old_users = old->table;
+    const pp_users *before = old->table;
+    size_t place = place_of(before, old);
+    pp_entrance e = place < FIRST_ROOT ? (pp_entrance)(place / PER_ENTRANCE) : PP_ENTRANCE_CLIENTS;
+    const pp_user *user;
 
     *out_gone = false;
-    if (!pp_users_required(users))
-        user = anybody;
-    else if (is_anybody(old_users, old))
-        /* It has shown a token, the same that is asked for now, or nothing at all. */
-        user = old_users->has_token && users->has_token &&
-                       sodium_memcmp(old_users->token_hash, users->token_hash,
-                                     sizeof(users->token_hash)) == 0
-                   ? anybody
-                   : (old_users->has_token ? NULL : pp_users_anybody(users));
-    else if (old == old_users->no_auth_user)
+    if (!pp_users_required(users, e)) {
+        user = pp_users_nameless(users, e);
+    } else if (place < FIRST_ROOT && place % PER_ENTRANCE == NAMELESS) {
+        user = renew_nameless(users, before, e);
+        if (!user)
+            return NULL;
+    } else {
+        user = find_again(users, old, place);
         /* It may have shown a password, but that is not known any more. */
-        user = users->no_auth_user && strcmp(users->no_auth_user->name, old->name) == 0
-                   ? users->no_auth_user
-                   : NULL;
-    else
-        user = find_name(users, pp_str_of(old->name));
-    if (!user) {
-        *out_gone = !is_anybody(old_users, old);
-        return NULL;
+        if (user && is_no_auth(before, old) && !is_no_auth(users, user))
+            user = NULL;
+        if (user && !is_no_auth(users, user) && *user->name &&
+            !pp_secret_equal(pp_users_secret(users, user), pp_users_secret(before, old)))
+            return NULL;
     }
-    if (!is_anybody(users, user) && user != users->no_auth_user &&
-        sodium_memcmp(pass_hash(users, user), pass_hash(old_users, old), PP_USER_HASH_BYTES) != 0)
-        return NULL;
-    if (user->scope.account != old->scope.account) {
-        *out_gone = true;
-        return NULL;
-    }
-    return user;
+    *out_gone = !user || user->scope.account != old->scope.account;
+    return *out_gone ? NULL : user;
 }
 
 void pp_users_hold(pp_users *users)
@@ -302,7 +563,7 @@ bool pp_users_held(const pp_users *users)
 
 const pp_scope *pp_users_root(const pp_users *users, size_t account)
 {
-    return &users->users[users->user_count + 1 + account].scope;
+    return &users->users[users->user_count + FIRST_ROOT + account].scope;
 }
 
 const pp_scope *pp_users_find_root(const pp_users *users, const pp_account *account)

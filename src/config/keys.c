@@ -172,8 +172,8 @@ static const pp_key top[] = {
      .harmless = PP_KEY_IF_FALSE, .help = "Stapling of certificate states"},
     {"ocsp_cache", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp_cache",
      .feature = "TLS", .harmless = PP_KEY_IF_FALSE, .help = "Where certificate states are kept"},
-    {"proxies", PP_KEY_OTHER, NONE, .unit = "map", .block = "proxies", .feature = "NKeys",
-     .harmless = PP_KEY_IF_NO_ENTRIES, .help = "Proxies that are trusted"},
+    {"proxies", PP_KEY_OTHER, NONE, .unit = "map", .block = "proxies", .read = pp_read_block,
+     .help = "Proxies that are trusted"},
     {"default_sentinel", PP_KEY_OTHER, NONE, .unit = "JWT", .feature = "JWT authentication",
      .harmless = PP_KEY_IF_NO_TEXT, .help = "JWT of clients that show none"},
     {"operator operators root roots root_operator root_operators", PP_KEY_OTHER, NONE,
@@ -230,8 +230,18 @@ static const pp_key authorization[] = {
      .help = "What users may do who have no permissions of their own"},
     MISSING("auth_callout auth_hook", "auth callout", "map", NULL,
             "A service that decides who may come in"),
-    {"proxy_required", PP_KEY_OTHER, NONE, .unit = "switch", .initial = "false", .feature = "NKeys",
-     .harmless = PP_KEY_IF_FALSE, .help = "Come in by a trusted proxy only"},
+    {"proxy_required", PP_KEY_SWITCH, TOP(auth_proxy_required), .initial = "false",
+     .help = "Come in by a trusted proxy only; of the one user and the token"},
+};
+
+static const pp_key proxies[] = {
+    {"trusted", PP_KEY_OTHER, NONE, .unit = "array of maps", .block = "proxy",
+     .read = pp_read_trusted_proxies, .help = "Their public keys"},
+};
+
+static const pp_key proxy[] = {
+    {"key public_key", PP_KEY_TEXT, offsetof(pp_proxy_option, key), .unit = "key",
+     .help = "Public key that signs for its clients"},
 };
 
 static const pp_key user[] = {
@@ -245,10 +255,15 @@ static const pp_key user[] = {
     {"slow_consumer", PP_KEY_WORD, NONE, .flags = PP_KEY_OWN,
      .words = "disconnect drop_new drop_old conflate", .read = pp_read_user_slow_consumer,
      .help = "What becomes of the user's connections that do not keep up"},
-    {"nkey", PP_KEY_OTHER, NONE, .unit = "key", .feature = "NKeys", .harmless = PP_KEY_IF_NO_TEXT,
+    {"nkey", PP_KEY_TEXT, USER(nkey), .unit = "key",
      .help = "Public key instead of name and password"},
-    {"proxy_required", PP_KEY_OTHER, NONE, .unit = "switch", .initial = "false", .feature = "NKeys",
-     .harmless = PP_KEY_IF_FALSE, .help = "Come in by a trusted proxy only"},
+    {"proxy_required", PP_KEY_SWITCH, USER(proxy_required), .initial = "false",
+     .help = "Come in by a trusted proxy only"},
+    {"uid", PP_KEY_OTHER, USER(uid), .unit = "user of the system, by name or number",
+     .flags = PP_KEY_OWN, .read = pp_read_uid,
+     .help = "Who connects by the Unix socket as this one needs no password"},
+    {"gid", PP_KEY_OTHER, USER(gid), .unit = "group of the system, by name or number",
+     .flags = PP_KEY_OWN, .read = pp_read_gid, .help = "The same by group; with both, both count"},
 };
 
 static const pp_key permissions[] = {
@@ -291,7 +306,8 @@ static const pp_key account[] = {
      .help = "What the account may use"},
     {"msg_trace trace_dest", PP_KEY_OTHER, NONE, .unit = "subject or map", .block = "msg_trace",
      .read = pp_read_msg_trace, .help = "Where reports on traced messages go"},
-    {"nkey", PP_KEY_OTHER, NONE, .unit = "key", .feature = "NKeys", .help = "Public key"},
+    {"nkey", PP_KEY_OTHER, NONE, .unit = "key", .flags = PP_KEY_NO_EFFECT,
+     .read = pp_read_account_nkey, .help = "Public key of the account; checked, and not used"},
     {"jetstream", PP_KEY_OTHER, NONE, .unit = "switch or map", .initial = "false",
      .block = "account_jetstream", .feature = "JetStream", .harmless = PP_KEY_IF_DISABLED,
      .help = "Streams of the account"},
@@ -346,6 +362,8 @@ const pp_key_block pp_served_blocks[] = {
     OPTIONS_BLOCK("", top, "The top level of the file."),
     OPTIONS_BLOCK("unix", local_socket, "The Unix socket, where it needs more than a path."),
     OPTIONS_BLOCK("authorization", authorization, "Who may come in, in account $G."),
+    OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
+    BLOCK("proxy", proxy, "One of them."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),
     BLOCK("permissions", permissions, "What a user may do. An empty map is no restriction."),
     BLOCK("allow_responses", allow_responses, "Replying to messages that have a reply subject."),

@@ -67,10 +67,6 @@ static const pp_key ocsp_cache[] = {
     KEY("save_interval", "seconds or time", "300", "How often it is written"),
 };
 
-static const pp_key proxies[] = {
-    KEY("trusted", "array of maps", NULL, "Their keys, each as `key` or `public_key`"),
-};
-
 static const pp_key resolver[] = {
     KEY("type", "full, cache or mem", NULL, "What is kept"),
     KEY("dir", "path", NULL, "Where it is kept"),
@@ -304,7 +300,6 @@ const pp_key_block pp_missing_blocks[] = {
     BLOCK(ocsp, "TLS", "Stapling of certificate states."),
     BLOCK(ocsp_peer, "TLS", "Checking the state of certificates of the other side."),
     BLOCK(ocsp_cache, "TLS", "Where certificate states are kept."),
-    BLOCK(proxies, "NKeys", "Proxies that are trusted."),
     BLOCK(resolver, "JWT authentication", "Where accounts are found."),
     BLOCK(cluster, "clustering", "Several servers as one."),
     BLOCK(compression, "clustering", "Compression between servers."),

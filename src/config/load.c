@@ -123,10 +123,13 @@ static void check_users(const struct check *check)
         WRONG(check, "http_password without http_user protects nothing: give both");
     if (o->http_user && !o->http_password)
         WRONG(check, "http_user has no http_password: give both");
+    if (o->http_password && pp_secret_is_bcrypt(pp_str_of(o->http_password)))
+        WRONG(check, "http_password is a bcrypt hash: give the password itself");
     if (o->http_user && strchr(o->http_user, ':'))
         WRONG(check, "http_user cannot hold a colon");
     for (size_t i = 0; o->no_auth_user && i < o->user_count && !found; i++)
-        found = strcmp(o->users[i].name, o->no_auth_user) == 0;
+        found = strcmp(o->users[i].name, o->no_auth_user) == 0 ||
+                (o->users[i].nkey && strcmp(o->users[i].nkey, o->no_auth_user) == 0);
     if (o->no_auth_user && !o->user_count)
         WRONG(check, "no_auth_user: \"%.200s\" present, but users/nkeys are not defined",
               o->no_auth_user);

@@ -91,14 +91,21 @@ typedef struct pp_permission_options {
 } pp_permission_options;
 
 typedef struct pp_user_options {
-    const char *name;                         /* never empty; no other user has it */
-    const char *password;                     /* secret; never NULL */
+    const char *name;                         /* no other user has it; "": it has an nkey */
+    const char *nkey;                         /* public key, no other user's; NULL: none */
+    const char *password;                     /* secret, or a bcrypt hash of one; never NULL */
     const pp_permission_options *permissions; /* its own, or the defaults of its account; or NULL */
     uint32_t account;                         /* index in pp_options.accounts */
     uint16_t connection_types;                /* a set; PP_CONNECTION_ANY where none is named */
     uint16_t slow_consumer;                   /* enum pp_slow_consumer */
+    bool proxy_required;
+    int64_t uid, gid; /* of who is this user on the Unix socket; -1: not said */
     pp_option_position at;
 } pp_user_options;
+
+typedef struct pp_proxy_option {
+    const char *key;
+} pp_proxy_option;
 
 typedef struct pp_destination_option {
     const char *subject; /* may hold mapping functions */
@@ -228,8 +235,11 @@ typedef struct pp_options {
 
     /* Who may come in. */
     const char *user;
-    const char *pass;       /* secret */
-    const char *auth_token; /* secret */
+    const char *pass;                   /* secret */
+    const char *auth_token;             /* secret */
+    bool auth_proxy_required;           /* of the above and of nobody in particular */
+    const char *const *trusted_proxies; /* public keys */
+    size_t trusted_proxy_count;
     int64_t auth_timeout_ns;
     const pp_account_options *accounts; /* the first is $G */
     size_t account_count;

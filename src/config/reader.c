@@ -137,10 +137,6 @@ static void read_text(pp_reader *reader, const pp_key *key, const pp_value *valu
         pp_reader_wrong_kind(reader, key, value, "a string");
         return;
     }
-    if (key->type == PP_KEY_SECRET && pp_secret_is_bcrypt(value->string))
-        pp_reader_refuse(reader, key, value,
-                         "is a bcrypt hash, which this version cannot check yet: give the secret "
-                         "itself");
     if (key->type == PP_KEY_NAME && memchr(value->string.ptr, ' ', value->string.len))
         pp_reader_refuse(reader, key, value, "cannot contain spaces");
     *(const char **)field = pp_reader_text(reader, value);

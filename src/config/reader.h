@@ -76,6 +76,10 @@ void pp_read_http(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_unix(pp_reader *, const pp_key *, const pp_value *, void *);
 /* users.c, */
 void pp_read_authorization(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_uid(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_gid(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_trusted_proxies(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_account_nkey(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_users(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_default_permissions(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_connection_types(pp_reader *, const pp_key *, const pp_value *, void *);

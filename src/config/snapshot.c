@@ -184,6 +184,12 @@ static void write_labels(struct writer *w, const pp_options *o)
         add_escaped(w, &w->text, o->server_metadata[i].value);
     }
     end_line(w, false);
+    add(w, &w->path, "proxies.trusted");
+    for (size_t i = 0; i < o->trusted_proxy_count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, o->trusted_proxies[i]);
+    }
+    end_line(w, false);
 }
 
 /* --- accounts ----------------------------------------------------------------------------- */
@@ -241,12 +247,12 @@ static void write_permissions(struct writer *w, const pp_permission_options *per
 static void write_user(struct writer *w, const pp_account_options *account,
                        const pp_user_options *user)
 {
-    const uint16_t facts[] = {user->connection_types, user->slow_consumer,
-                              user->permissions != NULL};
+    const int64_t facts[] = {user->connection_types, user->slow_consumer, user->permissions != NULL,
+                             user->proxy_required,   user->uid,           user->gid};
     crypto_generichash_state state;
 
     begin_account_line(w, account, "/users/");
-    add_escaped(w, &w->path, user->name);
+    add_escaped(w, &w->path, user->nkey ? user->nkey : user->name);
     if (user->permissions)
         write_permissions(w, user->permissions);
     begin_hash(w, &state);

@@ -1,6 +1,7 @@
 /* Users, wherever they stand, and the names that must be theirs alone. */
 #include "config/reader.h"
 
+#include "auth/nkey.h"
 #include "base/alloc.h"
 #include "base/hash.h"
 
@@ -66,20 +67,37 @@ void pp_read_user_slow_consumer(pp_reader *reader, const pp_key *key, const pp_v
     user->slow_consumer = (uint16_t)draft.slow_consumer;
 }
 
+/* By a name and a password, or by a key. */
+static void check_user(pp_reader *reader, const pp_value *value, const pp_user_options *user)
+{
+    if (!user->name && !user->nkey)
+        pp_diagnostics_error(reader->diagnostics, value->at, "User entry requires a user");
+    else if (user->nkey && pp_nkey_decode(pp_str_of(user->nkey), PP_NKEY_USER, NULL))
+        pp_diagnostics_error(reader->diagnostics, value->at, "Not a valid public nkey for a user");
+    else if (user->nkey && (user->name || user->password))
+        pp_diagnostics_error(reader->diagnostics, value->at,
+                             "Nkey users do not take usernames or passwords");
+    else if (user->nkey && (user->uid >= 0 || user->gid >= 0))
+        pp_diagnostics_error(reader->diagnostics, value->at,
+                             "a user with an nkey takes no \"uid\" or \"gid\"");
+}
+
 static void read_user(pp_reader *reader, const pp_value *value, pp_user_options *user)
 {
     *user = (pp_user_options){
         .connection_types = PP_CONNECTION_ANY,
         .slow_consumer = PP_SLOW_CONSUMER_INHERIT,
+        .uid = -1,
+        .gid = -1,
         .at = pp_reader_position(reader, value->at),
     };
     pp_reader_map(reader, pp_key_block_find("user"), value, user);
+    if (!reader->err)
+        check_user(reader, value, user);
     if (!user->password)
         user->password = "";
-    if (!user->name && !reader->err) {
+    if (!user->name)
         user->name = "";
-        pp_diagnostics_error(reader->diagnostics, value->at, "User entry requires a user");
-    }
 }
 
 void pp_read_users(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
@@ -191,6 +209,12 @@ static void refuse_doubles(pp_reader *reader, const pp_options *o)
         if (*o->users[i].name && !name_set_add(&set, o->users[i].name))
             pp_diagnostics_error(reader->diagnostics, said_at(o->users[i].at),
                                  "Duplicate user \"%.200s\" detected", o->users[i].name);
+    }
+    memset(set.slots, 0, (set.mask + 1) * sizeof(*set.slots));
+    for (size_t i = 0; i < o->user_count; i++) {
+        if (o->users[i].nkey && !name_set_add(&set, o->users[i].nkey))
+            pp_diagnostics_error(reader->diagnostics, said_at(o->users[i].at),
+                                 "Duplicate nkey \"%.200s\" detected", o->users[i].nkey);
     }
     pp_free(set.slots);
 }

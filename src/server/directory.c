@@ -57,6 +57,14 @@ static pp_permission_rules rules_of(const pp_rules_option *option)
         .deny_count = option->deny_count,
     };
 }
+static_assert((int)PP_CONNECTION_STANDARD == PP_USER_STANDARD &&
+                  (int)PP_CONNECTION_WEBSOCKET == PP_USER_WEBSOCKET &&
+                  (int)PP_CONNECTION_LEAFNODE == PP_USER_LEAFNODE &&
+                  (int)PP_CONNECTION_LEAFNODE_WS == PP_USER_LEAFNODE_WS &&
+                  (int)PP_CONNECTION_MQTT == PP_USER_MQTT &&
+                  (int)PP_CONNECTION_MQTT_WS == PP_USER_MQTT_WS &&
+                  (int)PP_CONNECTION_IN_PROCESS == PP_USER_IN_PROCESS,
+              "kinds of connections are, too");
 static_assert(sizeof(pp_rule_option) == sizeof(pp_permission_rule) &&
                   offsetof(pp_rule_option, queue) == offsetof(pp_permission_rule, queue),
               "rules are read in place");
@@ -101,6 +109,13 @@ static pipit_err make_entries(pp_directory *d, const pp_options *options, pp_use
             .slow_policy =
                 (uint8_t)(user->slow_consumer == PP_SLOW_CONSUMER_INHERIT ? options->slow_consumer
                                                                           : user->slow_consumer),
+            .connection_types = user->connection_types,
+            .proxy_required = user->proxy_required,
+            .nkey = user->nkey,
+            .has_uid = user->uid >= 0,
+            .has_gid = user->gid >= 0,
+            .uid = (uid_t)user->uid,
+            .gid = (gid_t)user->gid,
         };
     }
     return PIPIT_OK;
@@ -128,44 +143,54 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
         .key = key,
         .views = &accounts->views,
         .users = entries,
-        .token = options->auth_token,
-        .no_auth_user = options->no_auth_user,
+        .user_count = count,
+        .entrances[PP_ENTRANCE_CLIENTS] = {.user = options->auth_token ? NULL : options->user,
+                                           .pass = options->pass,
+                                           .token = options->auth_token,
+                                           .no_auth_user = options->no_auth_user},
         .open = is_open(d, options),
-        .anybody = {.name = "",
-                    .account = d->accounts[0],
-                    .slow_policy = (uint8_t)options->slow_consumer},
+        .anybody = {.account = d->accounts[0],
+                    .slow_policy = (uint8_t)options->slow_consumer,
+                    .proxy_required = options->auth_proxy_required},
         .accounts = d->accounts,
         .account_count = d->account_count,
     };
     pipit_err err = PIPIT_ENOMEM;
 
-    d->permissions = pp_calloc(count + 2, sizeof(pp_permissions *));
-    if (!entries || !d->permissions)
-        goto out;
-    err = make_entries(d, options, entries);
-    if (err)
-        goto out;
-    if (options->user && !options->auth_token)
-        entries[count++] = (pp_user_entry){
-            .name = options->user,
-            .pass = options->pass,
-            .account = d->accounts[0],
-            .slow_policy = (uint8_t)options->slow_consumer,
-        };
-    setup.user_count = options->auth_token ? 0 : count;
-    err = pp_users_new(&d->users, &setup);
-    if (err == PIPIT_EINVAL)
-        (void)pp_buf_addf(error, "a password or token is a bcrypt hash, which this version cannot "
-                                 "check yet: give the text itself");
-    else if (err == PIPIT_ENOTFOUND)
+    d->permissions = pp_calloc(count + 1, sizeof(pp_permissions *));
+    if (entries && d->permissions)
+        err = make_entries(d, options, entries);
+    if (!err)
+        err = pp_users_new(&d->users, &setup);
+    if (err == PIPIT_ENOTFOUND) {
         (void)pp_buf_addf(error,
-                          "no_auth_user: \"%s\" not present as user in authorization block "
+                          "no_auth_user: \"%s\" not present as user or nkey in authorization block "
                           "or account configuration",
                           options->no_auth_user);
-    if (err == PIPIT_ENOTFOUND)
         err = PIPIT_EINVAL;
-out:
+    }
     pp_free(entries);
+    return err;
+}
+
+static pipit_err make_gate(pp_directory *d, const pp_options *options, pp_hasher *hasher)
+{
+    uint8_t(*proxies)[PP_NKEY_RAW_BYTES] =
+        pp_calloc(options->trusted_proxy_count + 1, sizeof(*proxies));
+    pp_gate_setup setup = {.users = d->users, .hasher = hasher};
+    pipit_err err = PIPIT_OK;
+
+    if (!proxies)
+        return PIPIT_ENOMEM;
+    setup.proxies = (const uint8_t(*)[PP_NKEY_RAW_BYTES])proxies;
+    setup.proxy_count = options->trusted_proxy_count;
+    for (size_t i = 0; i < options->trusted_proxy_count; i++) {
+        uint8_t kind; /* any kind will do, as it does for nats-server */
+
+        (void)pp_nkey_decode_any(pp_str_of(options->trusted_proxies[i]), &kind, proxies[i]);
+    }
+    err = pp_gate_new(&d->gate, &setup);
+    pp_free(proxies);
     return err;
 }
 
@@ -185,7 +210,8 @@ static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_
 }
 
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
-                           const pp_options *options, const pp_user_key *key, pp_buf *error)
+                           const pp_options *options, const pp_user_key *key, pp_hasher *hasher,
+                           pp_buf *error)
 {
     pp_directory *d = pp_calloc(1, sizeof(*d));
     pipit_err err = PIPIT_ENOMEM;
@@ -202,7 +228,7 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!err)
         err = make_users(d, accounts, options, key, error);
     if (!err)
-        err = pp_gate_new(&d->gate, &(pp_gate_setup){.users = d->users});
+        err = make_gate(d, options, hasher);
     if (err)
         goto out;
     *out_directory = d;

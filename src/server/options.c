@@ -5,7 +5,6 @@
 #include "config/change.h"
 #include "config/load.h"
 #include "config/reference.h"
-#include "config/secret.h"
 #include "core/mapping.h"
 #include "proto/nats/door.h"
 #include "server/flag.h"
@@ -65,22 +64,13 @@ static pipit_err check_mappings(const pp_options *options, pp_diagnostics *diagn
     return err;
 }
 
-/* What shows only when everything is known. Secrets of flags are looked at here, those of files
- * where they stand. */
+/* What shows only when everything is known. */
 static pipit_err check(const pp_options *options, pp_diagnostics *diagnostics)
 {
     pipit_err err = pp_options_check(options, diagnostics);
 
     if (err && err != PIPIT_EINVAL)
         return err;
-    if (options->pass && pp_secret_is_bcrypt(pp_str_of(options->pass)))
-        pp_diagnostics_error(diagnostics, (pp_config_position){0},
-                             "--pass is a bcrypt hash, which this version cannot check yet: give "
-                             "the password itself");
-    if (options->auth_token && pp_secret_is_bcrypt(pp_str_of(options->auth_token)))
-        pp_diagnostics_error(diagnostics, (pp_config_position){0},
-                             "--auth is a bcrypt hash, which this version cannot check yet: give "
-                             "the token itself");
     err = check_mappings(options, diagnostics);
     if (err)
         return err;

@@ -19,6 +19,8 @@
 
 enum {
     PAYLOAD_DISCOURAGED = 8 * 1024 * 1024,
+    HASHERS_MAX = 4,    /* threads that compare passwords */
+    LOGINS_MAX = 16384, /* that may wait for one */
 };
 
 /* --- making ------------------------------------------------------------------------------- */
@@ -89,11 +91,14 @@ static pipit_err build(pipit_server *server)
     err = pp_user_key_new(&server->user_key);
     if (err)
         return err;
+    err = pp_hasher_new(&server->hasher, count < HASHERS_MAX ? count : HASHERS_MAX, LOGINS_MAX);
+    if (err)
+        return err;
     pp_accounts_init(&server->accounts, count);
     server->accounts.farewell = pp_system_leave;
     pp_system_init(&server->system, server);
     err = pp_directory_new(&server->directory, &server->accounts, server->options,
-                           &server->user_key, NULL);
+                           &server->user_key, server->hasher, NULL);
     if (err)
         return err;
     server->global = pp_directory_global(server->directory);
@@ -211,6 +216,7 @@ void pipit_server_free(pipit_server *server)
     pp_history_free(server->history);
     pp_system_fini(&server->system);
     pp_free((void *)server->settings);
+    pp_hasher_free(server->hasher);
     pp_directory_free(server->directory);
     while (server->old_directories) {
         pp_directory *old = server->old_directories;
@@ -388,7 +394,7 @@ static void log_who(const pipit_server *server)
     pp_log_write(log, PP_LOG_INFO, "  Name:     %s", name ? name : server->server_id);
     pp_log_write(log, PP_LOG_INFO, "  ID:       %s", server->server_id);
     pp_log_write(log, PP_LOG_INFO, "  Threads:  %u", server->worker_count);
-    if (server->options->user || server->options->user_count)
+    if (pp_users_have_plain_secrets(pp_directory_users(server->directory)))
         pp_log_write(log, PP_LOG_WARN, "Plaintext passwords detected, use nkeys or bcrypt");
     if (server->options->config_file)
         pp_log_write(log, PP_LOG_INFO, "Using configuration file: %s (%s)",
@@ -548,6 +554,8 @@ void pipit_server_stop(pipit_server *server)
     pp_listener_stop(&server->tcp); /* threads that never started leave them */
     pp_listener_stop(&server->local);
     pp_listener_stop(&server->http);
+    if (server->hasher)
+        pp_hasher_stop(server->hasher); /* logins that wait come home with the leftovers */
     while (more) {
         more = false;
         for (unsigned i = 0; i < server->worker_count; i++)

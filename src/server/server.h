@@ -54,6 +54,7 @@ struct pipit_server {
     void *log_context;
     char server_id[PP_NKEY_TEXT_BYTES];
     pp_user_key user_key;
+    pp_hasher *hasher;
     pp_accounts accounts;
     pp_directory *directory;       /* in force */
     pp_directory *old_directories; /* that sessions still point to */

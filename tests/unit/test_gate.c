@@ -93,8 +93,7 @@ static void clerk_init(struct clerk *clerk)
 
 static int world_init(void **state)
 {
-    const pp_user_entry entry = {"ann", "one", NULL, NULL, 0};
-    pp_user_entry entries[] = {entry};
+    pp_user_entry entries[] = {{.name = "ann", .pass = "one"}};
     pp_users_setup setup = {.key = &world.key, .views = &world.views, .users = entries};
 
     assert_int_equal(pp_user_key_new(&world.key), PIPIT_OK);
@@ -102,7 +101,7 @@ static int world_init(void **state)
     pp_views_init(&world.views);
     entries[0].account = world.global;
     setup.user_count = 1;
-    setup.anybody = (pp_user_entry){.name = "", .account = world.global};
+    setup.anybody.account = world.global;
     assert_int_equal(pp_users_new(&world.users, &setup), PIPIT_OK);
     *state = &world;
     return 0;
@@ -206,7 +205,7 @@ static void test_gate_callout_may_refuse_and_admit(void **state)
     assert_int_equal(pp_gate_ask(gate, &wrong), PIPIT_OK);
     assert_string_equal(wrong.verdict.user->name, "guest");
     pp_gate_drop(&wrong);
-    assert_null(pp_gate_anybody(gate, PP_ENTRANCE_CLIENTS, PP_USER_STANDARD));
+    assert_null(pp_gate_anybody(gate, &wrong.shown));
     pp_gate_free(gate);
 }
 
@@ -235,14 +234,14 @@ static void test_gate_renews_guests_by_their_authority(void **state)
     bool gone;
 
     assert_int_equal(pp_gate_ask(gate, &login), PIPIT_OK);
-    user = pp_gate_renew(gate, login.verdict.user, &gone);
+    user = pp_gate_renew(gate, login.verdict.user, PP_USER_STANDARD, false, &gone);
     assert_ptr_equal(user, login.verdict.user);
     pp_user_let_go(user);
     w->operators.admits = false;
-    assert_null(pp_gate_renew(gate, login.verdict.user, &gone));
+    assert_null(pp_gate_renew(gate, login.verdict.user, PP_USER_STANDARD, false, &gone));
     assert_true(gone);
     plain = gate_of(w, false, false);
-    assert_null(pp_gate_renew(plain, login.verdict.user, &gone));
+    assert_null(pp_gate_renew(plain, login.verdict.user, PP_USER_STANDARD, false, &gone));
     pp_gate_drop(&login);
     pp_gate_free(gate);
     pp_gate_free(plain);

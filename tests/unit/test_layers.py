@@ -14,7 +14,7 @@ import tempfile
 # includes no other door.
 ROOMS = {
     "base": [],
-    "config": ["base", "core/subject.h"],
+    "config": ["base", "core/subject.h", "auth/nkey.h"],
     "net": ["base"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],

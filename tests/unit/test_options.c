@@ -358,8 +358,6 @@ static const struct {
      "567890123456789012345678",
      "a path of 108 bytes, but sockets take 107"},
     {"--pass|p", "a password without a user protects nothing: give both"},
-    {"--user|u|--pass|$2a$11$PWIFAL8RsWyGI3jVZtO9Nu8", "--pass is a bcrypt hash"},
-    {"--auth|$2b$11$PWIFAL8RsWyGI3jVZtO9Nu8", "--auth is a bcrypt hash"},
     {"-p|0x", "a port"},
     {"-p|08", "a port"},
     {"--threads|1_", "a number from 0 to 256"},

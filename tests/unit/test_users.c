@@ -1,4 +1,4 @@
-#include "auth/users.h"
+#include "auth/gate.h"
 
 #include "base/alloc.h"
 #include "base/fault.h"
@@ -58,6 +58,12 @@ static int world_fini(void **state)
     return 0;
 }
 
+#define USER(user_name, password, its_account, its_permissions)                                    \
+    {                                                                                              \
+        .name = (user_name), .pass = (password), .account = (its_account),                         \
+        .permissions = (its_permissions)                                                           \
+    }
+
 static pp_users *make(struct world *w, const pp_user_entry *users, size_t count, const char *token,
                       const char *no_auth_user)
 {
@@ -66,9 +72,8 @@ static pp_users *make(struct world *w, const pp_user_entry *users, size_t count,
         .views = &w->views,
         .users = users,
         .user_count = count,
-        .token = token,
-        .no_auth_user = no_auth_user,
-        .anybody = {.name = "", .account = w->global},
+        .entrances[PP_ENTRANCE_CLIENTS] = {.token = token, .no_auth_user = no_auth_user},
+        .anybody.account = w->global,
     };
     pp_users *table;
 
@@ -76,10 +81,43 @@ static pp_users *make(struct world *w, const pp_user_entry *users, size_t count,
     return table;
 }
 
+/* Whom a gate over them lets in. */
 static const pp_user *check(const pp_users *users, const char *name, const char *pass,
                             const char *token)
 {
-    return pp_users_check(users, pp_str_of(name), pp_str_of(pass), pp_str_of(token));
+    const pp_gate_setup setup = {.users = users};
+    pp_login login = {
+        .shown = {.connection_type = PP_USER_STANDARD,
+                  .user = pp_str_of(name),
+                  .pass = pp_str_of(pass),
+                  .token = pp_str_of(token)},
+    };
+    const pp_user *user;
+    pp_gate *gate;
+
+    assert_int_equal(pp_gate_new(&gate, &setup), PIPIT_OK);
+    assert_int_equal(pp_gate_ask(gate, &login), PIPIT_OK);
+    user = login.verdict.user;
+    pp_gate_drop(&login);
+    pp_gate_free(gate);
+    return user;
+}
+
+static const pp_user *anybody(const pp_users *users)
+{
+    return pp_users_required(users, PP_ENTRANCE_CLIENTS)
+               ? pp_users_no_auth(users, PP_ENTRANCE_CLIENTS)
+               : pp_users_nameless(users, PP_ENTRANCE_CLIENTS);
+}
+
+static bool required(const pp_users *users)
+{
+    return pp_users_required(users, PP_ENTRANCE_CLIENTS);
+}
+
+static bool announced(const pp_users *users)
+{
+    return pp_users_announced(users, PP_ENTRANCE_CLIENTS);
 }
 
 static void test_users_none_lets_everybody_in(void **state)
@@ -87,11 +125,11 @@ static void test_users_none_lets_everybody_in(void **state)
     struct world *w = *state;
     pp_users *users = make(w, NULL, 0, NULL, NULL);
 
-    assert_false(pp_users_required(users));
-    assert_false(pp_users_announced(users));
-    assert_non_null(pp_users_anybody(users));
-    assert_ptr_equal(check(users, "x", "y", "z"), pp_users_anybody(users));
-    assert_ptr_equal(pp_users_anybody(users)->scope.account, w->global);
+    assert_false(required(users));
+    assert_false(announced(users));
+    assert_non_null(anybody(users));
+    assert_ptr_equal(check(users, "x", "y", "z"), anybody(users));
+    assert_ptr_equal(anybody(users)->scope.account, w->global);
     pp_users_free(users);
 }
 
@@ -100,8 +138,8 @@ static void test_users_token(void **state)
     struct world *w = *state;
     pp_users *users = make(w, NULL, 0, "s3cret", NULL);
 
-    assert_true(pp_users_required(users));
-    assert_null(pp_users_anybody(users));
+    assert_true(required(users));
+    assert_null(anybody(users));
     assert_non_null(check(users, "", "", "s3cret"));
     assert_null(check(users, "", "", "s3cre"));
     assert_null(check(users, "", "", ""));
@@ -112,8 +150,9 @@ static void test_users_token(void **state)
 static void test_users_by_name_and_password(void **state)
 {
     struct world *w = *state;
-    const pp_user_entry entries[] = {{"ann", "one", w->global, w->narrow, 0},
-                                     {"bob", "", w->orders, NULL, 2}};
+    const pp_user_entry entries[] = {
+        USER("ann", "one", w->global, w->narrow),
+        {.name = "bob", .pass = "", .account = w->orders, .slow_policy = 2}};
     pp_users *users = make(w, entries, 2, NULL, NULL);
     const pp_user *ann = check(users, "ann", "one", "");
 
@@ -126,20 +165,20 @@ static void test_users_by_name_and_password(void **state)
     assert_null(check(users, "", "", ""));
     assert_ptr_equal(check(users, "bob", "", "")->scope.account, w->orders);
     assert_int_equal(check(users, "bob", "", "")->slow_policy, 2);
-    assert_true(pp_users_announced(users));
+    assert_true(announced(users));
     pp_users_free(users);
 }
 
 static void test_users_no_auth_user(void **state)
 {
     struct world *w = *state;
-    const pp_user_entry entries[] = {{"ann", "one", w->orders, NULL, 0}};
+    const pp_user_entry entries[] = {USER("ann", "one", w->orders, NULL)};
     pp_users *users = make(w, entries, 1, NULL, "ann");
 
-    assert_true(pp_users_required(users));
-    assert_false(pp_users_announced(users));
-    assert_string_equal(pp_users_anybody(users)->name, "ann");
-    assert_ptr_equal(check(users, "", "", ""), pp_users_anybody(users));
+    assert_true(required(users));
+    assert_false(announced(users));
+    assert_string_equal(anybody(users)->name, "ann");
+    assert_ptr_equal(check(users, "", "", ""), anybody(users));
     assert_null(check(users, "ann", "", "")); /* who names itself shows its password */
     pp_users_free(users);
 }
@@ -148,9 +187,9 @@ static void test_users_share_views(void **state)
 {
     struct world *w = *state;
     const pp_user_entry entries[] = {
-        {"a", "", w->global, NULL, 0},      {"b", "", w->global, NULL, 0},
-        {"c", "", w->global, w->narrow, 0}, {"d", "", w->global, w->narrow_too, 0},
-        {"e", "", w->global, w->wide, 0},   {"f", "", w->orders, w->narrow, 0},
+        USER("a", "", w->global, NULL),      USER("b", "", w->global, NULL),
+        USER("c", "", w->global, w->narrow), USER("d", "", w->global, w->narrow_too),
+        USER("e", "", w->global, w->wide),   USER("f", "", w->orders, w->narrow),
     };
     pp_users *users = make(w, entries, 6, NULL, NULL);
     uint32_t view[6];
@@ -169,13 +208,12 @@ static void test_users_share_views(void **state)
 static void test_users_renewed(void **state)
 {
     struct world *w = *state;
-    const pp_user_entry before[] = {{"same", "p", w->global, NULL, 0},
-                                    {"pass", "p", w->global, NULL, 0},
-                                    {"moved", "p", w->global, NULL, 0},
-                                    {"gone", "p", w->global, NULL, 0}};
-    const pp_user_entry after[] = {{"same", "p", w->global, w->narrow, 0},
-                                   {"pass", "q", w->global, NULL, 0},
-                                   {"moved", "p", w->orders, NULL, 0}};
+    const pp_user_entry before[] = {
+        USER("same", "p", w->global, NULL), USER("pass", "p", w->global, NULL),
+        USER("moved", "p", w->global, NULL), USER("gone", "p", w->global, NULL)};
+    const pp_user_entry after[] = {USER("same", "p", w->global, w->narrow),
+                                   USER("pass", "q", w->global, NULL),
+                                   USER("moved", "p", w->orders, NULL)};
     pp_users *old = make(w, before, 4, NULL, NULL), *fresh = make(w, after, 3, NULL, NULL);
     bool gone;
 
@@ -194,11 +232,11 @@ static void test_users_renewed(void **state)
 static void test_users_renewed_without_names(void **state)
 {
     struct world *w = *state;
-    const pp_user_entry entry = {"ann", "p", w->global, NULL, 0};
+    const pp_user_entry entry = USER("ann", "p", w->global, NULL);
     pp_users *open = make(w, NULL, 0, NULL, NULL), *token = make(w, NULL, 0, "t", NULL);
     pp_users *same = make(w, NULL, 0, "t", NULL), *other = make(w, NULL, 0, "u", NULL);
     pp_users *ann = make(w, &entry, 1, NULL, NULL), *any_ann = make(w, &entry, 1, NULL, "ann");
-    const pp_user *came_open = pp_users_anybody(open), *came_token = check(token, "", "", "t");
+    const pp_user *came_open = anybody(open), *came_token = check(token, "", "", "t");
     bool gone;
 
     assert_non_null(pp_users_renew(open, came_token, &gone));
@@ -207,7 +245,7 @@ static void test_users_renewed_without_names(void **state)
     assert_null(pp_users_renew(token, came_open, &gone));
     assert_null(pp_users_renew(ann, came_open, &gone));
     assert_string_equal(pp_users_renew(any_ann, came_open, &gone)->name, "ann");
-    assert_null(pp_users_renew(ann, pp_users_anybody(any_ann), &gone));
+    assert_null(pp_users_renew(ann, anybody(any_ann), &gone));
     pp_users_free(open);
     pp_users_free(token);
     pp_users_free(same);
@@ -222,9 +260,9 @@ static void test_users_counts_holders(void **state)
     pp_users *users = make(w, NULL, 0, NULL, NULL);
 
     assert_false(pp_users_held(users));
-    pp_user_hold(pp_users_anybody(users));
+    pp_user_hold(anybody(users));
     assert_true(pp_users_held(users));
-    pp_user_let_go(pp_users_anybody(users));
+    pp_user_let_go(anybody(users));
     assert_false(pp_users_held(users));
     pp_users_free(users);
 }
@@ -232,19 +270,10 @@ static void test_users_counts_holders(void **state)
 static void test_users_refuses(void **state)
 {
     struct world *w = *state;
-    const pp_user_entry hashed = {"ann", "$2a$11$abcdefghijklmnopqrstuv", w->global, NULL, 0};
-    pp_users_setup setup = {
-        .key = &w->key, .views = &w->views, .anybody = {.name = "", .account = w->global}};
+    pp_users_setup setup = {.key = &w->key, .views = &w->views, .anybody.account = w->global};
     pp_users *users;
 
-    setup.users = &hashed;
-    setup.user_count = 1;
-    assert_int_equal(pp_users_new(&users, &setup), PIPIT_EINVAL);
-    setup.user_count = 0;
-    setup.token = hashed.pass;
-    assert_int_equal(pp_users_new(&users, &setup), PIPIT_EINVAL);
-    setup.token = NULL;
-    setup.no_auth_user = "cyd";
+    setup.entrances[PP_ENTRANCE_MQTT].no_auth_user = "cyd";
     assert_int_equal(pp_users_new(&users, &setup), PIPIT_ENOTFOUND);
 }
 
@@ -257,7 +286,7 @@ static void test_users_many(void **state)
 
     for (int i = 0; i < MANY; i++) {
         (void)snprintf(names[i], sizeof(names[i]), "user-%d", i);
-        entries[i] = (pp_user_entry){names[i], names[i], w->global, NULL, 0};
+        entries[i] = (pp_user_entry)USER(names[i], names[i], w->global, NULL);
     }
     users = make(w, entries, MANY, NULL, NULL);
     for (int i = 0; i < MANY; i += 97) {
@@ -270,12 +299,12 @@ static void test_users_many(void **state)
 static void test_users_fault_sweep(void **state)
 {
     struct world *w = *state;
-    const pp_user_entry entry = {"ann", "one", w->global, NULL, 0};
+    const pp_user_entry entry = USER("ann", "one", w->global, NULL);
     const pp_users_setup setup = {.key = &w->key,
                                   .views = &w->views,
                                   .users = &entry,
                                   .user_count = 1,
-                                  .anybody = {.name = "", .account = w->global}};
+                                  .anybody.account = w->global};
     int64_t live = pp_alloc_live();
 
     for (unsigned nth = 1;; nth++) {

@@ -85,8 +85,7 @@ bool pp_nats_admit(pp_nats_session *s, const pp_user *user)
 
 bool pp_nats_admit_anybody(pp_nats_session *s)
 {
-    const pp_user *anybody = pp_gate_anybody(s->context->settings->gate, pp_nats_entrance(s->conn),
-                                             pp_nats_connection_type(s->conn));
+    const pp_user *anybody = pp_nats_anybody(s);
     pp_account *account = anybody ? anybody->scope.account : NULL;
     int64_t max;
 
@@ -154,7 +153,8 @@ static void renew_user(pp_nats_session *s)
     const pp_user *old = pp_nats_user(s), *user;
     bool gone;
 
-    user = pp_gate_renew(s->context->settings->gate, old, &gone);
+    user = pp_gate_renew(s->context->settings->gate, old, pp_nats_connection_type(s->conn),
+                         s->proxied, &gone);
     if (!user) {
         if (gone)
             pp_conn_close(s->conn, PP_CLOSE_CLIENT, true);

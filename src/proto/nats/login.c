@@ -5,6 +5,9 @@
 #include "proto/nats/log_prefix.h"
 #include "proto/nats/session.h"
 
+/* How long a client waits for the server to compare its password, when many do. */
+static const int64_t hashing_max_ns = 60000000000;
+
 struct pp_nats_login {
     pp_login login;
     pp_task task;
@@ -22,34 +25,48 @@ static void wake(pp_login *login)
     pp_loop_post(l->s->conn->loop, &l->task);
 }
 
-static void fill(struct pp_nats_login *l)
+/* What is known of a connection that has not said anything. */
+static void fill_connection(const pp_nats_session *s, pp_login_shown *shown)
 {
-    pp_nats_session *s = l->s;
-    const struct pp_nats_connect *c = &s->connect;
-    pp_login_shown *shown = &l->login.shown;
-
-    pp_conn_peer_text(s->conn, l->host);
     *shown = (pp_login_shown){
         .entrance = pp_nats_entrance(s->conn),
         .connection_type = pp_nats_connection_type(s->conn),
-        .user = pp_nats_connect_text(c, PP_CONNECT_USER),
-        .pass = pp_nats_connect_text(c, PP_CONNECT_PASS),
-        .token = pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN),
-        .nkey = pp_nats_connect_text(c, PP_CONNECT_NKEY),
-        .sig = pp_nats_connect_text(c, PP_CONNECT_SIG),
-        .jwt = pp_nats_connect_text(c, PP_CONNECT_JWT),
-        .proxy_sig = pp_nats_connect_text(c, PP_CONNECT_PROXY_SIG),
-        .name = pp_nats_connect_text(c, PP_CONNECT_NAME),
-        .lang = pp_nats_connect_text(c, PP_CONNECT_LANG),
-        .version = pp_nats_connect_text(c, PP_CONNECT_VERSION),
-        .protocol = c->protocol,
         .nonce = pp_str_of(s->nonce),
-        .host = pp_str_of(l->host),
         .port = s->conn->peer_port,
         .connection_id = s->conn->id,
     };
     if (s->conn->local)
         shown->has_peer = pp_conn_peer_ids(s->conn, &shown->uid, &shown->gid);
+}
+
+const pp_user *pp_nats_anybody(const pp_nats_session *s)
+{
+    pp_login_shown shown;
+
+    fill_connection(s, &shown);
+    return pp_gate_anybody(s->context->settings->gate, &shown);
+}
+
+static void fill(struct pp_nats_login *l)
+{
+    const pp_nats_session *s = l->s;
+    const struct pp_nats_connect *c = &s->connect;
+    pp_login_shown *shown = &l->login.shown;
+
+    fill_connection(s, shown);
+    pp_conn_peer_text(s->conn, l->host);
+    shown->host = pp_str_of(l->host);
+    shown->user = pp_nats_connect_text(c, PP_CONNECT_USER);
+    shown->pass = pp_nats_connect_text(c, PP_CONNECT_PASS);
+    shown->token = pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN);
+    shown->nkey = pp_nats_connect_text(c, PP_CONNECT_NKEY);
+    shown->sig = pp_nats_connect_text(c, PP_CONNECT_SIG);
+    shown->jwt = pp_nats_connect_text(c, PP_CONNECT_JWT);
+    shown->proxy_sig = pp_nats_connect_text(c, PP_CONNECT_PROXY_SIG);
+    shown->name = pp_nats_connect_text(c, PP_CONNECT_NAME);
+    shown->lang = pp_nats_connect_text(c, PP_CONNECT_LANG);
+    shown->version = pp_nats_connect_text(c, PP_CONNECT_VERSION);
+    shown->protocol = c->protocol;
 }
 
 /* --- waiting ------------------------------------------------------------------------------ */
@@ -68,6 +85,7 @@ static void end(struct pp_nats_login *l, bool waited)
 {
     pp_nats_session *s = l->s;
 
+    s->proxied = l->login.proxied;
     s->login = NULL;
     pp_free(l);
     if (waited) {
@@ -82,6 +100,12 @@ void pp_nats_abandon_login(pp_nats_session *s)
         atomic_store_explicit(&s->login->login.abandoned, true, memory_order_relaxed);
 }
 
+bool pp_nats_login_goes_on(const pp_nats_session *s)
+{
+    return s->login && s->login->login.hashing &&
+           s->conn->loop->now_ns - s->start_ns < hashing_max_ns;
+}
+
 /* --- the verdict -------------------------------------------------------------------------- */
 
 static void refuse(pp_nats_session *s, const pp_login_verdict *verdict)
@@ -91,6 +115,11 @@ static void refuse(pp_nats_session *s, const pp_login_verdict *verdict)
     s->authenticated = false;
     if (verdict->fault == PP_LOGIN_NO_MEMORY) {
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
+        return;
+    }
+    if (verdict->fault == PP_LOGIN_BUSY) { /* in words that make clients try again */
+        pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_WARN, verdict->why);
+        pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
         return;
     }
     if (verdict->fault == PP_LOGIN_PROXY_NOT_TRUSTED)

@@ -300,6 +300,8 @@ static void on_timer(void *session)
     if (s->expects_proxy) {
         pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    } else if (!s->authenticated && pp_nats_login_goes_on(s)) {
+        pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
     } else {

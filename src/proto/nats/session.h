@@ -57,6 +57,7 @@ typedef struct pp_nats_session {
     bool line_checked;           /* of the publish whose payload is awaited */
     bool unsubscribed;           /* since the last PONG */
     bool by_token;               /* CONNECT carried a token, which nobody may be shown */
+    bool proxied;                /* a trusted proxy vouches for it */
     uint32_t proxy_skip;         /* bytes that still belong to the PROXY header */
     uint32_t pings_out;
     uint32_t rtt_us;         /* the last that was measured; first, how long CONNECT took */
@@ -132,6 +133,10 @@ void pp_nats_leave_account(pp_nats_session *s);
 void pp_nats_log_in(pp_nats_session *s);
 /* It closes. */
 void pp_nats_abandon_login(pp_nats_session *s);
+/* Has it shown what it had to in time, and is the server not through with it? */
+bool pp_nats_login_goes_on(const pp_nats_session *s);
+/* As whom it may come in without a word; NULL: not at all. */
+const pp_user *pp_nats_anybody(const pp_nats_session *s);
 
 static inline pp_entrance pp_nats_entrance(const pp_conn *conn)
 {
