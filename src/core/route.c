@@ -471,7 +471,10 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
         kind = PP_ROUTE_DENIED;
     } else {
-        if (pp_sublist_match(cache->account->subs, subject, &router->matched))
+        pipit_err err = pp_sublist_match(cache->account->subs, subject, &router->matched);
+
+        router->in_vain += router->matched.steps + router->matched.count;
+        if (err)
             return NULL;
         filter(&router->matched, subject);
     }
@@ -649,6 +652,7 @@ size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_m
     cache->router->messages++;
     for (uint32_t i = 0; i < route->plain_count; i++)
         taken += deliver_one(router, route, &route->targets[i], msg);
+    router->in_vain += route->plain_count - taken;
     for (uint32_t g = 0; g < route->group_count; g++) {
         const pp_target_group group = route->groups[g];
         uint32_t at;
@@ -661,6 +665,7 @@ size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_m
                 taken++;
                 break;
             }
+            router->in_vain++;
             if (++at == group.count)
                 at = 0;
         }

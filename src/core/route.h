@@ -92,6 +92,9 @@ typedef struct pp_router {
     pp_route_cache **caches; /* by view; NULL until used */
     uint64_t random;
     uint64_t messages; /* delivered so far: tells a message from the next */
+    /* Work beside deliveries, counted as if it were some: recipients that were looked for, and that
+     * did not take what they were given. Whoever shares out a turn's time counts it. */
+    uint64_t in_vain;
     pp_counters *counters;
     pp_sub_set matched; /* scratch */
     char *head;         /* scratch for heads that are not kept */

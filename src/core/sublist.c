@@ -204,7 +204,7 @@ pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set
     pp_pattern *pattern;
     pipit_err err;
 
-    out_set->count = 0;
+    out_set->count = out_set->steps = 0;
     err = pp_trie_walk_init(&walk, subject);
     if (err)
         return err;
@@ -213,6 +213,7 @@ pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set
     while (!err && (pattern = pp_trie_walk_next(&walk, &list->trie)))
         err = add_ring(out_set, pattern->subs);
     unlock(list);
+    out_set->steps = walk.steps;
     pp_trie_walk_fini(&walk);
     if (err)
         out_set->count = 0;

@@ -34,6 +34,7 @@ typedef struct pp_sub_set {
     pp_sub **subs;
     size_t count;
     size_t cap;
+    size_t steps; /* what it took to find them, beside them: ways that were followed */
 } pp_sub_set;
 
 /* Errors: PIPIT_ENOMEM. */

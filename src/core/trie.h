@@ -69,7 +69,8 @@ struct pp_walk_way {
  * for later, and the one that is followed first begins at least one token further on. */
 typedef struct pp_trie_walk {
     struct pp_walk_token *tokens;
-    size_t token_count; /* 0: nothing matches */
+    size_t token_count;
+    size_t steps; /* ways that have been followed */ /* 0: nothing matches */
     struct pp_walk_way *ways;
     size_t way_count;
     void *memory;

@@ -27,6 +27,7 @@ pipit_err pp_trie_walk_init(pp_trie_walk *walk, pp_str subject)
     walk->tokens = walk->few_tokens;
     walk->ways = walk->few_ways;
     walk->way_count = 0;
+    walk->steps = 0;
     walk->memory = NULL;
     walk->token_count = count;
     if (count <= PP_TRIE_WALK_TOKENS)
@@ -130,6 +131,7 @@ pp_pattern *pp_trie_walk_next(pp_trie_walk *walk, const pp_trie *trie)
         const pp_node *node;
         size_t index;
 
+        walk->steps++;
         if (!follow(walk, &way, &index))
             continue;
         if (!pp_edge_is_node(way.edge)) {

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 
 enum { MIB = 1 << 20 };
 
@@ -574,6 +575,69 @@ static void sub_churn(void)
     siege_end(&s, 96 * MIB, 48 * MIB);
 }
 
+struct rower {
+    peer *peer;
+    const char *line;
+};
+
+/* More than one read of them. */
+static void *row(void *arg)
+{
+    enum { LINES = 30000 };
+    const struct rower *r = arg;
+    size_t len = strlen(r->line);
+    char *all = malloc(LINES * len);
+
+    REQUIRE(all, "memory");
+    for (size_t i = 0; i < LINES; i++)
+        memcpy(all + i * len, r->line, len);
+    (void)peer_write(r->peer, all, LINES * len);
+    free(all);
+    return NULL;
+}
+
+/* Messages that make the server look at many recipients and reach none: the publisher's own
+ * subscriptions, which want no echo, or those under a reply subject where nobody responds. Others
+ * on the loop must not wait for more than one such message at a time. */
+static void work_in_vain(void)
+{
+    enum { SUBS = 40000, WAIT_MS = 1000 };
+    static const char *const connect =
+        "CONNECT {\"verbose\":false,\"echo\":false,\"headers\":true,\"no_responders\":true}\r\n";
+    static const char *const lines[] = {"PUB vain.a 0\r\n\r\n", "PUB vain.none vain.a 0\r\n\r\n"};
+    static const char *const options[] = {"--threads=1", NULL};
+    peer busy, other;
+    child c;
+
+    child_start(&c, options);
+    peer_open(&other, c.port);
+    for (size_t i = 0; i < COUNT_OF(lines); i++) {
+        struct rower rower = {&busy, lines[i]};
+        int64_t worst_ns = 0;
+        pthread_t thread;
+
+        peer_dial(&busy, c.port, 0);
+        REQUIRE(peer_write(&busy, connect, strlen(connect)), "connected");
+        say_for_each(&busy, "SUB vain.a %u\r\n", SUBS);
+        REQUIRE(peer_barrier(&busy), "subscribed");
+        REQUIRE(pthread_create(&thread, NULL, row, &rower) == 0, "a thread");
+        for (unsigned n = 0; n < 50; n++) {
+            int64_t start_ns = check_now_ns();
+
+            REQUIRE(peer_barrier(&other), "served");
+            if (check_now_ns() - start_ns > worst_ns)
+                worst_ns = check_now_ns() - start_ns;
+        }
+        (void)shutdown(busy.fd, SHUT_RDWR);
+        (void)pthread_join(thread, NULL);
+        peer_cut(&busy);
+        check_note("the other waited %.1f ms at most", (double)worst_ns / 1e6);
+        REQUIRE(check_sanitized() || worst_ns < WAIT_MS * 1000000LL, "the other is served");
+    }
+    peer_close(&other);
+    child_stop(&c);
+}
+
 /* Connections that come, say hello, subscribe and go, as fast as one client can. */
 static void connection_churn(void)
 {
@@ -675,6 +739,7 @@ int main(int argc, char **argv)
         {"malformed_flood", malformed_flood, 60},
         {"random_bytes", random_bytes, 60},
         {"sub_churn", sub_churn, 60},
+        {"work_in_vain", work_in_vain, 60},
         {"connection_churn", connection_churn, 60},
         {"sub_limit_by_a_race", sub_limit_by_a_race, 60},
     };

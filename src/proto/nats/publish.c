@@ -76,8 +76,10 @@ static bool check(pp_nats_session *s, const pp_nats_op *op, pp_nats_way *out_way
 static pp_sub *find_listener(pp_nats_session *s, pp_str reply)
 {
     pp_sub_set *set = &s->context->router->matched;
+    pipit_err err = pp_sublist_match(pp_nats_account(s)->subs, reply, set);
 
-    if (pp_sublist_match(pp_nats_account(s)->subs, reply, set))
+    s->context->router->in_vain += set->steps + set->count;
+    if (err)
         return NULL;
     for (size_t i = 0; i < set->count; i++) {
         pp_sub *sub = set->subs[i];

@@ -206,7 +206,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     pp_nats_session *s = session;
     pp_loop *loop = s->conn->loop;
     struct tally tally = {0};
-    uint64_t cost = 0;
+    const uint64_t *in_vain = &s->context->router->in_vain;
+    uint64_t cost = 0, vain_before = *in_vain;
     bool trace = pp_log_flag(&s->context->door->log->trace);
     size_t used = 0;
     pp_nats_op op;
@@ -282,7 +283,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             if (loop->pressed && loop->gate)
                 cost += TURN_COST_MAX; /* what else it says waits with it */
         }
-        if (PP_UNLIKELY(cost > TURN_COST_MAX || s->conn->paused)) {
+        if (PP_UNLIKELY(cost + (*in_vain - vain_before) > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
         }
