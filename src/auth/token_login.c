@@ -213,6 +213,28 @@ pp_token_fault pp_token_judge(pp_token *token, const pp_account_claims *account,
     return PP_TOKEN_FINE;
 }
 
+pp_token_fault pp_token_terms(const pp_token *token, const pp_token_visit *visit,
+                              pp_token_grant *grant, const char **out_reason)
+{
+    int64_t until_s;
+
+    grant->connection_types = types_of(&grant->limits.connection_types);
+    grant->expires_s = token->jwt.expires_s > 0 ? token->jwt.expires_s : 0;
+    *out_reason = "Connection type not allowed";
+    if (!(grant->connection_types & visit->connection_type))
+        return PP_TOKEN_DENIED;
+    *out_reason = "Bad source address";
+    if (!comes_from(&grant->limits.sources, visit->host))
+        return PP_TOKEN_DENIED;
+    *out_reason = "User JWT has expired, or it is not its time of the day";
+    if (expired(grant->expires_s, visit->now_s) ||
+        !pp_day_times_have(&grant->limits, visit->now_s, &until_s))
+        return PP_TOKEN_EXPIRED;
+    if (until_s && (!grant->expires_s || until_s < grant->expires_s))
+        grant->expires_s = until_s;
+    return PP_TOKEN_FINE;
+}
+
 /* --- permissions --------------------------------------------------------------------------- */
 
 static size_t copy_rules(pp_permission_rule *to, const pp_claim_list *from)

@@ -61,6 +61,11 @@ pp_token_fault pp_token_judge(pp_token *token, const pp_account_claims *account,
                               const pp_trust *trust, const pp_token_visit *visit,
                               pp_token_grant *out_grant, const char **out_reason);
 
+/* The part of it that needs no account: kinds of connection, addresses, times of the day and
+ * expiry, by grant->limits. Neither a signature nor a proxy is asked for. */
+pp_token_fault pp_token_terms(const pp_token *token, const pp_token_visit *visit,
+                              pp_token_grant *grant, const char **out_reason);
+
 /**
  * What a user may do, as rules of the core; *out NULL: everything. Those of the grant, or, if it
  * says nothing, those that are the account's default.
