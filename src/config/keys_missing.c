@@ -8,14 +8,6 @@
         .initial = (initially), .help = (help_text)                                                \
     }
 
-static const pp_key auth_callout[] = {
-    KEY("issuer", "key", NULL, "Account key that signs its answers"),
-    KEY("account acc", "text", "$G", "Account of the service"),
-    KEY("auth_users users", "array of texts", NULL, "Users that the service itself is"),
-    KEY("xkey key", "key", NULL, "Key that requests are encrypted for"),
-    KEY("allowed_accounts", "array of texts", NULL, "The only accounts that it may name"),
-};
-
 static const pp_key tls[] = {
     KEY("cert_file", "path", NULL, "Certificate"),
     KEY("key_file", "path", NULL, "Its private key"),
@@ -295,7 +287,6 @@ static const pp_key import[] = {
     }
 
 const pp_key_block pp_missing_blocks[] = {
-    BLOCK(auth_callout, "auth callout", "A service that decides who may come in."),
     BLOCK(tls, "TLS", "TLS of a listener or of connections to other servers."),
     BLOCK(ocsp, "TLS", "Stapling of certificate states."),
     BLOCK(ocsp_peer, "TLS", "Checking the state of certificates of the other side."),
