@@ -77,7 +77,7 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
         err = compare(server, c, error);
     if (!err)
         err = pp_directory_new(&c->directory, &server->accounts, c->options, &server->user_key,
-                               server->hasher, error);
+                               server->hasher, &server->calls, error);
     if (!err)
         err = pp_server_settings_new(&c->settings, server, c->options, c->directory);
     if (!err)

@@ -38,12 +38,18 @@ typedef struct pp_services {
     pp_task retire;
     size_t sub_count;
     pp_sub **subs;
+    atomic_bool has_inbox; /* one of them is for answers to questions of the server's */
     /* Telling how many clients the account has; conns.c. */
     atomic_bool changed; /* count is posted */
     pp_task count;
     pp_link late_link;
     int64_t told_ns;
 } pp_services;
+
+/* Have answers come to account, on a subject with wildcards. It stays as long as the services do.
+ * Errors: PIPIT_ENOTFOUND there are none in that account; PIPIT_ENOMEM. Thread: the home loop's. */
+pipit_err pp_services_open_inbox(struct pp_system *system, pp_account *account,
+                                 const char *subject);
 
 /* Put the services of a system account, or of any other, into account. Errors: PIPIT_ENOMEM.
  * Thread: the one that starts and reloads; lock of accounts held, or nobody else is there. */
