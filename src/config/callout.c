@@ -45,16 +45,27 @@ void pp_read_callout_accounts(pp_reader *reader, const pp_key *key, const pp_val
     o->callout.allowed_accounts = read_texts(reader, key, value, &o->callout.allowed_account_count);
 }
 
+/* A seed that stands here by mistake is a secret. */
+static const char *show_key(const char *key)
+{
+    return *key == 'S' ? PP_KEY_REDACTED : key;
+}
+
 void pp_read_callout(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {
     pp_options *o = base;
     pp_callout_options *callout = &o->callout;
 
-    *callout = (pp_callout_options){.at = pp_reader_position(reader, value->at)};
+    *callout = (pp_callout_options){
+        .account = "$G",
+        .at = pp_reader_position(reader, value->at),
+    };
     pp_read_block(reader, key, value, base);
     if (value->kind != PP_VALUE_MAP)
         return;
     callout->configured = true;
+    if (!callout->account)
+        callout->account = "$G";
     if (!callout->issuer)
         pp_diagnostics_error(reader->diagnostics, value->at,
                              "Authorization callouts require an issuer to be specified");
@@ -62,14 +73,14 @@ void pp_read_callout(pp_reader *reader, const pp_key *key, const pp_value *value
         pp_diagnostics_error(reader->diagnostics, value->at,
                              "Expected callout user to be a valid public account nkey, got "
                              "\"%.100s\"",
-                             callout->issuer);
+                             show_key(callout->issuer));
     if (!callout->auth_user_count)
         pp_diagnostics_error(reader->diagnostics, value->at,
                              "Authorization callouts require authorized users to be specified");
     if (callout->xkey && pp_nkey_decode(pp_str_of(callout->xkey), PP_NKEY_CURVE, NULL))
         pp_diagnostics_error(reader->diagnostics, value->at,
                              "Expected callout xkey to be a valid public xkey, got \"%.100s\"",
-                             callout->xkey);
+                             show_key(callout->xkey));
 }
 
 void pp_reader_check_callout(pp_reader *reader)

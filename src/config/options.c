@@ -18,6 +18,7 @@ pipit_err pp_options_init(pp_options *options)
         .http_base_path = "/",
         .max_closed_clients = 10000,
         .auth_timeout_ns = 2 * NS_PER_S,
+        .callout.account = "$G",
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,

@@ -186,7 +186,7 @@ typedef struct pp_pair_option {
 typedef struct pp_callout_options {
     bool configured;
     const char *issuer;            /* public key of who signs its answers */
-    const char *account;           /* where it is asked; NULL: $G */
+    const char *account;           /* where it is asked */
     const char *xkey;              /* public curve key that it is asked under; NULL: openly */
     const char *const *auth_users; /* names and keys: of the service itself */
     size_t auth_user_count;

@@ -207,10 +207,9 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
 static void find_callout_home(pp_directory *d, const pp_options *options)
 {
     const pp_callout_options *callout = &options->callout;
-    const char *name = callout->account ? callout->account : d->accounts[0]->name;
 
     for (size_t i = 0; callout->configured && i < d->account_count; i++) {
-        if (strcmp(d->accounts[i]->name, name) == 0)
+        if (strcmp(d->accounts[i]->name, callout->account) == 0)
             d->callout_home = d->accounts[i];
     }
 }
