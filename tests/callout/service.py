@@ -121,8 +121,18 @@ class Guest(Client):
         self.took_s = time.monotonic() - began
 
     def who(self):
-        """What the server says of it, without what differs between servers."""
-        return json.loads(self.request("$SYS.REQ.USER.INFO").payload)["data"]
+        """What the server says of it. Where the service is asked nothing may be published: that has
+        a test of its own, and is taken away here, and empty permissions with it."""
+        data = json.loads(self.request("$SYS.REQ.USER.INFO").payload)["data"]
+        permissions = data.pop("permissions", {})
+        publish = permissions.get("publish", {})
+        publish["deny"] = [s for s in publish.get("deny", []) if s != SUBJECT]
+        for rules in permissions.values():
+            for kind in ("allow", "deny"):
+                if not rules.get(kind, True):
+                    del rules[kind]
+        data["permissions"] = {name: rules for name, rules in permissions.items() if rules}
+        return data
 
     def verdict(self):
         return ("refused", self.errors) if self.refused else ("in", self.errors)
