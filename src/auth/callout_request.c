@@ -39,6 +39,11 @@ static void put_server(pp_json *json, const pp_callout_request *request)
     pp_json_end_object(json);
 }
 
+static pp_str name_of(const pp_callout_request *request)
+{
+    return request->user.len ? request->user : request->shown->user;
+}
+
 /* Who it says it is. A token is a secret, and is said elsewhere. */
 static pp_str user_of(const pp_callout_request *request)
 {
@@ -46,8 +51,8 @@ static pp_str user_of(const pp_callout_request *request)
 
     if (shown->nkey.len)
         return shown->nkey;
-    if (shown->user.len)
-        return shown->user;
+    if (name_of(request).len)
+        return name_of(request);
     if (request->jwt.len)
         return request->user_key;
     return shown->token.len ? PP_STR("[REDACTED]") : PP_STR("");
@@ -97,7 +102,7 @@ static void put_options(pp_json *json, const pp_callout_request *request)
     put(json, "nkey", shown->nkey);
     put(json, "sig", shown->sig);
     put(json, "auth_token", shown->token);
-    put(json, "user", shown->user);
+    put(json, "user", name_of(request));
     put(json, "pass", shown->pass);
     put(json, "name", shown->name);
     put(json, "lang", shown->lang);

@@ -110,7 +110,11 @@ const pp_user *pp_gate_anybody(const pp_gate *gate, const pp_login_shown *shown)
     if (!user)
         user = pp_users_no_auth(gate->users, shown->entrance);
     /* Who is known by a key must say so, or that it shows nothing. */
-    return user && !user->nkey && may_come(user, shown->connection_type, false) ? user : NULL;
+    if (!user || user->nkey || !may_come(user, shown->connection_type, false))
+        return NULL;
+    if (user == find_peer(gate, shown) || !*user->name)
+        return user;
+    return pp_users_secret(gate->users, user)->bcrypt ? NULL : user;
 }
 
 /* --- the table ---------------------------------------------------------------------------- */
@@ -216,21 +220,39 @@ static pipit_err ask_certificate(pp_login *login)
     return user ? compare_password(login, user) : refuse_slowly(login, shown->pass);
 }
 
+static bool shows_nothing(const pp_login_shown *shown)
+{
+    return !shown->user.len && !shown->pass.len && !shown->token.len;
+}
+
+/* Nothing is shown, and nothing needs to be. But who is given a hashed password has to show it:
+ * nats-server compares it even then. */
+static pipit_err admit_without(pp_login *login, const pp_user *user)
+{
+    const pp_users *users = login->gate->users;
+
+    if (!(user->connection_types & login->shown.connection_type))
+        return refuse(login);
+    if (*user->name && pp_users_secret(users, user)->bcrypt &&
+        user != find_peer(login->gate, &login->shown))
+        return compare_password(login, user);
+    return admit(login, user);
+}
+
 static pipit_err ask_named(pp_login *login)
 {
     const pp_users *users = login->gate->users;
     const pp_login_shown *shown = &login->shown;
-    bool shows_nothing = !shown->user.len && !shown->pass.len && !shown->token.len;
-    const pp_user *user, *no_auth = pp_users_no_auth(users, shown->entrance);
+    const pp_user *user = NULL, *no_auth = pp_users_no_auth(users, shown->entrance);
 
     if (pp_users_mapped(users, shown->entrance))
         return ask_certificate(login);
-    user = shows_nothing && !shown->nkey.len ? find_peer(login->gate, shown) : NULL;
-    if (!user && shows_nothing && no_auth && !no_auth->nkey)
+    if (shows_nothing(shown) && !shown->nkey.len)
+        user = find_peer(login->gate, shown);
+    if (!user && shows_nothing(shown) && no_auth && !no_auth->nkey)
         user = no_auth;
     if (user)
-        return (user->connection_types & shown->connection_type) ? admit(login, user)
-                                                                 : refuse(login);
+        return admit_without(login, user);
     user = pp_users_find(users, shown->user);
     if (!user || !(user->connection_types & shown->connection_type) ||
         pp_users_known_otherwise(users, user))
@@ -264,16 +286,18 @@ static pipit_err ask_table(pp_login *login)
     if (!pp_users_required(users, shown->entrance))
         return admit(login, pp_users_nameless(users, shown->entrance));
     if (pp_users_have_nkeys(users)) {
-        if (!shown->nkey.len && !shown->user.len && !shown->pass.len && !shown->token.len &&
-            no_auth && no_auth->nkey)
-            return admit(login, no_auth);
-        if (shown->nkey.len) {
-            user = pp_users_find_nkey(users, shown->nkey);
+        user = pp_users_find_nkey(users, shown->nkey);
+        if (!shown->nkey.len && shows_nothing(shown) && no_auth && no_auth->nkey)
+            user = no_auth;
+        if (user == no_auth && user)
+            return admit_without(login, user); /* whatever is said to be its signature */
+        if (shown->nkey.len)
             return user && (user->connection_types & shown->connection_type)
                        ? check_signature(login, user)
                        : refuse(login);
-        }
     }
+    if (no_auth == pp_users_nameless(users, shown->entrance) && shows_nothing(shown))
+        return admit(login, no_auth);
     if (pp_users_have_names(users))
         return ask_named(login);
     return ask_single(login);
@@ -289,7 +313,7 @@ static pipit_err ask_proxy(pp_login *login)
 
     if (!shown->proxy_sig.len || !gate->proxy_count)
         return PIPIT_OK;
-    if (shown->nonce.len && !pp_nkey_signature_decode(shown->proxy_sig, signature)) {
+    if (shown->nonce.len && !pp_nkey_signature_decode_url(shown->proxy_sig, signature)) {
         for (size_t i = 0; i < gate->proxy_count && !login->proxied; i++)
             login->proxied = pp_nkey_verify(gate->proxies[i], shown->nonce, signature);
     }

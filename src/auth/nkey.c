@@ -243,12 +243,23 @@ static bool read_base64(pp_str text, int variant, uint8_t out[PP_NKEY_SIGNATURE_
            len == PP_NKEY_SIGNATURE_BYTES;
 }
 
+pipit_err pp_nkey_signature_decode_url(pp_str text, uint8_t out_signature[PP_NKEY_SIGNATURE_BYTES])
+{
+    uint8_t signature[PP_NKEY_SIGNATURE_BYTES];
+
+    if (!read_base64(text, sodium_base64_VARIANT_URLSAFE_NO_PADDING, signature))
+        return PIPIT_EINVAL;
+    memcpy(out_signature, signature, sizeof(signature));
+    return PIPIT_OK;
+}
+
 pipit_err pp_nkey_signature_decode(pp_str text, uint8_t out_signature[PP_NKEY_SIGNATURE_BYTES])
 {
     uint8_t signature[PP_NKEY_SIGNATURE_BYTES];
 
-    if (!read_base64(text, sodium_base64_VARIANT_URLSAFE_NO_PADDING, signature) &&
-        !read_base64(text, sodium_base64_VARIANT_ORIGINAL, signature))
+    if (!pp_nkey_signature_decode_url(text, out_signature))
+        return PIPIT_OK;
+    if (!read_base64(text, sodium_base64_VARIANT_ORIGINAL, signature))
         return PIPIT_EINVAL;
     memcpy(out_signature, signature, sizeof(signature));
     return PIPIT_OK;

@@ -79,5 +79,7 @@ bool pp_nkey_verify(const uint8_t key[PP_NKEY_RAW_BYTES], pp_str message,
 /* Read a signature as clients write it: base64url without padding, or else standard base64 with
  * it. Errors: PIPIT_EINVAL. Source: section 3.5. */
 pipit_err pp_nkey_signature_decode(pp_str text, uint8_t out_signature[PP_NKEY_SIGNATURE_BYTES]);
+/* The same, base64url only. */
+pipit_err pp_nkey_signature_decode_url(pp_str text, uint8_t out_signature[PP_NKEY_SIGNATURE_BYTES]);
 
 #endif

@@ -278,6 +278,11 @@ pipit_err pp_claim_permissions_make(const pp_claim_permissions *claims, pp_permi
     if (!room)
         return PIPIT_ENOMEM;
     publish_rules = make_rules(publish, room);
+    publish_rules.responses = (pp_permission_responses){
+        .allowed = claims->has_responses,
+        .max = claims->responses_max,
+        .ttl_ns = claims->responses_ttl_ns,
+    };
     subscribe_rules = make_rules(subscribe, room + half);
     err = pp_permissions_new(out, &publish_rules, &subscribe_rules);
     pp_free(room);

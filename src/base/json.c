@@ -244,6 +244,12 @@ void pp_json_null(pp_json *json, const char *key)
     add(json, PP_STR("null"));
 }
 
+void pp_json_raw(pp_json *json, const char *key, pp_str text)
+{
+    begin_value(json, key);
+    add(json, text);
+}
+
 size_t pp_time_format(char out[PP_TIME_TEXT_BYTES], int64_t wall_ns)
 {
     int64_t fraction = wall_ns % PP_NS_PER_S;

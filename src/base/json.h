@@ -43,6 +43,8 @@ void pp_json_i64(pp_json *json, const char *key, int64_t value);
 void pp_json_f64(pp_json *json, const char *key, double value); /* finite */
 void pp_json_bool(pp_json *json, const char *key, bool value);
 void pp_json_null(pp_json *json, const char *key);
+/* A value that is JSON text already. */
+void pp_json_raw(pp_json *json, const char *key, pp_str text);
 /* Nanoseconds since the epoch as RFC 3339 in UTC, without trailing zeros of the fraction. */
 void pp_json_time(pp_json *json, const char *key, int64_t wall_ns);
 

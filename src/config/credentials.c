@@ -9,6 +9,8 @@
 
 enum { LOOKUP_BYTES = 64 * 1024 };
 
+/* What stands where a public key should is not shown: it may be the seed. */
+
 /* --- keys --------------------------------------------------------------------------------- */
 
 void pp_read_account_nkey(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
@@ -18,8 +20,7 @@ void pp_read_account_nkey(pp_reader *reader, const pp_key *key, const pp_value *
         pp_reader_wrong_kind(reader, key, value, "a string");
     else if (pp_nkey_decode(value->string, PP_NKEY_ACCOUNT, NULL))
         pp_diagnostics_error(reader->diagnostics, value->at,
-                             "Not a valid public nkey for an account: \"%.100s\"",
-                             pp_reader_show_text(value));
+                             "Not a valid public nkey for an account");
 }
 
 static const char *read_proxy(pp_reader *reader, const pp_key *key, const pp_value *value)
@@ -33,8 +34,7 @@ static const char *read_proxy(pp_reader *reader, const pp_key *key, const pp_val
     }
     pp_reader_map(reader, pp_key_block_find(key->block), value, &proxy);
     if (pp_nkey_decode_any(pp_str_of(proxy.key), &kind, NULL))
-        pp_diagnostics_error(reader->diagnostics, value->at, "invalid proxy key \"%.100s\"",
-                             proxy.key ? proxy.key : "");
+        pp_diagnostics_error(reader->diagnostics, value->at, "invalid proxy key");
     return proxy.key ? proxy.key : "";
 }
 

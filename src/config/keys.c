@@ -8,6 +8,8 @@
 #define USER(field) offsetof(pp_user_options, field)
 #define ACCOUNT(field) offsetof(pp_account_options, field)
 #define DESTINATION(field) offsetof(pp_destination_option, field)
+#define EXPORT(field) offsetof(pp_export_option, field)
+#define IMPORT(field) offsetof(pp_import_option, field)
 #define NONE PP_KEY_NO_FIELD
 #define COUNT_MAX INT32_MAX
 #define BYTES_MAX (1LL << 40)
@@ -326,11 +328,9 @@ static const pp_key account[] = {
      .block = "account_jetstream", .feature = "JetStream", .harmless = PP_KEY_IF_DISABLED,
      .help = "Streams of the account"},
     {"exports", PP_KEY_OTHER, NONE, .unit = "array of maps", .block = "export",
-     .feature = "exports and imports", .harmless = PP_KEY_IF_NO_ITEMS,
-     .help = "What other accounts may import"},
+     .read = pp_read_exports, .help = "What other accounts may import"},
     {"imports", PP_KEY_OTHER, NONE, .unit = "array of maps", .block = "import",
-     .feature = "exports and imports", .harmless = PP_KEY_IF_NO_ITEMS,
-     .help = "What comes from other accounts"},
+     .read = pp_read_imports, .help = "What comes from other accounts"},
 };
 
 static const pp_key limits[] = {
@@ -363,6 +363,56 @@ static const pp_key destination[] = {
     {"cluster", PP_KEY_TEXT, DESTINATION(cluster), .help = "The cluster in which this holds"},
 };
 
+static const pp_key export[] = {
+    {"stream", PP_KEY_OTHER, NONE, .unit = "subject", .read = pp_read_export_kind,
+     .help = "Messages"},
+    {"service", PP_KEY_OTHER, NONE, .unit = "subject", .read = pp_read_export_kind,
+     .help = "Requests"},
+    {"accounts", PP_KEY_OTHER, NONE, .unit = "array of texts", .read = pp_read_export_accounts,
+     .help = "The only accounts that may; without any, all may"},
+    {"account_token_position", PP_KEY_COUNT, EXPORT(account_token_position), 0, 1024,
+     .initial = "0", .unit = "position",
+     .help = "Token, a \"*\", that must be the name of the importer; 0: none"},
+    {"response_type response", PP_KEY_OTHER, NONE, .unit = "single, stream or chunked",
+     .initial = "single", .read = pp_read_response_type, .help = "What answers a request gets"},
+    {"threshold response_threshold response_max_time response_time", PP_KEY_PERIOD,
+     EXPORT(response_threshold_ns), INT64_MIN, INT64_MAX, .initial = "2m",
+     .read = pp_read_response_threshold, .help = "How long they may take"},
+    {"latency", PP_KEY_OTHER, NONE, .unit = "subject or map", .block = "latency",
+     .read = pp_read_latency, .help = "Where it is reported how long they took"},
+    {"allow_trace", PP_KEY_SWITCH, EXPORT(allow_trace), .initial = "false",
+     .read = pp_read_export_trace, .help = "Tracing may follow requests"},
+};
+
+static const pp_key latency[] = {
+    {"subject", PP_KEY_OTHER, NONE, .unit = "subject", .read = pp_read_latency_subject,
+     .help = "Where reports go"},
+    {"sampling", PP_KEY_OTHER, EXPORT(latency_sampling), 1, 100,
+     .unit = "1 to 100, \"n%\" or \"headers\"", .initial = "100", .read = pp_read_latency_sampling,
+     .help = "How many of 100 responses are reported; those that headers ask for are in any case"},
+};
+
+static const pp_key import[] = {
+    {"stream", PP_KEY_OTHER, NONE, .unit = "map", .block = "import_source",
+     .read = pp_read_import_kind, .help = "Messages"},
+    {"service", PP_KEY_OTHER, NONE, .unit = "map", .block = "import_source",
+     .read = pp_read_import_kind, .help = "Requests"},
+    {"prefix", PP_KEY_TEXT, IMPORT(prefix), .unit = "subject",
+     .help = "Of a stream: what stands before the subject here"},
+    {"to", PP_KEY_OTHER, IMPORT(local), .unit = "subject", .read = pp_read_import_subject,
+     .help = "The subject here; $1 or * stands for a wildcard there"},
+    {"share", PP_KEY_SWITCH, IMPORT(share), .initial = "false",
+     .help = "Of a service: the other account may know who asks"},
+    {"allow_trace", PP_KEY_SWITCH, IMPORT(allow_trace), .initial = "false",
+     .read = pp_read_import_trace, .help = "Of a stream: tracing may follow messages"},
+};
+
+static const pp_key import_source[] = {
+    {"account", PP_KEY_TEXT, IMPORT(account), .unit = "name", .help = "The account that exports"},
+    {"subject", PP_KEY_OTHER, IMPORT(subject), .unit = "subject", .read = pp_read_import_subject,
+     .help = "The subject there: that of the export, or a part of it"},
+};
+
 #define BLOCK(name, rows, help)                                                                    \
     {                                                                                              \
         (name), (help), (rows), sizeof(rows) / sizeof((rows)[0]), NULL, false                      \
@@ -391,5 +441,9 @@ const pp_key_block pp_served_blocks[] = {
     BLOCK("destination", destination,
           "One of several subjects that a message may get instead of its own. A single subject, "
           "without a map, has weight 100."),
+    BLOCK("export", export, "What other accounts may import: either a stream or a service."),
+    BLOCK("latency", latency, "Reports on how long the responses of a service take."),
+    BLOCK("import", import, "What comes from another account: either a stream or a service."),
+    BLOCK("import_source", import_source, "Where an import comes from."),
 };
 const size_t pp_served_block_count = sizeof(pp_served_blocks) / sizeof(pp_served_blocks[0]);

@@ -259,28 +259,6 @@ static const pp_key account_jetstream[] = {
     KEY("cluster_traffic", "system or owner", "system", "Whose traffic copies are"),
 };
 
-static const pp_key export[] = {
-    KEY("stream", "subject", NULL, "Messages"),
-    KEY("service", "subject", NULL, "Requests"),
-    KEY("accounts", "array of texts", NULL, "The only accounts that may"),
-    KEY("account_token_position", "position", NULL, "Token that must be the name of the importer"),
-    KEY("response_type response", "single, stream or chunked", "single",
-        "What answers a request gets"),
-    KEY("threshold response_threshold response_max_time response_time", "time", NULL,
-        "How long they may take"),
-    KEY("latency", "subject or map", NULL, "Where it is reported how long they took"),
-    KEY("allow_trace", "switch", "false", "Tracing may follow"),
-};
-
-static const pp_key import[] = {
-    KEY("stream", "map", NULL, "Messages: `account`, `subject`"),
-    KEY("service", "map", NULL, "Requests: `account`, `subject`"),
-    KEY("prefix", "subject", NULL, "What stands before the subject here"),
-    KEY("to", "subject", NULL, "The subject here"),
-    KEY("share", "switch", "false", "The other account may know who asks"),
-    KEY("allow_trace", "switch", "false", "Tracing may follow"),
-};
-
 #define BLOCK(name, lacks, text)                                                                   \
     {                                                                                              \
 #name, (text), name, sizeof(name) / sizeof(name[0]), (lacks), false                        \
@@ -303,7 +281,5 @@ const pp_key_block pp_missing_blocks[] = {
     BLOCK(jetstream_limits, "JetStream", "Limits of streams and consumers."),
     BLOCK(tpm, "JetStream", "Keys from a TPM."),
     BLOCK(account_jetstream, "JetStream", "Streams of an account."),
-    BLOCK(export, "exports and imports", "What other accounts may import."),
-    BLOCK(import, "exports and imports", "What comes from other accounts."),
 };
 const size_t pp_missing_block_count = sizeof(pp_missing_blocks) / sizeof(pp_missing_blocks[0]);

@@ -96,6 +96,20 @@ void pp_read_rules(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_responses(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_allow(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_deny(pp_reader *, const pp_key *, const pp_value *, void *);
+/* exchange.c, */
+void pp_read_exports(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_export_kind(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_export_accounts(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_response_type(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_response_threshold(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_export_trace(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_latency(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_latency_subject(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_latency_sampling(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_imports(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_import_kind(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_import_subject(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_import_trace(pp_reader *, const pp_key *, const pp_value *, void *);
 /* accounts.c. */
 void pp_read_accounts(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_mappings(pp_reader *, const pp_key *, const pp_value *, void *);

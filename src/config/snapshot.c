@@ -16,7 +16,7 @@ enum {
     SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024,
     TEXT_MAX = 64 * 1024 * 1024, /* of one line: an account's permissions */
     HASH_BYTES = 16,
-    ACCOUNT_LINES = 10, /* at most, besides users and mappings */
+    ACCOUNT_LINES = 12, /* at most, besides users and mappings */
     SCALAR_LINES = 256,
 };
 
@@ -325,6 +325,54 @@ static void write_mappings(struct writer *w, const pp_account_options *account)
         write_mapping(w, account, &account->mappings[i]);
 }
 
+/* What passes between accounts is one text per account and direction: few look at it, and only at
+ * whether it has changed. */
+static void add_optional(struct writer *w, const char *name, const char *text)
+{
+    if (!text)
+        return;
+    add(w, &w->text, name);
+    add_escaped(w, &w->text, text);
+}
+
+static void write_export(struct writer *w, const pp_export_option *export)
+{
+    add(w, &w->text, w->text.len ? " " : "");
+    add_optional(w, export->is_service ? "service=" : "stream=", export->subject);
+    for (size_t i = 0; i < export->account_count; i++)
+        add_optional(w, i ? "," : " for=", export->accounts[i]);
+    if (export->latency_subject)
+        add_optional(w, " latency=", export->latency_subject);
+    if (!w->err)
+        w->err = pp_buf_addf(&w->text, ":%" PRIu32 ":%d:%" PRId64 ":%" PRIu32 ":%d",
+                             export->account_token_position, (int)export->response_type,
+                             export->response_threshold_ns, export->latency_sampling,
+                             export->allow_trace);
+}
+
+static void write_import(struct writer *w, const pp_import_option *import)
+{
+    add(w, &w->text, w->text.len ? " " : "");
+    add_optional(w, import->is_service ? "service=" : "stream=", import->subject);
+    add_optional(w, "@", import->account);
+    add_optional(w, " to=", import->local);
+    add_optional(w, " prefix=", import->prefix);
+    if (!w->err)
+        w->err = pp_buf_addf(&w->text, ":%d:%d", import->share, import->allow_trace);
+}
+
+static void write_passages(struct writer *w, const pp_account_options *account)
+{
+    begin_account_line(w, account, "/exports");
+    for (size_t i = 0; i < account->export_count && !w->err; i++)
+        write_export(w, &account->exports[i]);
+    end_line(w, false);
+    begin_account_line(w, account, "/imports");
+    for (size_t i = 0; i < account->import_count && !w->err; i++)
+        write_import(w, &account->imports[i]);
+    end_line(w, false);
+}
+
 static void write_account(struct writer *w, const pp_account_options *account)
 {
     begin_account_line(w, account, "");
@@ -345,6 +393,7 @@ static void write_account(struct writer *w, const pp_account_options *account)
     for (size_t i = 0; i < account->user_count && !w->err; i++)
         write_user(w, account, &account->users[i]);
     write_mappings(w, account);
+    write_passages(w, account);
 }
 
 /* --- the whole ---------------------------------------------------------------------------- */

@@ -2,8 +2,12 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
+#include "core/desk.h"
+#include "core/import.h"
 
 #include <string.h>
+
+enum { PATTERN_KEPT = 512 }; /* bytes of one that is copied to tell of its end */
 
 static pp_account_counters *align(void *memory)
 {
@@ -22,6 +26,8 @@ pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t lo
     account->loop_count = loop_count;
     account->max_connections = account->max_subscriptions = account->max_payload =
         PP_ACCOUNT_UNLIMITED;
+    pp_list_init(&account->imported_by);
+    (void)pthread_mutex_init(&account->imports_lock, NULL);
     account->name = pp_memdupz(name, strlen(name));
     account->counters_memory = pp_calloc(loop_count + 1, sizeof(*account->counters));
     account->counters = align(account->counters_memory);
@@ -34,6 +40,64 @@ pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t lo
     *out_account = account;
     return PIPIT_OK;
 }
+
+/* --- subscribing -------------------------------------------------------------------------- */
+
+/* Tell exporters of a change that has been made under pattern; NULL: whatever it is. Imports are
+ * read after the change: who put some up meanwhile has told them, or finds the change. */
+static void note(pp_account *account, const pp_str *pattern)
+{
+    const pp_imports *imports;
+
+    if (!atomic_load(&account->imports))
+        return;
+    (void)pthread_mutex_lock(&account->imports_lock);
+    imports = atomic_load(&account->imports);
+    if (imports && pattern)
+        pp_imports_note(imports, *pattern);
+    else if (imports)
+        pp_imports_note_all(imports);
+    (void)pthread_mutex_unlock(&account->imports_lock);
+}
+
+pipit_err pp_account_subscribe(pp_account *account, pp_sub *sub, pp_str subject)
+{
+    pipit_err err = pp_sublist_insert(account->subs, sub, subject);
+
+    if (!err)
+        note(account, &subject);
+    return err;
+}
+
+void pp_account_unsubscribe(pp_account *account, pp_sub *sub)
+{
+    char kept[PATTERN_KEPT];
+    pp_str pattern = pp_sublist_pattern(sub);
+    bool fits = pattern.len <= sizeof(kept) && atomic_load(&account->imports);
+
+    if (fits) {
+        memcpy(kept, pattern.ptr, pattern.len);
+        pattern.ptr = kept;
+    }
+    pp_sublist_remove(account->subs, sub);
+    note(account, fits ? &pattern : NULL);
+}
+
+void pp_account_touch(pp_account *account, const pp_sub *sub)
+{
+    pp_str pattern = pp_sublist_pattern(sub);
+
+    pp_sublist_touch(account->subs, sub);
+    note(account, &pattern);
+}
+
+void pp_account_touch_all(pp_account *account)
+{
+    pp_sublist_touch_all(account->subs);
+    note(account, NULL);
+}
+
+/* --- counting ----------------------------------------------------------------------------- */
 
 static uint64_t get(const atomic_uint_fast64_t *counter)
 {
@@ -72,6 +136,9 @@ void pp_account_free(pp_account *account)
 {
     if (!account)
         return;
+    pp_desk_free(atomic_load(&account->desk));
+    pp_sublist_free(atomic_load(&account->importers));
+    (void)pthread_mutex_destroy(&account->imports_lock);
     pp_sublist_free(account->subs);
     pp_free(account->counters_memory);
     pp_free(account->name);

@@ -5,12 +5,18 @@
 #ifndef PP_CORE_ACCOUNT_H
 #define PP_CORE_ACCOUNT_H
 
+#include "base/list.h"
 #include "core/sublist.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct pp_desk;
+struct pp_exports;
+struct pp_imports;
 struct pp_mappings;
+struct pp_realm;
 struct pp_scope;
 struct pp_services;
 
@@ -58,10 +64,21 @@ typedef struct pp_account {
     /* The server's own part in it: subscriptions of its own, which do not keep it alive. */
     _Atomic(struct pp_services *) services; /* NULL: none */
     atomic_size_t own_subs;
+    /* What it has to do with other accounts. */
+    struct pp_realm *realm;                     /* NULL: it is alone */
+    _Atomic(const struct pp_imports *) imports; /* NULL: none. Borrowed */
+    _Atomic(const struct pp_exports *) exports; /* the same */
+    _Atomic(pp_sublist *) importers;            /* streams that others import; owned, made once */
+    _Atomic(struct pp_desk *) desk;             /* where responses come to; owned, made once */
+    atomic_uint named_by;         /* imports of others that name it: it stays as long as any does */
+    atomic_uint awaited;          /* responses that its clients await */
+    atomic_uint response_refs;    /* of responses, from or for it, that are awaited */
+    pthread_mutex_t imports_lock; /* held while imports are exchanged, or walked by
+                                   * a thread that is in no turn of a loop */
     /* These are guarded by the lock of who lists accounts. */
     pp_account_state state;
-    uint32_t named_by; /* imports of other accounts that name it */
     struct pp_account *name_next;
+    pp_link imported_by;                  /* pp_import.link of other accounts */
     struct pp_account_settings *settings; /* what it has been given; owned. NULL: nothing */
 } pp_account;
 
@@ -69,6 +86,17 @@ typedef struct pp_account {
 pipit_err pp_account_new(pp_account **out_account, const char *name, uint32_t loop_count);
 /* Only when it has no subscriptions left. */
 void pp_account_free(pp_account *account);
+
+/* Subscribe, unsubscribe, and tell that what is known of a subscription has changed, as
+ * pp_sublist_insert, _remove and _touch do; and let the accounts know whose streams this one
+ * imports. Thread: any; touch: that which inserts and removes sub. */
+pipit_err pp_account_subscribe(pp_account *account, pp_sub *sub, pp_str subject);
+void pp_account_unsubscribe(pp_account *account, pp_sub *sub);
+void pp_account_touch(pp_account *account, const pp_sub *sub);
+
+/* Who hears what is published in the account may have changed in all ways: so it is where its
+ * streams come from. Thread: any. */
+void pp_account_touch_all(pp_account *account);
 
 /* What all loops have counted, ever. Thread: any; what is under way may be missing. */
 typedef struct pp_account_totals {

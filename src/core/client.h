@@ -52,6 +52,11 @@ struct pp_client_ops {
 
     /* Fill in who client is. May be NULL: there is nothing to tell. Thread: any loop, in a turn. */
     void (*identify)(const pp_client *client, pp_client_identity *out);
+
+    /* It hears what is published in its own account, and no streams that are imported. */
+    bool hears_no_imports;
+    /* It stands for no recipient, but passes on to another account. */
+    bool passes_on;
 };
 
 struct pp_client {
@@ -59,6 +64,8 @@ struct pp_client {
     /* Where it is at home, and what it may hear. Changes only together with the generations of its
      * account's index. NULL: permitted everything. */
     _Atomic(const struct pp_scope *) scope;
+    /* Responses that it awaits from other accounts (core/response.h); under their lock. */
+    _Atomic(struct pp_response *) responses;
 };
 
 #endif

@@ -11,11 +11,16 @@
 
 struct pp_body;
 struct pp_client;
+struct pp_passage;
+struct pp_witness;
+
+/* Data of so many bytes lies in a body, or where the publisher read it; less is copied. */
+enum { PP_MSG_REFER_MIN = 2048 };
 
 typedef struct pp_msg {
-    pp_str subject; /* as routed */
-    pp_str reply;   /* empty: none */
-    pp_str data;    /* header block, then payload */
+    pp_str subject;      /* as routed */
+    pp_str reply;        /* empty: none */
+    pp_str data;         /* header block, then payload */
     uint32_t header_len; /* bytes of data that are header block; 0: none */
     /* The publisher's door may leave its own form of what follows the subject, so that a
      * recipient at the same kind of door can take it as it is; empty: it must be made. Data
@@ -23,7 +28,10 @@ typedef struct pp_msg {
     pp_str wire;
     struct pp_body *body;   /* data lies in this shared body; NULL: it goes with the call */
     struct pp_client *from; /* the publisher; NULL: the server itself */
-    bool no_echo;           /* not to from's own subscriptions */
+    /* How it came from another account; NULL: it was published in this one. */
+    const struct pp_passage *passage;
+    struct pp_witness *witness; /* who is told what becomes of it; NULL: nobody */
+    bool no_echo;               /* not to from's own subscriptions */
 } pp_msg;
 
 static inline pp_str pp_msg_header(const pp_msg *msg)

@@ -3,15 +3,15 @@
 #include "base/alloc.h"
 #include "base/random.h"
 #include "core/mapping.h"
+#include "core/route_build.h"
+#include "core/trace.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
     SETS_AT_START = 16,
     ROUTES_MAX = 1 << 16,
     BYTES_MAX = 64 << 20,
-    HEADS_MAX = 16 << 20, /* of one route; more are not kept */
 };
 
 void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters)
@@ -23,6 +23,7 @@ void pp_router_init(pp_router *router, uint32_t index, pp_counters *counters)
         .routes_max = ROUTES_MAX,
         .bytes_max = BYTES_MAX,
     };
+    pp_responses_init(&router->responses);
 }
 
 /* What a cache's sets take beyond those that each begins with. */
@@ -42,39 +43,85 @@ static void cache_free(pp_route_cache *cache)
     pp_free(cache);
 }
 
-void pp_router_forget(pp_router *router)
+/* Call visit for every cache there is, those that mappings lead to after those that they start
+ * from. */
+static void each_cache(pp_router *router, void (*visit)(pp_route_cache *cache))
 {
-    for (uint32_t i = 0; i < router->cache_count; i++) {
-        cache_free(router->caches[i]);
-        router->caches[i] = NULL;
+    for (uint32_t i = 0; i < router->cache_count + 2 * router->inner_count; i++) {
+        pp_route_cache *cache =
+            i < router->cache_count ? router->caches[i] : router->inner[i - router->cache_count];
+
+        if (cache)
+            visit(cache);
+        if (cache && cache->mapped)
+            visit(cache->mapped);
     }
-    pp_free(router->single);
+}
+
+/* Let go of a route. While messages are passed on, one that is being delivered may have been
+ * dropped for want of room by another: it stays until nobody delivers. */
+static void route_free(pp_router *router, pp_route *route)
+{
+    if (route && router->depth) {
+        route->next_dead = router->dead;
+        router->dead = route;
+    } else {
+        pp_free(route);
+    }
+}
+
+static void bury(pp_router *router)
+{
+    pp_route *route;
+
+    while ((route = router->dead)) {
+        router->dead = route->next_dead;
+        pp_free(route);
+    }
+}
+
+static void forget_single(pp_router *router)
+{
+    if (router->single)
+        router->single_of->changes++;
+    route_free(router, router->single);
     router->single = NULL;
     router->single_of = NULL;
 }
 
+void pp_router_forget(pp_router *router)
+{
+    PP_ASSERT(!router->depth);
+    forget_single(router);
+    bury(router);
+    for (uint32_t i = 0; i < router->cache_count; i++) {
+        cache_free(router->caches[i]);
+        router->caches[i] = NULL;
+    }
+    for (uint32_t i = 0; i < 2 * router->inner_count; i++) {
+        cache_free(router->inner[i]);
+        router->inner[i] = NULL;
+    }
+}
+
 void pp_router_fini(pp_router *router)
 {
+    if (!router->counters)
+        return; /* it has not been initialised, or ended before */
     pp_router_forget(router);
+    pp_responses_fini(&router->responses);
     pp_free(router->caches);
+    pp_free(router->inner);
     pp_free(router->head);
+    pp_gathering_fini(&router->gathering);
     pp_sub_set_fini(&router->matched);
     *router = (pp_router){0};
 }
 
 void pp_router_clear(pp_router *router)
 {
-    for (uint32_t i = 0; i < router->cache_count; i++) {
-        pp_route_cache *cache = router->caches[i];
-
-        if (cache)
-            pp_route_cache_clear(cache);
-        if (cache && cache->mapped)
-            pp_route_cache_clear(cache->mapped);
-    }
-    pp_free(router->single);
-    router->single = NULL;
-    router->single_of = NULL;
+    each_cache(router, pp_route_cache_clear);
+    forget_single(router);
 }
 
 static pp_route_cache *cache_new(pp_router *router, pp_account *account,
@@ -99,14 +146,29 @@ static pp_route_cache *cache_new(pp_router *router, pp_account *account,
     return cache;
 }
 
+/* Make room for count pointers, of which *old_count are there. False: no memory. */
+static bool grow_table(pp_route_cache ***caches, uint32_t old_count, uint32_t count)
+{
+    pp_route_cache **grown = pp_realloc(*caches, count * sizeof(*grown));
+
+    if (!grown)
+        return false;
+    for (uint32_t i = old_count; i < count; i++)
+        grown[i] = NULL;
+    *caches = grown;
+    return true;
+}
+
+static uint32_t grown_count(uint32_t old, uint32_t index)
+{
+    return index + 1 > 2 * old ? index + 1 : 2 * old;
+}
+
 /* The view that had this number has gone, and everybody who saw by it. */
 static void forget(pp_router *router, pp_route_cache **at)
 {
-    if (router->single_of == *at || (router->single_of && router->single_of == (*at)->mapped)) {
-        pp_free(router->single);
-        router->single = NULL;
-        router->single_of = NULL;
-    }
+    if (router->single_of == *at || (router->single_of && router->single_of == (*at)->mapped))
+        forget_single(router);
     cache_free(*at);
     *at = NULL;
 }
@@ -116,15 +178,10 @@ pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
     pp_route_cache **at;
 
     if (scope->view >= router->cache_count) {
-        uint32_t count =
-            scope->view + 1 > 2 * router->cache_count ? scope->view + 1 : 2 * router->cache_count;
-        pp_route_cache **grown = pp_realloc(router->caches, count * sizeof(*grown));
+        uint32_t count = grown_count(router->cache_count, scope->view);
 
-        if (!grown)
+        if (!grow_table(&router->caches, router->cache_count, count))
             return NULL;
-        for (uint32_t i = router->cache_count; i < count; i++)
-            grown[i] = NULL;
-        router->caches = grown;
         router->cache_count = count;
     }
     at = &router->caches[scope->view];
@@ -138,6 +195,28 @@ pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
     return *at;
 }
 
+pp_route_cache *pp_router_inner(pp_router *router, pp_account *account, bool crossed)
+{
+    pp_route_cache **at;
+
+    if (account->index >= router->inner_count) {
+        uint32_t count = grown_count(router->inner_count, account->index);
+
+        if (!grow_table(&router->inner, 2 * router->inner_count, 2 * count))
+            return NULL;
+        router->inner_count = count;
+    }
+    at = &router->inner[2 * account->index + crossed];
+    if (!*at) {
+        *at = cache_new(router, account, NULL);
+        if (!*at)
+            return NULL;
+        (*at)->crossed = crossed;
+        (*at)->final = !crossed;
+    }
+    return *at;
+}
+
 static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)
 {
     pp_route *route = set->routes[way];
@@ -146,7 +225,7 @@ static void drop(pp_route_cache *cache, struct pp_route_set *set, unsigned way)
         return;
     cache->route_count--;
     cache->router->bytes -= route->bytes;
-    pp_free(route);
+    route_free(cache->router, route);
     set->routes[way] = NULL;
 }
 
@@ -245,187 +324,6 @@ static pp_route **place(pp_route_cache *cache, pp_str subject, uint64_t hash, si
     return &set->routes[choice];
 }
 
-static int by_queue(const void *a, const void *b)
-{
-    pp_str x = pp_sub_queue(*(pp_sub *const *)a), y = pp_sub_queue(*(pp_sub *const *)b);
-    size_t len = x.len < y.len ? x.len : y.len;
-    int order = len ? memcmp(x.ptr, y.ptr, len) : 0;
-
-    if (order)
-        return order;
-    return x.len < y.len ? -1 : x.len > y.len;
-}
-
-bool pp_route_same_group(const pp_sub *a, const pp_sub *b)
-{
-    return pp_str_eq(pp_sub_queue(a), pp_sub_queue(b));
-}
-
-/* Is what it is given to be remembered, since its permissions let it answer that? */
-static bool is_granted(const pp_client *client)
-{
-    const pp_scope *scope = atomic_load_explicit(&client->scope, memory_order_acquire);
-
-    return scope && client->ops->deliver_granting && pp_permissions_responses(scope->permissions);
-}
-
-pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target)
-{
-    target->sub = sub;
-    target->deliver =
-        is_granted(sub->client) ? sub->client->ops->deliver_granting : sub->client->ops->deliver;
-    target->flags = atomic_load_explicit(&sub->remaining, memory_order_acquire) == PP_SUB_UNLIMITED
-                        ? 0
-                        : PP_TARGET_COUNTED;
-    target->outlet = sub->client->ops->outlet(sub->client, router->index);
-    if (!target->outlet)
-        return sub->client->ops->closing && sub->client->ops->closing(sub->client, router->index)
-                   ? PIPIT_ECLOSED
-                   : PIPIT_ENOMEM;
-    target->tap = pp_sub_tap(sub, router->index);
-    return target->tap ? PIPIT_OK : PIPIT_ENOMEM;
-}
-
-static size_t count_groups(pp_sub **subs, size_t count)
-{
-    size_t groups = 0;
-
-    for (size_t i = 0; i < count; i++)
-        groups += i == 0 || by_queue(&subs[i - 1], &subs[i]) != 0;
-    return groups;
-}
-
-size_t pp_route_partition(pp_sub_set *set)
-{
-    size_t plain = 0;
-
-    for (size_t i = 0; i < set->count; i++) {
-        if (set->subs[i]->queue_len == 0) {
-            pp_sub *sub = set->subs[i];
-
-            set->subs[i] = set->subs[plain];
-            set->subs[plain++] = sub;
-        }
-    }
-    if (set->count - plain > 1)
-        qsort(set->subs + plain, set->count - plain, sizeof(*set->subs), by_queue);
-    return plain;
-}
-
-/* Leave out those whose permissions forbid them to hear it. */
-static void filter(pp_sub_set *set, pp_str subject)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < set->count; i++) {
-        const pp_scope *scope =
-            atomic_load_explicit(&set->subs[i]->client->scope, memory_order_acquire);
-
-        if (!scope ||
-            pp_permissions_may_hear(scope->permissions, subject, pp_sub_queue(set->subs[i])))
-            set->subs[kept++] = set->subs[i];
-    }
-    set->count = kept;
-}
-
-/* Sum and greatest of the heads of a set. */
-static size_t measure_heads(const pp_sub_set *set, pp_str subject, size_t *out_longest)
-{
-    size_t sum = 0, longest = 0;
-
-    for (size_t i = 0; i < set->count; i++) {
-        size_t len = set->subs[i]->client->ops->head(set->subs[i], subject, NULL);
-
-        sum += len;
-        longest = len > longest ? len : longest;
-    }
-    *out_longest = longest;
-    return sum;
-}
-
-/* Room to make a head of len bytes when it is needed. */
-static bool reserve_head(pp_router *router, size_t len)
-{
-    char *grown;
-
-    if (len + PP_ROUTE_HEAD_SLACK <= router->head_cap)
-        return true;
-    grown = pp_realloc(router->head, len + PP_ROUTE_HEAD_SLACK);
-    if (!grown)
-        return false;
-    memset(grown, 0, len + PP_ROUTE_HEAD_SLACK);
-    router->head = grown;
-    router->head_cap = len + PP_ROUTE_HEAD_SLACK;
-    return true;
-}
-
-/* One allocation for a route with what lies behind it. */
-static pp_route *route_new(pp_str subject, size_t targets, size_t groups, size_t heads_bytes)
-{
-    size_t bytes = sizeof(pp_route) + targets * sizeof(pp_target) +
-                   groups * sizeof(pp_target_group) + subject.len + heads_bytes +
-                   PP_ROUTE_HEAD_SLACK;
-    pp_route *route = pp_alloc(bytes);
-    char *subject_copy;
-
-    if (!route)
-        return NULL;
-    *route = (pp_route){.bytes = bytes, .complete = true, .subject_len = (uint32_t)subject.len};
-    route->targets = (pp_target *)(route + 1);
-    route->groups = (pp_target_group *)(route->targets + targets);
-    subject_copy = (char *)(route->groups + groups);
-    memcpy(subject_copy, subject.ptr, subject.len);
-    route->subject = subject_copy;
-    route->heads = heads_bytes ? subject_copy + subject.len : NULL;
-    memset(subject_copy + subject.len + heads_bytes, 0, PP_ROUTE_HEAD_SLACK);
-    return route;
-}
-
-static pp_route *build(pp_router *router, pp_str subject, pp_sub_set *set)
-{
-    size_t plain = pp_route_partition(set), head_at = 0, longest;
-    size_t groups = count_groups(set->subs + plain, set->count - plain);
-    size_t heads_bytes = measure_heads(set, subject, &longest);
-    pp_target_group *group = NULL;
-    pp_route *route;
-
-    if (heads_bytes > HEADS_MAX) {
-        heads_bytes = 0;
-        if (!reserve_head(router, longest))
-            return NULL;
-    }
-    route = route_new(subject, set->count, groups, heads_bytes);
-    if (!route)
-        return NULL;
-    for (size_t i = 0; i < set->count; i++) {
-        pp_sub *sub = set->subs[i];
-        pp_target *target = &route->targets[route->target_count];
-        pipit_err err;
-
-        if (i >= plain && (i == plain || by_queue(&set->subs[i - 1], &set->subs[i]) != 0)) {
-            group = &route->groups[route->group_count++];
-            *group = (pp_target_group){route->target_count, 0};
-        }
-        err = pp_target_resolve(router, sub, target);
-        if (err) {
-            route->complete &= err == PIPIT_ECLOSED; /* its end will make the route stale */
-            continue;
-        }
-        if (route->heads) {
-            target->head_at = (uint32_t)head_at;
-            target->head_len = PP_ROUTE_HEAD_MAX &
-                               sub->client->ops->head(sub, subject, (char *)route->heads + head_at);
-            head_at += target->head_len;
-        }
-        route->target_count++;
-        if (group)
-            group->count++;
-        else
-            route->plain_count++;
-    }
-    return route;
-}
-
 /* Make room for a route: when there are too many, or they are too large, all go. */
 static void make_room(pp_route_cache *cache, size_t bytes)
 {
@@ -435,14 +333,7 @@ static void make_room(pp_route_cache *cache, size_t bytes)
         pp_route_cache_clear(cache);
     if (router->bytes + bytes <= router->bytes_max)
         return;
-    for (uint32_t i = 0; i < router->cache_count; i++) {
-        pp_route_cache *other = router->caches[i];
-
-        if (other)
-            pp_route_cache_clear(other);
-        if (other && other->mapped)
-            pp_route_cache_clear(other->mapped);
-    }
+    each_cache(router, pp_route_cache_clear);
 }
 
 static bool is_single(const pp_route_cache *cache, pp_str subject, uint64_t hash)
@@ -465,20 +356,19 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     pp_route_kind kind = PP_ROUTE_PLAIN;
     pp_route *route;
 
-    router->matched.count = 0;
+    pp_gathering_clear(&router->gathering);
     if (mapping) {
         kind = PP_ROUTE_MAPPED;
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
         kind = PP_ROUTE_DENIED;
     } else {
-        pipit_err err = pp_sublist_match(cache->account->subs, subject, &router->matched);
+        pipit_err err = pp_gather(&router->gathering, cache->account, subject, cache->crossed);
 
-        router->in_vain += router->matched.steps + router->matched.count;
+        router->in_vain += router->gathering.steps;
         if (err)
             return NULL;
-        filter(&router->matched, subject);
     }
-    route = build(router, subject, &router->matched);
+    route = pp_route_build(router, subject);
     if (route) {
         route->kind = kind;
         route->mapping = mapping;
@@ -495,6 +385,8 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
 
     if (is_single(cache, subject, hash))
         return router->single;
+    if (!router->depth)
+        bury(router);
     pp_count(&router->counters->route_misses, 1);
     cache->changes++;
     route = ask(cache, subject);
@@ -506,7 +398,7 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     if (!route->complete)
         route->gen.wild--; /* good for this message; the next one asks again */
     if (route->bytes > router->bytes_max / 2) {
-        pp_free(router->single);
+        forget_single(router);
         router->single = route;
         router->single_of = cache;
         return route;
@@ -524,8 +416,10 @@ pp_route_cache *pp_route_cache_final(pp_route_cache *cache)
         return cache;
     if (!cache->mapped) {
         cache->mapped = cache_new(cache->router, cache->account, cache->permissions);
-        if (cache->mapped)
+        if (cache->mapped) {
             cache->mapped->final = true;
+            cache->mapped->crossed = cache->crossed;
+        }
     }
     return cache->mapped;
 }
@@ -548,127 +442,29 @@ pp_route *pp_route_follow(pp_route_cache *cache, const pp_route *route, char *to
     return pp_route_find(mapped, (pp_str){to, *out_len});
 }
 
-/* Take one of the deliveries that are left. *out_last: it was the last. */
-static bool take_remaining(pp_sub *sub, bool *out_last)
+size_t pp_router_pass(pp_router *router, pp_route_cache *cache, pp_msg *msg)
 {
-    int32_t left = atomic_load_explicit(&sub->remaining, memory_order_relaxed);
-
-    *out_last = false;
-    if (left == PP_SUB_UNLIMITED)
-        return true;
-    do {
-        if (left <= 0)
-            return false;
-    } while (!atomic_compare_exchange_weak(&sub->remaining, &left, left - 1));
-    *out_last = left == 1;
-    return true;
-}
-
-/* One that could not be delivered. False: its client has ended it meanwhile. */
-static bool give_back_remaining(pp_sub *sub)
-{
-    int32_t left = atomic_load_explicit(&sub->remaining, memory_order_relaxed);
-
-    do {
-        if (left < 0)
-            return left == PP_SUB_UNLIMITED;
-    } while (!atomic_compare_exchange_weak(&sub->remaining, &left, left + 1));
-    return true;
-}
-
-/* The subscriptions with a limit: rare, so not in the way of the others. */
-static bool deliver_counted(const pp_router *router, const pp_target *target, pp_str head,
-                            const pp_msg *msg)
-{
-    pp_sub *sub = target->sub;
-    bool last, delivered;
-
-    if (!take_remaining(sub, &last))
-        return false;
-    delivered = target->deliver(target->outlet, sub, head, msg);
-    if (last && (delivered || !give_back_remaining(sub)))
-        sub->client->ops->exhausted(sub, router->index);
-    else if (!delivered && !last)
-        (void)give_back_remaining(sub);
-    return delivered;
-}
-
-/* For routes that keep no heads. */
-static pp_str make_head(const pp_router *router, const pp_route *route, const pp_sub *sub)
-{
-    pp_str subject = {route->subject, route->subject_len};
-
-    return (pp_str){router->head, sub->client->ops->head(sub, subject, router->head)};
-}
-
-static inline bool stage(const pp_router *router, const pp_target *target, pp_str head,
-                         const pp_msg *msg)
-{
-    if (PP_UNLIKELY(target->flags)) {
-        if (!deliver_counted(router, target, head, msg))
-            return false;
-    } else if (!target->deliver(target->outlet, target->sub, head, msg)) {
-        return false;
-    }
-    pp_count(&target->tap->delivered, 1);
-    return true;
-}
-
-bool pp_target_deliver(const pp_router *router, const pp_target *target, pp_str head,
-                       const pp_msg *msg)
-{
-    return stage(router, target, head, msg);
-}
-
-bool pp_target_head(pp_router *router, const pp_sub *sub, pp_str subject, pp_str *out_head)
-{
-    size_t len = sub->client->ops->head(sub, subject, NULL);
-
-    if (!reserve_head(router, len))
-        return false;
-    *out_head = (pp_str){router->head, sub->client->ops->head(sub, subject, router->head)};
-    return true;
-}
-
-static inline bool deliver_one(const pp_router *router, const pp_route *route,
-                               const pp_target *target, const pp_msg *msg)
-{
-    pp_str head;
-
-    if (PP_UNLIKELY(msg->no_echo) && target->sub->client == msg->from)
-        return false;
-    if (PP_LIKELY(route->heads))
-        head = (pp_str){route->heads + target->head_at, target->head_len};
-    else
-        head = make_head(router, route, target->sub);
-    return stage(router, target, head, msg);
-}
-
-size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg)
-{
-    pp_router *router = cache->router;
+    char *mapped = NULL;
+    pp_route *route;
     size_t taken = 0;
 
-    cache->router->messages++;
-    for (uint32_t i = 0; i < route->plain_count; i++)
-        taken += deliver_one(router, route, &route->targets[i], msg);
-    router->in_vain += route->plain_count - taken;
-    for (uint32_t g = 0; g < route->group_count; g++) {
-        const pp_target_group group = route->groups[g];
-        uint32_t at;
-
-        if (group.count == 0)
-            continue;
-        at = pp_random_below(&router->random, group.count);
-        for (uint32_t tries = 0; tries < group.count; tries++) {
-            if (deliver_one(router, route, &route->targets[group.first + at], msg)) {
-                taken++;
-                break;
-            }
-            router->in_vain++;
-            if (++at == group.count)
-                at = 0;
-        }
+    router->depth++;
+    route = pp_route_find(cache, msg->subject);
+    if (route && route->kind == PP_ROUTE_MAPPED) {
+        mapped = pp_alloc(PP_ROUTE_MAPPED_MAX);
+        route = mapped ? pp_route_follow(cache, route, mapped, &msg->subject.len, &cache) : NULL;
+        msg->subject.ptr = mapped;
+    } else if (!route) {
+        pp_count(&router->counters->route_failures, 1);
     }
+    if (route && msg->witness && pp_trace_deliver(cache, msg, msg->witness, &taken))
+        taken = 0;
+    else if (route && !msg->witness && route->target_count)
+        taken = pp_route_deliver(cache, route, msg);
+    router->depth--;
+    router->messages++; /* what is delivered next is another message */
+    pp_count(&cache->counters->out_msgs, taken);
+    pp_count(&cache->counters->out_bytes, taken * msg->data.len);
+    pp_free(mapped);
     return taken;
 }

@@ -13,6 +13,8 @@
 #include "base/counters.h"
 #include "base/hash.h"
 #include "core/client.h"
+#include "core/gather.h"
+#include "core/response.h"
 #include "core/scope.h"
 
 enum {
@@ -21,6 +23,7 @@ enum {
     PP_ROUTE_HEAD_MAX = (1 << 28) - 1,
     PP_ROUTE_MAPPED_MAX = 64 * 1024, /* bytes of a subject that a mapping made */
     PP_TARGET_COUNTED = 1,           /* the subscription ends after a number of deliveries */
+    PP_TARGET_IMPORTED = 2,          /* in another account, under another subject */
 };
 
 typedef struct pp_target {
@@ -39,13 +42,19 @@ typedef struct pp_target_group {
     uint32_t count;
 } pp_target_group;
 
-/* One allocation: targets, groups, subject and heads lie behind it. */
+/* The message in an account that imports it. */
+typedef struct pp_route_alias {
+    pp_account *account;
+    pp_str subject;
+} pp_route_alias;
+
 typedef enum pp_route_kind {
     PP_ROUTE_PLAIN,
     PP_ROUTE_DENIED, /* the publisher has no permission; no targets */
     PP_ROUTE_MAPPED, /* a mapping says for each message where it goes; no targets */
 } pp_route_kind;
 
+/* One allocation: targets, aliases, groups, subject and heads lie behind it. */
 typedef struct pp_route {
     uint64_t hash;
     const pp_sublist_gens *gens; /* the account's */
@@ -58,7 +67,10 @@ typedef struct pp_route {
     bool complete; /* false: a recipient could not be resolved this time */
     pp_route_kind kind;
     const struct pp_mapping *mapping; /* borrowed from the account's */
+    struct pp_route *next_dead;       /* among the router's */
     pp_target *targets;
+    pp_route_alias *aliases;
+    uint32_t *alias_of; /* by target, for those that are imported */
     pp_target_group *groups;
     const char *heads; /* NULL: too many bytes to keep, made for each delivery */
     const char *subject;
@@ -76,6 +88,7 @@ typedef struct pp_route_cache {
     const pp_permissions *permissions;
     pp_account_counters *counters; /* of the account on this loop */
     bool final;                    /* subjects come from a mapping: they are not mapped again */
+    bool crossed;                  /* messages come from another account: no stream has them */
     struct pp_route_cache *mapped; /* where mappings lead to; NULL until used */
     const pp_sublist_gens *gens;   /* the account's */
     uint64_t seed;
@@ -96,12 +109,21 @@ typedef struct pp_router {
      * did not take what they were given. Whoever shares out a turn's time counts it. */
     uint64_t in_vain;
     pp_counters *counters;
-    pp_sub_set matched; /* scratch */
-    char *head;         /* scratch for heads that are not kept */
+    struct pp_realm *realm; /* NULL: no message leaves its account */
+    /* By account, twice: for what comes from another, and for what the server says. NULL until
+     * used. */
+    pp_route_cache **inner;
+    uint32_t inner_count;
+    unsigned depth; /* of messages that are being passed on to other accounts */
+    pp_route *dead; /* routes that were dropped meanwhile: one of them may be in use */
+    pp_responses responses;
+    pp_gathering gathering; /* scratch, as these */
+    pp_sub_set matched;
+    char *head; /* for heads that are not kept */
     size_t head_cap;
-    pp_route *single; /* the last route that was too large to keep among the others */
-    const pp_route_cache *single_of; /* the cache it belongs to */
-    size_t bytes;                    /* of the routes in all caches, and of sets added for them */
+    pp_route *single;          /* the last route that was too large to keep among the others */
+    pp_route_cache *single_of; /* the cache it belongs to */
+    size_t bytes;              /* of the routes in all caches, and of sets added for them */
     size_t bytes_max;
     size_t routes_max; /* per cache */
 } pp_router;
@@ -111,6 +133,14 @@ void pp_router_fini(pp_router *router);
 
 /* Forget all routes and keep the caches. Thread: the router's loop, not while one is used. */
 void pp_router_clear(pp_router *router);
+
+/* The cache from where all of account is seen, for messages that come from another account
+ * (crossed), or else for the server's own, which are not mapped. NULL: no memory. */
+pp_route_cache *pp_router_inner(pp_router *router, pp_account *account, bool crossed);
+
+/* Route msg, whose subject this may change, and deliver it; also while another message of this
+ * router is being delivered. Returns how many took it. Thread: the router's loop, inside a turn. */
+size_t pp_router_pass(pp_router *router, pp_route_cache *cache, pp_msg *msg);
 
 /* The router's cache for the view of scope, made on first use; what another view had under its
  * number goes. NULL: no memory. Thread: the router's loop, not while a route is looked at. */
@@ -166,12 +196,6 @@ static inline pp_route *pp_route_find(pp_route_cache *cache, pp_str subject)
 
 /* --- parts, for whoever goes through recipients without a route --------------------------- */
 
-/* Put plain subscriptions first, then groups in order; returns how many are plain. */
-size_t pp_route_partition(pp_sub_set *set);
-
-/* Are the two in one queue group? */
-bool pp_route_same_group(const pp_sub *a, const pp_sub *b);
-
 /* Everything about one recipient that delivering will need, but its head.
  * Errors: PIPIT_ECLOSED it will not take messages any more; PIPIT_ENOMEM. */
 pipit_err pp_target_resolve(const pp_router *router, pp_sub *sub, pp_target *target);
@@ -182,6 +206,13 @@ bool pp_target_head(pp_router *router, const pp_sub *sub, pp_str subject, pp_str
 /* Stage msg for one; false: not taken. */
 bool pp_target_deliver(const pp_router *router, const pp_target *target, pp_str head,
                        const pp_msg *msg);
+
+/* Room to make a head of len bytes when it is needed. */
+bool pp_router_reserve_head(pp_router *router, size_t len);
+
+/* Count a message for who hears it in another account than it was published in. */
+void pp_target_count_import(pp_account *from, pp_account *to, uint32_t router_index,
+                            const pp_msg *msg);
 
 /* Forget everything remembered. */
 void pp_route_cache_clear(pp_route_cache *cache);

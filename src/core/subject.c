@@ -81,3 +81,16 @@ bool pp_subject_subset(pp_str inner, pp_str outer)
     }
     return !inner.ptr && !outer.ptr;
 }
+
+bool pp_subject_overlaps(pp_str a, pp_str b)
+{
+    while (a.ptr && b.ptr) {
+        pp_str x = pp_subject_next_token(&a), y = pp_subject_next_token(&b);
+
+        if ((is_rest(x) && !a.ptr) || (is_rest(y) && !b.ptr))
+            return true;
+        if (!is_star(x) && !is_star(y) && !pp_str_eq(x, y))
+            return false;
+    }
+    return !a.ptr && !b.ptr;
+}

@@ -84,4 +84,7 @@ bool pp_subject_matches(pp_str subject, pp_str pattern);
 /* Is every subject that falls under inner also under outer? Both valid. */
 bool pp_subject_subset(pp_str inner, pp_str outer);
 
+/* Is there a subject that falls under both? Both valid. */
+bool pp_subject_overlaps(pp_str a, pp_str b);
+
 #endif

@@ -244,6 +244,15 @@ void pp_sublist_touch(pp_sublist *list, const pp_sub *sub)
     unlock(list);
 }
 
+void pp_sublist_touch_literal(pp_sublist *list, pp_str subject)
+{
+    size_t slot = pp_hash(subject.ptr, subject.len, list->trie.seed) % PP_SUBLIST_SLOTS;
+
+    lock_for_reading(list); /* who writes does not add atomically */
+    (void)atomic_fetch_add_explicit(&list->gens.slot[slot], 1, memory_order_release);
+    unlock(list);
+}
+
 void pp_sublist_touch_all(pp_sublist *list)
 {
     lock_for_reading(list);

@@ -66,6 +66,9 @@ bool pp_sublist_copy_pattern(pp_sublist *list, const pp_sub *sub, pp_buf *out);
  * nothing when sub has been removed. Thread: any that may hold sub. */
 void pp_sublist_touch(pp_sublist *list, const pp_sub *sub);
 
+/* The same of all that cover one literal subject. */
+void pp_sublist_touch_literal(pp_sublist *list, pp_str subject);
+
 /* The same of all of them: permissions have changed. */
 void pp_sublist_touch_all(pp_sublist *list);
 

@@ -823,7 +823,7 @@ static void read_window(pp_conn *conn)
     char *buf = loop->read_buf, *own = NULL;
     ssize_t n;
 
-    if (PP_UNLIKELY(loop->pressed) && asked > PRESSED_READ)
+    if (PP_UNLIKELY(loop->pressed || conn->guarded) && asked > PRESSED_READ)
         asked = PRESSED_READ;
     if (got > loop->read_cap / 2) {
         /* A control line limit beyond the buffer: rare, so it may cost a buffer of its own. */

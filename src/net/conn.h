@@ -128,6 +128,7 @@ typedef struct pp_conn {
     bool settled;    /* nothing held it when it was to be freed for the last time */
     bool yielding;   /* the door has had its share of this turn: what is left comes to it again */
     bool asks_sent;  /* the door is to be told when all is sent */
+    bool guarded;    /* nobody knows yet who it is: little is read at a time, and kept */
     uint32_t stalls; /* times it was made to wait for a recipient */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
      * loop's buffer; else it is large, want bytes in all, and read in place: now if body has room

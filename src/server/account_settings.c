@@ -2,6 +2,8 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "core/export.h"
+#include "core/import.h"
 #include "core/mapping.h"
 
 #include <string.h>
@@ -12,7 +14,9 @@ struct pp_account_settings {
     pp_mappings *mappings; /* NULL: none */
     int64_t max_connections, max_subscriptions, max_payload;
     uint32_t trace_sampling;
-    char *trace_dest; /* NULL: none */
+    char *trace_dest;    /* NULL: none */
+    pp_exports *exports; /* NULL: none */
+    pp_imports *imports; /* the same */
 };
 
 /* --- making ------------------------------------------------------------------------------- */
@@ -44,15 +48,81 @@ static pipit_err make_mappings(pp_mappings **out, const pp_account_options *acco
     return err == PIPIT_OK || err == PIPIT_ENOMEM ? err : PIPIT_EINVAL;
 }
 
-pipit_err pp_account_settings_new(pp_account_settings **out_settings, pp_accounts *accounts,
-                                  const pp_account_options *options, pp_buf *error)
+pp_export pp_account_export(const pp_export_option *option)
 {
-    pp_account_settings *settings = pp_calloc(1, sizeof(*settings));
+    return (pp_export){
+        .subject = option->subject,
+        .is_service = option->is_service,
+        .is_private = option->is_private,
+        .token_required = option->token_required,
+        .token_position = option->account_token_position,
+        .names = option->accounts,
+        .name_count = option->account_count,
+        .response = option->response_type == PP_RESPONSE_STREAM    ? PP_RESPONSE_MANY
+                    : option->response_type == PP_RESPONSE_CHUNKED ? PP_RESPONSE_PIECES
+                                                                   : PP_RESPONSE_ONE,
+        .threshold_ns = option->response_threshold_ns,
+        .latency_subject = option->latency_subject,
+        .latency_percent = option->latency_sampling,
+        .allow_trace = option->allow_trace,
+    };
+}
+
+pipit_err pp_account_import(const pp_import_option *option, pp_accounts *accounts,
+                            pp_import_entry *out_entry)
+{
+    *out_entry = (pp_import_entry){
+        .subject = option->subject,
+        .local = option->local,
+        .prefix = option->prefix,
+        .is_service = option->is_service,
+        .share = option->share,
+        .allow_trace = option->allow_trace,
+        .activated = option->activated,
+        .inactive = option->inactive,
+    };
+    return pp_accounts_take(accounts, option->account, true, &out_entry->exporter);
+}
+
+static pipit_err make_exports(pp_exports **out, pp_account *account,
+                              const pp_account_options *options, pp_buf *error)
+{
+    pp_export *entries = pp_calloc(options->export_count, sizeof(*entries));
+    pipit_err err;
+
+    if (!entries)
+        return PIPIT_ENOMEM;
+    for (size_t i = 0; i < options->export_count; i++)
+        entries[i] = pp_account_export(&options->exports[i]);
+    err = pp_exports_new(out, account, entries, options->export_count, error);
+    pp_free(entries);
+    return err;
+}
+
+static pipit_err make_imports(pp_imports **out, pp_accounts *accounts, pp_account *account,
+                              const pp_account_options *options, pp_buf *error)
+{
+    pp_import_entry *entries = pp_calloc(options->import_count, sizeof(*entries));
+    pipit_err err = entries ? PIPIT_OK : PIPIT_ENOMEM;
+    size_t count = 0;
+
+    for (; count < options->import_count && !err; count += !err)
+        err = pp_account_import(&options->imports[count], accounts, &entries[count]);
+    if (!err) {
+        err = pp_imports_new(out, account, entries, count, error);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            (void)atomic_fetch_sub(&entries[i].exporter->named_by, 1);
+    }
+    pp_free(entries);
+    return err;
+}
+
+static pipit_err fill(pp_account_settings *settings, pp_accounts *accounts, pp_account *account,
+                      const pp_account_options *options, pp_buf *error)
+{
     pipit_err err = PIPIT_OK;
 
-    (void)accounts;
-    if (!settings)
-        return PIPIT_ENOMEM;
     settings->max_connections = options->max_connections;
     settings->max_subscriptions = options->max_subscriptions;
     settings->max_payload = options->max_payload_bytes;
@@ -63,6 +133,23 @@ pipit_err pp_account_settings_new(pp_account_settings **out_settings, pp_account
     }
     if (!err && options->mapping_count)
         err = make_mappings(&settings->mappings, options, error);
+    if (!err && options->export_count)
+        err = make_exports(&settings->exports, account, options, error);
+    if (!err && options->import_count)
+        err = make_imports(&settings->imports, accounts, account, options, error);
+    return err == PIPIT_OK || err == PIPIT_ENOMEM ? err : PIPIT_EINVAL;
+}
+
+pipit_err pp_account_settings_new(pp_account_settings **out_settings, pp_accounts *accounts,
+                                  pp_account *account, const pp_account_options *options,
+                                  pp_buf *error)
+{
+    pp_account_settings *settings = pp_calloc(1, sizeof(*settings));
+    pipit_err err;
+
+    if (!settings)
+        return PIPIT_ENOMEM;
+    err = fill(settings, accounts, account, options, error);
     if (err)
         pp_account_settings_free(settings);
     else
@@ -75,11 +162,30 @@ void pp_account_settings_free(pp_account_settings *settings)
     if (!settings)
         return;
     pp_mappings_free(settings->mappings);
+    pp_imports_free(settings->imports);
+    pp_exports_free(settings->exports);
     pp_free(settings->trace_dest);
     pp_free(settings);
 }
 
 /* --- giving ------------------------------------------------------------------------------- */
+
+/* Exchange what passes between this account and others. */
+static void give_passages(pp_account *account, const pp_account_settings *old,
+                          const pp_account_settings *in_force)
+{
+    (void)pthread_mutex_lock(&account->imports_lock);
+    atomic_store(&account->imports, in_force->imports);
+    (void)pthread_mutex_unlock(&account->imports_lock);
+    atomic_store(&account->exports, in_force->exports);
+    if (old && old->imports)
+        pp_imports_take_down(old->imports);
+    if (in_force->imports)
+        (void)pp_imports_put_up(in_force->imports); /* those that it lacks memory for are down */
+    for (pp_link *link = account->imported_by.next; link != &account->imported_by;
+         link = link->next)
+        (void)pp_import_relink(PP_CONTAINER(link, pp_import, link));
+}
 
 pp_account_settings *pp_account_settings_give_locked(pp_accounts *accounts, pp_account *account,
                                                      pp_account_settings *settings)
@@ -100,7 +206,8 @@ pp_account_settings *pp_account_settings_give_locked(pp_accounts *accounts, pp_a
     atomic_store(&account->max_payload, in_force->max_payload);
     atomic_store(&account->trace_sampling, in_force->trace_sampling);
     atomic_store(&account->trace_dest, in_force->trace_dest);
-    pp_sublist_touch_all(account->subs); /* routes have the old mappings */
+    give_passages(account, old, in_force);
+    pp_sublist_touch_all(account->subs); /* routes have what was before */
     return old;
 }
 

@@ -14,22 +14,32 @@
 #include "base/buf.h"
 #include "base/reclaim.h"
 #include "config/options.h"
+#include "core/export.h"
+#include "core/import.h"
 #include "server/accounts.h"
 
 typedef struct pp_account_settings pp_account_settings;
 
 /**
- * Make settings; nothing of them can be seen yet. Accounts that imports name are made if they are
- * not there. error gets a sentence on PIPIT_EINVAL.
+ * Make settings for account; nothing of them can be seen yet. Accounts that imports name are made
+ * if they are not there. error gets a sentence on PIPIT_EINVAL.
  *
  * Owner:  options are read only for the call.
  * Errors: PIPIT_EINVAL; PIPIT_ENOMEM. Thread: any.
  */
 pipit_err pp_account_settings_new(pp_account_settings **out_settings, pp_accounts *accounts,
-                                  const pp_account_options *options, pp_buf *error);
+                                  pp_account *account, const pp_account_options *options,
+                                  pp_buf *error);
 
-/* Give an account its settings; NULL takes them away. Returns what it had: NULL, or to be freed or
- * retired by the caller. Thread: any; _locked: with the lock of accounts held. */
+/* One export, and one import, whose exporter is made if it is not there, as the core has them.
+ * Errors: PIPIT_ENOMEM. */
+pp_export pp_account_export(const pp_export_option *option);
+pipit_err pp_account_import(const pp_import_option *option, pp_accounts *accounts,
+                            pp_import_entry *out_entry);
+
+/* Give an account its settings; NULL takes them away. Imports that find nothing pass nothing, until
+ * their exporters have it. Returns what it had: NULL, or to be freed or retired by the caller.
+ * Thread: any; _locked: with the lock of accounts held. */
 pp_account_settings *pp_account_settings_give(pp_accounts *accounts, pp_account *account,
                                               pp_account_settings *settings);
 pp_account_settings *pp_account_settings_give_locked(pp_accounts *accounts, pp_account *account,

@@ -104,12 +104,14 @@ static pipit_err add_locked(pp_accounts *accounts, const char *name, pp_account 
     (*out)->index = accounts->free_index_count
                         ? accounts->free_indexes[--accounts->free_index_count]
                         : accounts->next_index++;
+    (*out)->realm = accounts->realm;
     accounts->all[accounts->count++] = *out;
     enter(accounts, *out);
     return PIPIT_OK;
 }
 
-pipit_err pp_accounts_take(pp_accounts *accounts, const char *name, pp_account **out_account)
+pipit_err pp_accounts_take(pp_accounts *accounts, const char *name, bool for_import,
+                           pp_account **out_account)
 {
     pipit_err err = PIPIT_OK;
     pp_account *account;
@@ -118,6 +120,8 @@ pipit_err pp_accounts_take(pp_accounts *accounts, const char *name, pp_account *
     account = find_locked(accounts, pp_str_of(name), true);
     if (!account)
         err = add_locked(accounts, name, &account);
+    if (!err && for_import)
+        (void)atomic_fetch_add(&account->named_by, 1);
     (void)pthread_mutex_unlock(&accounts->lock);
     if (!err)
         *out_account = account;
@@ -163,6 +167,12 @@ static void free_locked(pp_accounts *accounts, pp_account *account)
     pp_account_free(account);
 }
 
+/* By imports, or by responses that are awaited. */
+static bool is_known(pp_account *account)
+{
+    return atomic_load(&account->named_by) || atomic_load(&account->response_refs);
+}
+
 void pp_accounts_drop_new(pp_accounts *accounts)
 {
     size_t kept = 0;
@@ -171,7 +181,7 @@ void pp_accounts_drop_new(pp_accounts *accounts)
     for (size_t i = 0; i < accounts->count; i++) {
         pp_account *account = accounts->all[i];
 
-        if (account->state == PP_ACCOUNT_FRESH && !account->named_by)
+        if (account->state == PP_ACCOUNT_FRESH && !is_known(account))
             free_locked(accounts, account);
         else
             accounts->all[kept++] = account;

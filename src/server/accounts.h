@@ -26,6 +26,7 @@ typedef struct pp_accounts {
     size_t free_index_count;
     uint32_t next_index;
     uint32_t loop_count;
+    struct pp_realm *realm; /* of them all */
     pp_views views; /* who sees the same of them; under a lock of its own */
     /* Called, with the lock held, for an account that is about to be freed: the server's own
      * subscriptions must go from it. NULL: there are none. */
@@ -39,9 +40,10 @@ void pp_accounts_fini(pp_accounts *accounts);
  * Thread: any. */
 pp_account *pp_accounts_find(pp_accounts *accounts, pp_str name);
 
-/* The account of that name, listed or fresh, which is made if there is none.
- * Errors: PIPIT_ENOMEM. Thread: any. */
-pipit_err pp_accounts_take(pp_accounts *accounts, const char *name, pp_account **out_account);
+/* The account of that name, listed or fresh, which is made if there is none. for_import: it is
+ * counted in its named_by. Errors: PIPIT_ENOMEM. Thread: any. */
+pipit_err pp_accounts_take(pp_accounts *accounts, const char *name, bool for_import,
+                           pp_account **out_account);
 
 /* Call visit for each listed account, under a lock that making and removing accounts waits for.
  * Thread: any. */
@@ -56,7 +58,8 @@ void pp_accounts_unlist_all_locked(pp_accounts *accounts);
 /* Free the accounts that are still fresh and that no import names. */
 void pp_accounts_drop_new(pp_accounts *accounts);
 
-/* Free the accounts that are removed, and that neither clients nor imports know any more. */
+/* Free the accounts that are removed, and that neither clients nor imports nor awaited responses
+ * know any more. */
 void pp_accounts_sweep(pp_accounts *accounts);
 
 #endif

@@ -35,7 +35,7 @@ static pipit_err find_accounts(pp_directory *d, pp_accounts *accounts, const pp_
     pipit_err err = PIPIT_OK;
 
     for (size_t i = 0; i < options->account_count && !err; i++) {
-        err = pp_accounts_take(accounts, options->accounts[i].name, &d->accounts[i]);
+        err = pp_accounts_take(accounts, options->accounts[i].name, false, &d->accounts[i]);
         if (err)
             return err;
         d->account_count++;
@@ -44,7 +44,7 @@ static pipit_err find_accounts(pp_directory *d, pp_accounts *accounts, const pp_
     }
     if (d->system || options->no_system_account)
         return PIPIT_OK;
-    err = pp_accounts_take(accounts, system, &d->system);
+    err = pp_accounts_take(accounts, system, false, &d->system);
     if (!err)
         d->accounts[d->account_count++] = d->system;
     return err;
@@ -264,7 +264,7 @@ static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_
     for (size_t i = 0; i < d->account_count && !err; i++) {
         const pp_account_options none = pp_account_options_none(d->accounts[i]->name);
 
-        err = pp_account_settings_new(&d->settings[i], accounts,
+        err = pp_account_settings_new(&d->settings[i], accounts, d->accounts[i],
                                       i < options->account_count ? &options->accounts[i] : &none,
                                       error);
     }

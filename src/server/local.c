@@ -185,9 +185,9 @@ static void receive(pp_receiver *receiver, uint64_t client_id, uint64_t sub_id,
 
 /* --- subscribing -------------------------------------------------------------------------- */
 
-static pp_sublist *index_of(const pp_local *home)
+static pp_account *account_of(const pp_local *home)
 {
-    return home->worker->server->global->subs;
+    return home->worker->server->global;
 }
 
 static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str subject, pp_str queue)
@@ -197,7 +197,7 @@ static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str sub
     if (!enter(home, s))
         return PIPIT_ENOMEM;
     s->sub = pp_sub_new(&home->client, (pp_str){(const char *)&s->id, sizeof(s->id)}, queue);
-    err = s->sub ? pp_sublist_insert(index_of(home), s->sub, subject) : PIPIT_ENOMEM;
+    err = s->sub ? pp_account_subscribe(account_of(home), s->sub, subject) : PIPIT_ENOMEM;
     if (err) {
         leave(home, s);
         pp_sub_free(s->sub);
@@ -262,7 +262,7 @@ void pipit_subscription_end(pipit_subscription *s)
         return;
     home = s->home;
     leave(home, s);
-    pp_sublist_remove(index_of(home), s->sub);
+    pp_account_unsubscribe(account_of(home), s->sub);
     (void)atomic_fetch_sub(&home->worker->server->local_subs, 1);
     pp_loop_post(&home->worker->loop, &s->retire);
 }
@@ -286,7 +286,7 @@ void pp_local_fini(pp_local *local)
 
         if (!s)
             continue;
-        pp_sublist_remove(index_of(local), s->sub);
+        pp_account_unsubscribe(account_of(local), s->sub);
         pp_sub_free(s->sub);
         pp_free(s);
     }

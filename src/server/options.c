@@ -8,6 +8,7 @@
 #include "core/mapping.h"
 #include "proto/nats/door.h"
 #include "server/flag.h"
+#include "server/passages.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -72,6 +73,8 @@ static pipit_err check(const pp_options *options, pp_diagnostics *diagnostics)
     if (err && err != PIPIT_EINVAL)
         return err;
     err = check_mappings(options, diagnostics);
+    if (!err && !pp_diagnostics_error_count(diagnostics))
+        err = pp_passages_check(options, diagnostics);
     if (err)
         return err;
     return pp_diagnostics_error_count(diagnostics) ? PIPIT_EINVAL : PIPIT_OK;

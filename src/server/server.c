@@ -54,6 +54,7 @@ static pipit_err worker_init(pipit_server *server, unsigned index)
         return err;
     worker->loop.post_bytes_max = (size_t)server->options->max_pending_bytes;
     pp_router_init(&worker->router, index, &worker->counters);
+    pp_server_realm_join(worker);
     pp_local_init(&worker->local, worker);
     worker->loop.context = &worker->nats;
     worker->nats = (pp_nats_context){
@@ -93,10 +94,14 @@ static pipit_err build(pipit_server *server)
     err = pp_user_key_new(&server->user_key);
     if (err)
         return err;
+    err = pp_server_realm_init(server, count);
+    if (err)
+        return err;
     err = pp_hasher_new(&server->hasher, count < HASHERS_MAX ? count : HASHERS_MAX, LOGINS_MAX);
     if (err)
         return err;
     pp_accounts_init(&server->accounts, count);
+    server->accounts.realm = &server->realm;
     server->accounts.farewell = pp_system_leave;
     pp_system_init(&server->system, server);
     err = pp_directory_new(&server->directory, &server->accounts, server->options,
@@ -229,6 +234,7 @@ void pipit_server_free(pipit_server *server)
     }
     pp_calls_fini(&server->calls);
     pp_accounts_fini(&server->accounts);
+    pp_server_realm_fini(server);
     pp_free(server->local_path);
     pp_server_options_free(server->options);
     pp_snapshot_free(server->snapshot);

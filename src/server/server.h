@@ -13,6 +13,7 @@
 #include "server/directory.h"
 #include "server/local.h"
 #include "server/memory.h"
+#include "server/realm.h"
 #include "server/reload.h"
 #include "server/settings.h"
 #include "server/system/system.h"
@@ -31,7 +32,9 @@ typedef struct pp_worker {
     pthread_t thread;
     bool running;
     struct pipit_server *server;
-    pp_task task;        /* what the server wants of it now */
+    pp_task task;             /* what the server wants of it now */
+    pp_timer responses_timer; /* when one that is awaited from another account is late */
+    pp_nuid nuid;
     pp_timer lame_timer; /* when the next client goes */
     uint64_t lame_clients;
     size_t lame_at;
@@ -57,6 +60,7 @@ struct pipit_server {
     char server_xkey[PP_NKEY_TEXT_BYTES];
     uint8_t server_seed[PP_NKEY_RAW_BYTES], server_xkey_seed[PP_NKEY_RAW_BYTES]; /* secret */
     pp_user_key user_key;
+    pp_realm realm;
     pp_hasher *hasher;
     pp_accounts accounts;
     pp_directory *directory;       /* in force */

@@ -122,7 +122,7 @@ class Guest(Client):
 
     def who(self):
         """What the server says of it. Where the service is asked nothing may be published: that has
-        a test of its own, and is taken away here, and empty permissions with it."""
+        a test of its own, and is taken away here, and empty permissions with it. What runs out is rounded."""
         data = json.loads(self.request("$SYS.REQ.USER.INFO").payload)["data"]
         permissions = data.pop("permissions", {})
         publish = permissions.get("publish", {})
@@ -131,6 +131,10 @@ class Guest(Client):
             for kind in ("allow", "deny"):
                 if not rules.get(kind, True):
                     del rules[kind]
+                elif kind in rules:
+                    rules[kind] = sorted(rules[kind])
+        if "expires" in data:
+            data["expires"] = round(data["expires"] / 1e9, -1)
         data["permissions"] = {name: rules for name, rules in permissions.items() if rules}
         return data
 

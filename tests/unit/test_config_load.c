@@ -294,7 +294,7 @@ static void test_load_refuses_with_a_place(void **state)
          "does not exist, \"(from a variable)\": they are"},
         {"T: 'hush..'\nauthorization { users: [{user: a, permissions {publish: $T}}] }",
          "subject \"(from a variable)\" is not a valid subject"},
-        {"accounts { A { exports: [{service: a}] } }", "no exports and imports yet"},
+        {"accounts { A { exports: [{service: a, stream: b}] } }", "already saw a"},
         {"mappings: 5", "\"mappings\" must be a map of subjects, not an integer"},
         {"mappings { a..b: c }", "Subject \"a..b\" is not a valid subject"},
         {"mappings { a: 5 }", "Expected an entry for the mapping destination"},

@@ -57,7 +57,7 @@ static bool take(pp_nats_session *s, const pp_user *user)
     if (leaving)
         pp_reclaim_retire(&s->conn->loop->reclaimer, &leaving->retired, let_user_go);
     s->reader.payload_max =
-        lower(s->context->settings->max_payload,
+        lower(lower(s->context->settings->max_payload, user->max_payload),
               atomic_load_explicit(&user->scope.account->max_payload, memory_order_relaxed));
     s->context->route = NULL;
     (void)pp_conn_set_policy(s->conn, (pp_slow_policy)user->slow_policy); /* NATS has frames */
@@ -165,6 +165,8 @@ static void renew_user(pp_nats_session *s)
     /* The old one is not let go before the loop's turn is over. */
     if (take(s, user) && !pp_permissions_equal(old->scope.permissions, user->scope.permissions))
         check_subs(s);
+    if (user->expires_s)
+        pp_nats_schedule_ping(s, false);
     pp_user_let_go(user);
 }
 
@@ -184,6 +186,7 @@ static void renew(pp_conn *conn, void *arg)
         renew_user(s);
     } else if (!s->login) {
         s->authenticated = pp_nats_admit_anybody(s);
+        s->conn->guarded = !s->authenticated;
         if (s->authenticated)
             pp_nats_schedule_start(s);
     }

@@ -70,8 +70,9 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;
     }
-    if (!s->authenticated ||
-        (s->connect.has_credentials && pp_gate_required(settings->gate, pp_nats_entrance(s->conn))))
+    if (!s->authenticated || (s->connect.has_credentials &&
+                              (pp_gate_required(settings->gate, pp_nats_entrance(s->conn)) ||
+                               pp_nats_connect_text(&s->connect, PP_CONNECT_PROXY_SIG).len)))
         pp_nats_log_in(s);
     else
         pp_nats_enter(s);

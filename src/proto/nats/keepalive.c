@@ -7,9 +7,25 @@
 static const int64_t first_ping_ns = 2 * PP_NS_PER_S;
 static const int64_t rtt_valid_ns = 3600 * PP_NS_PER_S;
 
+/* When it must go, by the loop's clock; INT64_MAX: it may stay. The wall clock may be set anew
+ * meanwhile: whoever is there at that time asks again. */
+static int64_t expiry_ns(const pp_nats_session *s)
+{
+    int64_t expires_s = pp_nats_user(s)->expires_s;
+
+    if (!expires_s || expires_s > INT64_MAX / 2 / PP_NS_PER_S)
+        return INT64_MAX;
+    return s->conn->loop->now_ns + (expires_s * PP_NS_PER_S - pp_clock_wall_ns());
+}
+
+bool pp_nats_has_expired(const pp_nats_session *s)
+{
+    return expiry_ns(s) <= s->conn->loop->now_ns;
+}
+
 void pp_nats_schedule_ping(pp_nats_session *s, bool first)
 {
-    int64_t interval = s->context->settings->ping_interval_ns;
+    int64_t interval = s->context->settings->ping_interval_ns, due_ns, expiry;
 
     if (first) {
         uint32_t fifth;
@@ -18,7 +34,9 @@ void pp_nats_schedule_ping(pp_nats_session *s, bool first)
         fifth = (uint32_t)(interval / 5 < UINT32_MAX ? interval / 5 : UINT32_MAX);
         interval += fifth ? pp_random_below(&s->context->router->random, fifth) : 0;
     }
-    pp_conn_set_timer(s->conn, s->conn->loop->now_ns + interval);
+    due_ns = s->conn->loop->now_ns + interval;
+    expiry = expiry_ns(s);
+    pp_conn_set_timer(s->conn, due_ns < expiry ? due_ns : expiry);
 }
 
 static void send_pong(pp_nats_session *s)

@@ -3,7 +3,12 @@
 #include "auth/gate.h"
 #include "base/alloc.h"
 #include "proto/nats/log_prefix.h"
+#include "proto/nats/quote.h"
 #include "proto/nats/session.h"
+
+#include <stdio.h>
+
+enum { CLAIM_MAX = 128, REFUSAL_MAX = 512 };
 
 /* How long a client waits for the server to compare its password, when many do. */
 static const int64_t hashing_max_ns = 60000000000;
@@ -77,6 +82,7 @@ static void begin_waiting(pp_nats_session *s)
     pp_conn_stop_reading(s->conn);
     if (s->authenticated) {
         s->authenticated = false; /* it says anew who it is */
+        s->conn->guarded = true;
         pp_nats_schedule_start(s);
     }
 }
@@ -110,6 +116,38 @@ bool pp_nats_login_goes_on(const pp_nats_session *s)
 
 /* --- the verdict -------------------------------------------------------------------------- */
 
+/* Who it said it was: nobody has verified that. What may be a secret is not shown. */
+static void log_refusal(pp_nats_session *s, const char *why)
+{
+    static const struct {
+        enum pp_nats_connect_text text;
+        const char *label;
+        bool shown;
+    } claims[] = {
+        {PP_CONNECT_NKEY, "Nkey", true},
+        {PP_CONNECT_USER, "User", true},
+        {PP_CONNECT_JWT, "JWT", false},
+        {PP_CONNECT_AUTH_TOKEN, "Token", false},
+    };
+    char line[REFUSAL_MAX], quoted[CLAIM_MAX] = "\"[REDACTED]\"";
+    const char *label = NULL;
+
+    for (size_t i = 0; i < sizeof(claims) / sizeof(claims[0]) && !label; i++) {
+        pp_str claim = pp_nats_connect_text(&s->connect, claims[i].text);
+
+        if (!claim.len)
+            continue;
+        label = claims[i].label;
+        /* A seed in place of a key would be one, too. */
+        if (claims[i].shown && (claims[i].text != PP_CONNECT_NKEY || claim.ptr[0] == 'U'))
+            pp_nats_quote(claim, quoted, sizeof(quoted));
+    }
+    (void)snprintf(line, sizeof(line), "authentication error%s%s%s%s%s%s", label ? " - " : "",
+                   label ? label : "", label ? " " : "", label ? quoted : "", why ? ": " : "",
+                   why ? why : "");
+    pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_ERROR, line);
+}
+
 static void refuse(pp_nats_session *s, const pp_login_verdict *verdict)
 {
     pp_close_reason reason = PP_CLOSE_AUTH;
@@ -128,8 +166,7 @@ static void refuse(pp_nats_session *s, const pp_login_verdict *verdict)
         reason = PP_CLOSE_PROXY_NOT_TRUSTED;
     else if (verdict->fault == PP_LOGIN_PROXY_REQUIRED)
         reason = PP_CLOSE_PROXY_REQUIRED;
-    pp_nats_log_limited(s, &s->context->auth_log, PP_LOG_ERROR,
-                        verdict->why ? verdict->why : "authentication error");
+    log_refusal(s, verdict->why);
     pp_nats_refuse(s, reason, "Authorization Violation");
 }
 
@@ -142,6 +179,7 @@ static void obey(pp_nats_session *s, const pp_login_verdict *verdict)
         return;
     }
     s->authenticated = true;
+    s->conn->guarded = false;
     entered = pp_nats_admit(s, verdict->user);
     pp_user_let_go(verdict->user);
     if (entered)

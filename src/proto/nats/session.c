@@ -91,11 +91,15 @@ static void trace_op(const pp_nats_session *s, const pp_nats_op *op)
         pp_nats_log(s, PP_LOG_TRACE, "<<- [%s]", names[op->verb]);
 }
 
-static void operate(pp_nats_session *s, const pp_nats_op *op)
+/* Returns what it cost, in deliveries. */
+static uint64_t operate(pp_nats_session *s, const pp_nats_op *op)
 {
+    uint64_t cost = OPERATION_COST;
+
     switch (op->verb) {
     case PP_NATS_CONNECT:
         pp_nats_on_connect(s, op->text);
+        cost = CONNECT_COST;
         break;
     case PP_NATS_PUB:
     case PP_NATS_HPUB:
@@ -106,7 +110,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
         break;
     case PP_NATS_UNSUB:
         s->op_ns = s->conn->loop->now_ns;
-        pp_nats_on_unsub(s, op);
+        cost += pp_nats_on_unsub(s, op);
         break;
     case PP_NATS_PING:
         s->op_ns = s->conn->loop->now_ns;
@@ -126,6 +130,7 @@ static void operate(pp_nats_session *s, const pp_nats_op *op)
         pp_nats_on_info(s, op->text);
         break;
     }
+    return cost;
 }
 
 /* Source: NATS client protocol, section 2.3: which errors are said and which only close. */
@@ -226,6 +231,8 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     s->reader.memo = &s->context->memo;
     op.msg.body = s->conn->in_body ? s->conn->body : NULL;
     op.msg.from = &s->client;
+    op.msg.passage = NULL;
+    op.msg.witness = NULL;
     while (used < window.len && !s->conn->closing) {
         pp_str rest = {window.ptr + used, window.len - used};
         size_t n;
@@ -275,8 +282,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         } else {
             if (op.verb == PP_NATS_CONNECT)
                 settle(s, &tally); /* it may go to another account, or nowhere */
-            operate(s, &op);
-            cost += op.verb == PP_NATS_CONNECT ? CONNECT_COST : OPERATION_COST;
+            cost += operate(s, &op);
         }
         if (PP_UNLIKELY(loop->staged_bytes > loop->staged_max)) {
             pp_loop_flush(loop);
@@ -305,6 +311,8 @@ static void on_timer(void *session)
         pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
         pp_nats_refuse(s, PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout");
+    } else if (pp_nats_has_expired(s)) {
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "User Authentication Expired");
     } else {
         pp_nats_on_ping_timer(s);
     }
@@ -365,6 +373,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
         return PIPIT_OK;
     }
     s->authenticated = pp_nats_admit_anybody(s);
+    conn->guarded = !s->authenticated;
     if (conn->closing)
         return PIPIT_OK;
     pp_nats_schedule_start(s);

@@ -221,14 +221,18 @@ void pp_nats_identify(const pp_client *client, pp_client_identity *out);
 
 /* subscribe.c */
 void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op);
-void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op);
+/* Returns what it cost: responses, awaited from other accounts, that were looked at. */
+size_t pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op);
 /* End up to count subscriptions; true when none is left. */
 bool pp_nats_end_subs(pp_nats_session *s, uint32_t count);
-void pp_nats_end_sub(pp_nats_session *s, pp_sub *sub);
+/* Returns the same as pp_nats_on_unsub. */
+size_t pp_nats_end_sub(pp_nats_session *s, pp_sub *sub);
 extern const struct pp_client_ops pp_nats_client_ops;
 
 /* keepalive.c */
 void pp_nats_schedule_ping(pp_nats_session *s, bool first);
+/* Is the time over for which it was let in? */
+bool pp_nats_has_expired(const pp_nats_session *s);
 void pp_nats_on_ping(pp_nats_session *s);
 void pp_nats_on_pong(pp_nats_session *s);
 void pp_nats_on_ping_timer(pp_nats_session *s);

@@ -7,12 +7,10 @@
 
 #include <string.h>
 
-enum { SUB_BYTES = 128 }; /* about, with what the index holds for it */
-
-static pp_sublist *index_of(const pp_nats_session *s)
-{
-    return pp_nats_account(s)->subs;
-}
+enum {
+    SUB_BYTES = 128, /* about, with what the index holds for it */
+    PATTERN_KEPT = 512,
+};
 
 static void free_sub(pp_retired *retired)
 {
@@ -26,25 +24,45 @@ static bool exhausted(const pp_sub *sub)
 }
 
 /* Other loops may be delivering to it; they are waited for. */
-void pp_nats_end_sub(pp_nats_session *s, pp_sub *sub)
+static void end_quietly(pp_nats_session *s, pp_sub *sub)
 {
     pp_loop *loop = s->conn->loop;
 
     if (atomic_exchange(&sub->remaining, PP_SUB_ENDED) == 0)
         (void)atomic_fetch_sub(&s->exhausted, 1);
     pp_nats_sids_remove(&s->sids, sub);
-    pp_sublist_remove(index_of(s), sub);
+    pp_account_unsubscribe(pp_nats_account(s), sub);
     pp_reclaim_retire(&loop->reclaimer, &sub->retired, free_sub);
     pp_count(&loop->counters->subs_removed, 1);
     pp_count(&pp_nats_account(s)->counters[loop->index].subs_removed, 1);
     pp_loop_note_litter(loop, SUB_BYTES);
 }
 
+size_t pp_nats_end_sub(pp_nats_session *s, pp_sub *sub)
+{
+    char kept[PATTERN_KEPT];
+    pp_str pattern = {NULL, 0}; /* empty: it may have been any */
+
+    if (PP_LIKELY(!atomic_load_explicit(&s->client.responses, memory_order_relaxed))) {
+        end_quietly(s, sub);
+        return 0;
+    }
+    if (pp_sublist_pattern(sub).len <= sizeof(kept)) {
+        pattern = (pp_str){kept, pp_sublist_pattern(sub).len};
+        memcpy(kept, pp_sublist_pattern(sub).ptr, pattern.len);
+    }
+    end_quietly(s, sub);
+    return pp_responses_unheard(s->context->router, &s->client, pattern);
+}
+
 bool pp_nats_end_subs(pp_nats_session *s, uint32_t count)
 {
     while (count-- && s->sids.count)
-        pp_nats_end_sub(s, pp_nats_sids_any(&s->sids, &s->let_go_at));
-    return s->sids.count == 0;
+        end_quietly(s, pp_nats_sids_any(&s->sids, &s->let_go_at));
+    if (s->sids.count)
+        return false;
+    pp_responses_forget_client(s->context->router, &s->client);
+    return true;
 }
 
 static void refuse_sub(pp_nats_session *s, const pp_nats_op *op, const char *why)
@@ -68,7 +86,7 @@ static pp_sub *find_live(pp_nats_session *s, pp_str sid)
     pp_sub *sub = pp_nats_sids_find(&s->sids, sid);
 
     if (sub && exhausted(sub)) {
-        pp_nats_end_sub(s, sub);
+        (void)pp_nats_end_sub(s, sub);
         sub = NULL;
     }
     return sub;
@@ -77,11 +95,14 @@ static pp_sub *find_live(pp_nats_session *s, pp_str sid)
 static bool at_limit(pp_nats_session *s)
 {
     int64_t max = s->context->settings->max_subscriptions;
+    int64_t users = pp_nats_user(s)->max_subscriptions;
     int64_t accounts =
         atomic_load_explicit(&pp_nats_account(s)->max_subscriptions, memory_order_relaxed);
 
     if (accounts != PP_ACCOUNT_UNLIMITED && (!max || accounts < max))
         max = accounts ? accounts : -1;
+    if (users != PP_USER_UNLIMITED && (!max || users < max))
+        max = users ? users : -1;
     return max && (int64_t)s->sids.count - atomic_load(&s->exhausted) >= (int64_t)max;
 }
 
@@ -124,7 +145,7 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
     if (sub)
         err = pp_nats_sids_add(&s->sids, sub);
     if (!err) {
-        err = pp_sublist_insert(index_of(s), sub, op->msg.subject);
+        err = pp_account_subscribe(pp_nats_account(s), sub, op->msg.subject);
         if (err)
             pp_nats_sids_remove(&s->sids, sub);
     }
@@ -155,20 +176,22 @@ static bool limit(pp_nats_session *s, pp_sub *sub, uint64_t max)
         if (left == 0)
             return false;
     } while (!atomic_compare_exchange_weak(&sub->remaining, &left, (int32_t)(max - delivered)));
-    pp_sublist_touch(index_of(s), sub);
+    pp_account_touch(pp_nats_account(s), sub);
     return true;
 }
 
-void pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
+size_t pp_nats_on_unsub(pp_nats_session *s, const pp_nats_op *op)
 {
     pp_sub *sub = find_live(s, op->sid);
+    size_t looked_at = 0;
 
     if (sub) {
         if (!limit(s, sub, op->max))
-            pp_nats_end_sub(s, sub);
+            looked_at = pp_nats_end_sub(s, sub);
         s->unsubscribed = true;
     }
     pp_nats_ok(s);
+    return looked_at;
 }
 
 /* --- what the core asks ------------------------------------------------------------------- */
@@ -257,7 +280,7 @@ static void run_end(pp_task *task)
         pp_sub *sub = pp_nats_sids_find(&s->sids, (pp_str){end->sid, end->sid_len});
 
         if (sub && exhausted(sub))
-            pp_nats_end_sub(s, sub);
+            (void)pp_nats_end_sub(s, sub);
     }
     pp_free(end);
 }
@@ -269,7 +292,7 @@ static void client_exhausted(pp_sub *sub, uint32_t router_index)
 
     (void)atomic_fetch_add(&s->exhausted, 1);
     if (s->conn->loop->index == router_index) {
-        pp_nats_end_sub(s, sub);
+        (void)pp_nats_end_sub(s, sub);
         return;
     }
     end = pp_alloc(sizeof(*end) + sub->sid_len);

@@ -110,12 +110,29 @@ static permit check_dest(pp_nats_session *s, pp_str dest)
 struct watch {
     pp_witness witness;
     pp_trace_event event;
+    const pp_account *account; /* that it was published in */
 };
 
-static void see(pp_witness *witness, const pp_sub *sub, pp_str pattern, pp_verdict verdict)
+static struct watch *watch_of(pp_witness *witness)
 {
-    pp_trace_event_recipient(&PP_CONTAINER(witness, struct watch, witness)->event, sub, pattern,
-                             verdict);
+    return PP_CONTAINER(witness, struct watch, witness);
+}
+
+static void see(pp_witness *witness, const pp_account *account, const pp_sub *sub, pp_str pattern,
+                pp_verdict verdict)
+{
+    struct watch *watch = watch_of(witness);
+
+    pp_trace_event_recipient(&watch->event, account == watch->account ? NULL : account->name, sub,
+                             pattern, verdict);
+}
+
+static void see_leave(pp_witness *witness, const pp_import *import, pp_str from, pp_str to)
+{
+    if (import->is_service)
+        pp_trace_event_request(&watch_of(witness)->event, import->exporter->name, from, to);
+    else
+        pp_trace_event_export(&watch_of(witness)->event, import->importer->name, to);
 }
 
 /* Why a message was refused, as its publisher was told. */
@@ -133,7 +150,10 @@ static pp_str refusal_text(const pp_nats_way *way, char *out, size_t out_cap)
 static size_t trace(pp_nats_session *s, const pp_nats_op *op, pp_str dest, bool only,
                     uint64_t *cost)
 {
-    struct watch watch = {.witness = {.see = see, .dry = only}};
+    struct watch watch = {
+        .witness = {.see = see, .see_leave = see_leave, .dry = only},
+        .account = s->routes->account,
+    };
     char error[PP_NATS_QUOTE_MAX + 64];
     size_t taken = 0;
     pp_nats_way way;

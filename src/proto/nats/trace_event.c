@@ -174,8 +174,31 @@ static pp_str reason(pp_verdict verdict)
     return (pp_str){NULL, 0};
 }
 
-void pp_trace_event_recipient(pp_trace_event *event, const pp_sub *sub, pp_str pattern,
-                              pp_verdict verdict)
+void pp_trace_event_export(pp_trace_event *event, const char *account, pp_str to)
+{
+    struct mark mark = set_mark(event);
+
+    begin_entry(&event->json, "se");
+    pp_json_text(&event->json, "acc", pp_str_of(account));
+    pp_json_text(&event->json, "to", to);
+    pp_json_end_object(&event->json);
+    settle(event, &mark, SIZE_MAX);
+}
+
+void pp_trace_event_request(pp_trace_event *event, const char *account, pp_str from, pp_str to)
+{
+    struct mark mark = set_mark(event);
+
+    begin_entry(&event->json, "si");
+    pp_json_text(&event->json, "acc", pp_str_of(account));
+    pp_json_text(&event->json, "from", from);
+    pp_json_text(&event->json, "to", to);
+    pp_json_end_object(&event->json);
+    settle(event, &mark, SIZE_MAX);
+}
+
+void pp_trace_event_recipient(pp_trace_event *event, const char *account, const pp_sub *sub,
+                              pp_str pattern, pp_verdict verdict)
 {
     struct mark mark = set_mark(event);
     pp_client_identity who = {0};
@@ -187,6 +210,7 @@ void pp_trace_event_recipient(pp_trace_event *event, const pp_sub *sub, pp_str p
     pp_json_u64(json, "kind", KIND_CLIENT);
     pp_json_u64(json, "cid", who.id);
     optional_text(json, "name", who.name);
+    optional_text(json, "acc", pp_str_of(account));
     optional_text(json, "sub", pattern);
     optional_text(json, "queue", pp_sub_queue(sub));
     optional_text(json, "error", reason(verdict));

@@ -51,8 +51,12 @@ void pp_trace_event_open(pp_trace_event *event, const pp_trace_server *server,
                          const pp_trace_ingress *ingress);
 /* subject is empty: the mapping leads nowhere. */
 void pp_trace_event_mapped(pp_trace_event *event, pp_str subject);
-void pp_trace_event_recipient(pp_trace_event *event, const pp_sub *sub, pp_str pattern,
-                              pp_verdict verdict);
+/* account: that of sub, if it is not the one the message was published in; or NULL. */
+void pp_trace_event_recipient(pp_trace_event *event, const char *account, const pp_sub *sub,
+                              pp_str pattern, pp_verdict verdict);
+/* It goes to account as a stream; or as a request. */
+void pp_trace_event_export(pp_trace_event *event, const char *account, pp_str to);
+void pp_trace_event_request(pp_trace_event *event, const char *account, pp_str from, pp_str to);
 /* The text is whole now. Errors: PIPIT_ENOMEM. */
 pipit_err pp_trace_event_close(pp_trace_event *event);
 void pp_trace_event_fini(pp_trace_event *event);

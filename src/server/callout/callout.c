@@ -109,6 +109,8 @@ static pipit_err copy_name(const pp_login *login, const pp_callout_answer *answe
 
     if (!name.len)
         name = shown->nkey.len ? shown->nkey : shown->user;
+    if (!name.len && login->candidate)
+        name = pp_str_of(login->candidate->name);
     if (!name.len && shown->token.len)
         name = PP_STR("[REDACTED]");
     *out_name = pp_memdupz(name.len ? name.ptr : "", name.len);
@@ -252,10 +254,12 @@ static void judge(void *context, pp_login *login, const pp_callout_question *que
 static pipit_err ask(pp_authority *authority, pp_login *login)
 {
     pp_callout *callout = PP_CONTAINER(authority, pp_callout, authority);
+    const pp_user *user = login->verdict.user;
     const pp_call_setup setup = {
         .account = callout->setup.account,
         .asked = &callout->asked,
         .request.issuer = pp_str_of(callout->issuer),
+        .request.user = pp_str_of(user && user->table ? user->name : ""),
         .timeout_ns = callout->setup.timeout_ns,
         .judge = judge,
         .context = callout,
@@ -264,8 +268,9 @@ static pipit_err ask(pp_authority *authority, pp_login *login)
 
     if (!concerns(callout, login))
         return PIPIT_OK;
-    if (login->verdict.user)
-        pp_user_let_go(login->verdict.user);
+    login->candidate = user && user->table ? user : NULL; /* stays as long as the table does */
+    if (user)
+        pp_user_let_go(user);
     login->verdict = (pp_login_verdict){0};
     if (!callout->setup.account) {
         pp_login_refuse(login, PP_LOGIN_DENIED, "the account of the auth callout does not exist");

@@ -117,7 +117,7 @@ pp_str pp_conn_record_text(const pp_conn_record *record, enum pp_record_text whi
 }
 
 /* What is no public key of a user may be the seed of one, sent by mistake. */
-static pp_str user_of(const pp_nats_session *s)
+static pp_str claimed_user(const pp_nats_session *s)
 {
     pp_str nkey = pp_nats_connect_text(&s->connect, PP_CONNECT_NKEY);
     pp_str user = pp_nats_connect_text(&s->connect, PP_CONNECT_USER);
@@ -125,6 +125,22 @@ static pp_str user_of(const pp_nats_session *s)
     if ((nkey.len && nkey.ptr[0] != 'U') || (!nkey.len && !user.len && s->by_token))
         return PP_STR("[REDACTED]");
     return nkey.len ? nkey : user;
+}
+
+/* What has been verified, or else, of who has not come in or need not show anything, what it says.
+ */
+static pp_str user_of(const pp_nats_session *s)
+{
+    const pp_gate *gate = s->context->settings->gate;
+    const pp_user *user = s->authenticated ? pp_nats_user(s) : NULL;
+
+    if (user && user->nkey)
+        return pp_str_of(user->nkey);
+    if (user && *user->name)
+        return pp_str_of(user->name);
+    if (user && s->by_token && pp_gate_required(gate, pp_nats_entrance(s->conn)))
+        return PP_STR("[REDACTED]");
+    return claimed_user(s);
 }
 
 static pp_str account_of(const pp_nats_session *s)

@@ -118,6 +118,7 @@ static const struct pp_client_ops client_ops = {
     .head = no_head,
     .deliver = deliver,
     .exhausted = exhausted,
+    .hears_no_imports = true,
 };
 
 /* --- life ---------------------------------------------------------------------------------- */

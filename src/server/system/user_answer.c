@@ -1,5 +1,6 @@
 /* $SYS.REQ.USER.INFO: what the server knows of whoever asks.
  * Source: accounts and subjects, section 10. */
+#include "base/clock.h"
 #include "base/json.h"
 #include "server/system/answer.h"
 
@@ -52,6 +53,28 @@ static void put_responses(pp_json *json, const pp_permission_responses *response
     pp_json_end_object(json);
 }
 
+/* Who came in by a token must not be shown it. */
+static pp_str shown_user(const pp_user *user)
+{
+    if (!user)
+        return PP_STR("");
+    if (user->nkey)
+        return pp_str_of(user->nkey);
+    if (!*user->name && user->table && pp_users_token(user->table, PP_ENTRANCE_CLIENTS))
+        return PP_STR("[REDACTED]");
+    return pp_str_of(user->name);
+}
+
+/* How long it may stay, in ns. */
+static void put_expiry(pp_json *json, int64_t expires_s)
+{
+    int64_t left_s = expires_s - pp_clock_wall_ns() / PP_NS_PER_S;
+
+    left_s = left_s < 0 ? 0 : left_s;
+    left_s = left_s < INT64_MAX / PP_NS_PER_S ? left_s : INT64_MAX / PP_NS_PER_S;
+    pp_json_i64(json, "expires", left_s * PP_NS_PER_S);
+}
+
 static void put_user(pp_json *json, const pp_request *request)
 {
     const char *account = pp_request_account(request)->name;
@@ -60,9 +83,11 @@ static void put_user(pp_json *json, const pp_request *request)
     if (request->user)
         permissions = request->user->scope.permissions;
     pp_json_begin_object(json, NULL);
-    pp_json_text(json, "user", pp_str_of(request->user ? request->user->name : ""));
+    pp_json_text(json, "user", shown_user(request->user));
     pp_json_text(json, "account", pp_str_of(account));
     pp_json_text(json, "account_name", pp_str_of(account));
+    if (request->user && request->user->nkey && *request->user->name)
+        pp_json_text(json, "user_name", pp_str_of(request->user->name));
     if (permissions) {
         pp_json_begin_object(json, "permissions");
         put_rules(json, "publish", pp_permissions_publish(permissions));
@@ -70,6 +95,8 @@ static void put_user(pp_json *json, const pp_request *request)
         put_responses(json, pp_permissions_responses(permissions));
         pp_json_end_object(json);
     }
+    if (request->user && request->user->expires_s)
+        put_expiry(json, request->user->expires_s);
     pp_json_end_object(json);
 }
 
