@@ -11,6 +11,8 @@
 #                fails, Debian's package, unpacked and not installed: its service would take port 4222
 #   nats         the newest, built with the Go toolchain; otherwise the version pinned in scripts/peers/,
 #                which builds where the newest cannot be listed or needs a newer Go
+#   tokens       what makes keys and tokens for the tests of operator mode, of NATS's own libraries;
+#                built with the Go toolchain as pinned in tests/tokens/go.mod
 #   nats-top, prometheus-nats-exporter
 #                the newest, built with the Go toolchain
 #
@@ -132,6 +134,19 @@ bring_tool() {
         "github.com/nats-io/$1") && mv "$scratch/$1" "$bin/$1"
 }
 
+bring_tokens() {
+    if [ $update = no ] && [ -x "$bin/tokens" ]; then
+        return 0
+    fi
+    have_go || { say "tokens is missing: it needs the Go toolchain"; return 1; }
+    say "building tokens as pinned in tests/tokens/go.mod"
+    rm -rf "$scratch/tokens.d"
+    mkdir "$scratch/tokens.d"
+    cp "$root"/tests/tokens/*.go "$root"/tests/tokens/go.* "$scratch/tokens.d/"
+    (cd "$scratch/tokens.d" && attempt env GOFLAGS=-mod=readonly go build -o "$scratch/tokens" .) &&
+        mv "$scratch/tokens" "$bin/tokens"
+}
+
 status=0
 if bring_server; then
     say "$("$bin/nats-server" --version)"
@@ -143,6 +158,12 @@ if bring_cli; then
     say "nats: $("$bin/nats" --version 2>&1 | tail -n 1)"
 elif [ -n "${CI:-}" ]; then
     say "nats is missing, which under CI is a failure"
+    status=1
+fi
+if bring_tokens; then
+    say "tokens is there"
+elif [ -n "${CI:-}" ]; then
+    say "tokens is missing, which under CI is a failure"
     status=1
 fi
 for tool in nats-top prometheus-nats-exporter; do

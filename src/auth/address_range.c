@@ -43,11 +43,15 @@ pipit_err pp_address_range_parse(pp_str text, pp_address_range *out)
 
 bool pp_address_range_has(const pp_address_range *range, pp_str address)
 {
+    static const uint8_t mapped[V4_AT] = {[10] = 0xFF, [11] = 0xFF};
     unsigned whole = range->bits / 8, rest = range->bits % 8;
     uint8_t bytes[16], mask = (uint8_t)(0xFF00 >> rest);
     bool v4;
 
     if (!parse(address, bytes, &v4) || memcmp(bytes, range->bytes, whole) != 0)
+        return false;
+    /* All of IPv6 is none of IPv4. */
+    if (!memcmp(bytes, mapped, sizeof(mapped)) && range->bits < 8 * sizeof(mapped))
         return false;
     return !rest || ((bytes[whole] ^ range->bytes[whole]) & mask) == 0;
 }

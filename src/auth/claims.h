@@ -113,6 +113,7 @@ typedef struct pp_signing_key {
     pp_str key;
     bool scoped; /* whoever it signs has the template's limits and none of his own */
     pp_user_limits template;
+    uint64_t hash; /* of the scope; two that differ have different ones. Never 0 where scoped */
 } pp_signing_key;
 
 typedef enum pp_claim_kind { PP_CLAIM_NO_KIND, PP_CLAIM_STREAM, PP_CLAIM_SERVICE } pp_claim_kind;

@@ -1,10 +1,12 @@
 #include "auth/claims.h"
 
 #include "auth/nkey.h"
+#include "base/hash.h"
 #include "core/subject.h"
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { TEXT_MAX = 8 * 1024 };
 
@@ -70,6 +72,38 @@ static void read_limits(pp_claim_reader *reader, const json_t *object, pp_accoun
 
 /* --- signing keys -------------------------------------------------------------------------- */
 
+/* Of all that a value holds. Members may stand in another order the next time: then users of the
+ * scope log in again. */
+static uint64_t hash_value(const json_t *value, uint64_t h)
+{
+    json_t *item;
+    const char *key;
+    size_t i;
+
+    h = h * 31 + (uint64_t)json_typeof(value) + 1;
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        json_object_foreach((json_t *)value, key, item) h =
+            hash_value(item, pp_hash(key, strlen(key), h));
+        break;
+    case JSON_ARRAY:
+        json_array_foreach(value, i, item) h = hash_value(item, h + i);
+        break;
+    case JSON_STRING:
+        h = pp_hash(json_string_value(value), json_string_length(value), h);
+        break;
+    case JSON_INTEGER: {
+        json_int_t number = json_integer_value(value);
+
+        h = pp_hash(&number, sizeof(number), h);
+        break;
+    }
+    default:
+        break;
+    }
+    return h;
+}
+
 static void read_scope(pp_claim_reader *reader, const json_t *object, pp_signing_key *out)
 {
     if (!pp_str_eq(pp_claim_text(reader, object, "kind"), PP_STR("user_scope"))) {
@@ -78,6 +112,7 @@ static void read_scope(pp_claim_reader *reader, const json_t *object, pp_signing
     }
     out->scoped = true;
     out->key = pp_claim_text(reader, object, "key");
+    out->hash = hash_value(object, 1) | 1;
     pp_user_limits_read(reader, pp_claim_object(reader, object, "template"), PP_CLAIM_NO_LIMIT,
                         &out->template);
 }

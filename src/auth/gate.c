@@ -425,18 +425,21 @@ void pp_gate_drop(pp_login *login)
 /* --- after a reload ----------------------------------------------------------------------- */
 
 const pp_user *pp_gate_renew(const pp_gate *gate, const pp_user *old, uint16_t connection_type,
-                             bool proxied, bool *out_gone)
+                             bool proxied, pp_departure *out_why)
 {
     const pp_user *user = NULL;
+    bool gone = false;
 
-    *out_gone = false;
+    *out_why = PP_DEPARTURE_DENIED;
     if (!old->table) {
         pp_authority *authority = gate->operators ? gate->operators : gate->callout;
 
-        return authority ? authority->renew(authority, old, out_gone) : NULL;
+        return authority ? authority->renew(authority, old, out_why) : NULL;
     }
     if (!gate->operators)
-        user = pp_users_renew(gate->users, old, out_gone);
+        user = pp_users_renew(gate->users, old, &gone);
+    if (gone)
+        *out_why = PP_DEPARTURE_GONE;
     if (user && !may_come(user, connection_type, proxied))
         user = NULL;
     if (user)

@@ -64,8 +64,8 @@ pipit_err pp_gate_go_on(pp_login *login);
 void pp_gate_drop(pp_login *login);
 
 /* Who somebody that was let in as old, by this gate or one before it, is now. Held; NULL: nobody,
- * and *out_gone tells whether that is because its place has gone. */
+ * and why. */
 const pp_user *pp_gate_renew(const pp_gate *gate, const pp_user *old, uint16_t connection_type,
-                             bool proxied, bool *out_gone);
+                             bool proxied, pp_departure *out_why);
 
 #endif

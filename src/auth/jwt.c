@@ -203,18 +203,6 @@ static pipit_err read_common(pp_jwt *jwt, char *reason)
 
 /* --- the signature ------------------------------------------------------------------------- */
 
-static bool decode_any_key(pp_str text, uint8_t key[PP_NKEY_RAW_BYTES])
-{
-    static const uint8_t kinds[] = {PP_NKEY_OPERATOR, PP_NKEY_ACCOUNT, PP_NKEY_USER, PP_NKEY_SERVER,
-                                    PP_NKEY_CLUSTER};
-
-    for (size_t i = 0; i < sizeof(kinds); i++) {
-        if (!pp_nkey_decode(text, kinds[i], key))
-            return true;
-    }
-    return false;
-}
-
 static bool may_issue(const pp_jwt *jwt)
 {
     for (size_t i = 0; i < TYPE_COUNT; i++) {
@@ -227,14 +215,15 @@ static bool may_issue(const pp_jwt *jwt)
 
 static pipit_err verify(const pp_jwt *jwt, pp_str text, pp_str signature, char *reason)
 {
-    uint8_t key[PP_NKEY_RAW_BYTES], *bytes;
+    uint8_t key[PP_NKEY_RAW_BYTES], kind, *bytes;
     size_t len;
     bool fits;
     pipit_err err = decode_part(signature, &bytes, &len, reason);
 
     if (err)
         return err;
-    fits = len == crypto_sign_BYTES && decode_any_key(jwt->issuer, key) &&
+    fits = len == crypto_sign_BYTES && !pp_nkey_decode_any(jwt->issuer, &kind, key) &&
+           kind != PP_NKEY_CURVE &&
            crypto_sign_verify_detached(bytes, (const uint8_t *)text.ptr, text.len, key) == 0;
     pp_free(bytes);
     if (!fits)

@@ -100,20 +100,31 @@ static inline void pp_login_refuse(pp_login *login, pp_login_fault fault, const 
     login->verdict = (pp_login_verdict){.fault = fault, .why = why};
 }
 
+/* Why somebody who is in may not stay. */
+typedef enum pp_departure {
+    PP_DEPARTURE_DENIED,
+    PP_DEPARTURE_GONE,      /* its place is not there any more: it is told nothing */
+    PP_DEPARTURE_UNTRUSTED, /* who vouched for it is not trusted any more: the same */
+    PP_DEPARTURE_REVOKED,
+    PP_DEPARTURE_EXPIRED,
+    PP_DEPARTURE_ACCOUNT_EXPIRED,
+} pp_departure;
+
 /**
  * Somebody beside the table of users who decides on logins: operator mode, a callout.
  *
  * ask gives a verdict at once (PIPIT_OK: see pp_login_admit, pp_login_refuse), or works on
  * (PIPIT_EAGAIN), writes the verdict later, and wakes the login. A verdict that is there already,
  * of who was asked before, is replaced or left; the hold in it must be let go when it is replaced.
- * renew tells who a guest of this authority is after a reload: itself, another, or NULL, nobody;
- * what it returns is held. gone: it has no place any more, as opposed to: it is not what it was.
+ * renew tells who a guest of this authority is after a reload, or after a change of its account:
+ * itself, another, or NULL, nobody, and why. What it returns is held.
  *
  * Thread: ask, renew: any loop's.
  */
 typedef struct pp_authority {
     pipit_err (*ask)(struct pp_authority *authority, pp_login *login);
-    const pp_user *(*renew)(struct pp_authority *authority, const pp_user *old, bool *out_gone);
+    const pp_user *(*renew)(struct pp_authority *authority, const pp_user *old,
+                            pp_departure *out_why);
 } pp_authority;
 
 #endif

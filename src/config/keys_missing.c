@@ -59,17 +59,6 @@ static const pp_key ocsp_cache[] = {
     KEY("save_interval", "seconds or time", "300", "How often it is written"),
 };
 
-static const pp_key resolver[] = {
-    KEY("type", "full, cache or mem", NULL, "What is kept"),
-    KEY("dir", "path", NULL, "Where it is kept"),
-    KEY("allow_delete", "switch", "false", "Accounts may be deleted"),
-    KEY("hard_delete", "switch", "false", "Deleted accounts leave no file"),
-    KEY("limit", "accounts", NULL, "How many are kept"),
-    KEY("ttl", "time", NULL, "How long one is kept"),
-    KEY("interval", "time", "1m", "How often servers compare"),
-    KEY("timeout", "time", "1.9s", "How long looking up may take"),
-};
-
 static const pp_key cluster[] = {
     KEY("name", "text", NULL, "Name of the cluster"),
     KEY("listen", "port or host:port", NULL, "Where other servers connect to"),
@@ -269,7 +258,6 @@ const pp_key_block pp_missing_blocks[] = {
     BLOCK(ocsp, "TLS", "Stapling of certificate states."),
     BLOCK(ocsp_peer, "TLS", "Checking the state of certificates of the other side."),
     BLOCK(ocsp_cache, "TLS", "Where certificate states are kept."),
-    BLOCK(resolver, "JWT authentication", "Where accounts are found."),
     BLOCK(cluster, "clustering", "Several servers as one."),
     BLOCK(compression, "clustering", "Compression between servers."),
     BLOCK(gateway, "gateways", "Several clusters as one."),

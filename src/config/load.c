@@ -146,11 +146,35 @@ static void check_system_account(const struct check *check)
 
     if (!o->system_account || strcmp(o->system_account, "$SYS") == 0)
         return;
+    if (o->operator_count || o->trusted_key_count)
+        return; /* a key, which a resolver knows */
     for (size_t i = 0; i < o->account_count; i++) {
         if (strcmp(o->accounts[i].name, o->system_account) == 0)
             return;
     }
     WRONG(check, "system_account: there is no account \"%.200s\"", o->system_account);
+}
+
+/* Source: NATS configuration, section 4. */
+static void check_operators(const struct check *check)
+{
+    const pp_options *o = check->o;
+
+    if (!o->operator_count && !o->trusted_key_count) {
+        if (o->default_sentinel)
+            WRONG(check, "default sentinel requires operators and accounts");
+        return;
+    }
+    if (o->operator_count && o->trusted_key_count)
+        WRONG(check, "conflicting options for 'TrustedKeys' and 'TrustedOperators'");
+    if (o->account_count > 1)
+        WRONG(check, "operators do not allow Accounts to be configured directly");
+    if (o->user_count || o->user || o->auth_token)
+        WRONG(check, "operators do not allow users to be configured directly");
+    if (o->callout.configured)
+        WRONG(check, "operators do not allow authorization callouts to be configured directly");
+    if (o->no_auth_user)
+        WRONG(check, "no_auth_user not compatible with Trusted Operator");
 }
 
 pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostics)
@@ -162,5 +186,6 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     check_memory(&check);
     check_users(&check);
     check_system_account(&check);
+    check_operators(&check);
     return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;
 }

@@ -19,6 +19,7 @@ pipit_err pp_options_init(pp_options *options)
         .max_closed_clients = 10000,
         .auth_timeout_ns = 2 * NS_PER_S,
         .callout.account = "$G",
+        .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,

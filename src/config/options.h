@@ -195,6 +195,15 @@ typedef struct pp_callout_options {
     pp_option_position at;
 } pp_callout_options;
 
+/* Where the tokens of accounts come from. */
+enum pp_resolver_kind {
+    PP_RESOLVER_NONE,
+    PP_RESOLVER_MEM,   /* the configuration */
+    PP_RESOLVER_FULL,  /* a folder that has them all */
+    PP_RESOLVER_CACHE, /* a folder that has some */
+    PP_RESOLVER_URL,
+};
+
 typedef struct pp_options {
     pp_arena arena; /* owns what the rest points to */
     enum pp_options_action action;
@@ -260,8 +269,28 @@ typedef struct pp_options {
     size_t user_count;
     const char *no_auth_user;
     pp_callout_options callout;
-    const char *system_account; /* NULL: $SYS */
+    const char *system_account; /* NULL: $SYS, or in operator mode what the operator says */
     bool no_system_account;
+
+    /* Operator mode. Tokens are as given, not read yet. */
+    const char *const *operators;
+    size_t operator_count;
+    const char *const *trusted_keys;
+    size_t trusted_key_count;
+    enum pp_resolver_kind resolver;
+    const char *resolver_dir;
+    const char *resolver_url;
+    bool resolver_allow_delete;
+    bool resolver_hard_delete;
+    uint32_t resolver_limit;      /* accounts; 0: as the kind has it */
+    int64_t resolver_ttl_ns;      /* 0: none */
+    int64_t resolver_interval_ns; /* 0: as the kind has it */
+    int64_t resolver_timeout_ns;
+    const pp_pair_option *resolver_preload; /* account keys, and their tokens */
+    size_t resolver_preload_count;
+    const char *const *pinned_accounts;
+    size_t pinned_account_count;
+    const char *default_sentinel;
 
     /* Limits. */
     uint32_t max_connections;

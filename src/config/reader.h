@@ -116,5 +116,12 @@ void pp_read_mappings(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_msg_trace(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_trace_dest(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_percent(pp_reader *, const pp_key *, const pp_value *, void *);
+/* operators.c. */
+void pp_read_operators(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_trusted_keys(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_resolver(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_resolver_type(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_preload(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_pinned_accounts(pp_reader *, const pp_key *, const pp_value *, void *);
 
 #endif

@@ -168,7 +168,7 @@ static void write_scalars(struct writer *w, const pp_options *options)
     }
 }
 
-static void write_texts(struct writer *w, const char *path, const char *const *texts, size_t count)
+static void write_list(struct writer *w, const char *path, const char *const *texts, size_t count)
 {
     add(w, &w->path, path);
     for (size_t i = 0; i < count; i++) {
@@ -194,15 +194,54 @@ static void write_labels(struct writer *w, const pp_options *o)
         add_escaped(w, &w->text, o->server_metadata[i].value);
     }
     end_line(w, false);
-    write_texts(w, "auth_callout.auth_users", o->callout.auth_users, o->callout.auth_user_count);
-    write_texts(w, "auth_callout.allowed_accounts", o->callout.allowed_accounts,
-                o->callout.allowed_account_count);
+    write_list(w, "auth_callout.auth_users", o->callout.auth_users, o->callout.auth_user_count);
+    write_list(w, "auth_callout.allowed_accounts", o->callout.allowed_accounts,
+               o->callout.allowed_account_count);
     add(w, &w->path, "proxies.trusted");
     for (size_t i = 0; i < o->trusted_proxy_count; i++) {
         add(w, &w->text, i ? " " : "");
         add_escaped(w, &w->text, o->trusted_proxies[i]);
     }
     end_line(w, false);
+}
+
+/* --- operator mode ------------------------------------------------------------------------ */
+
+/* A hash of texts, which may be long; nothing for none. */
+static void write_texts(struct writer *w, const char *path, const char *const *texts, size_t count)
+{
+    crypto_generichash_state state;
+
+    add(w, &w->path, path);
+    if (count) {
+        begin_hash(w, &state);
+        for (size_t i = 0; i < count; i++)
+            hash_piece(&state, texts[i], strlen(texts[i]));
+        end_hash(w, &state);
+    }
+    end_line(w, true);
+}
+
+static void write_operators(struct writer *w, const pp_options *o)
+{
+    crypto_generichash_state state;
+
+    write_texts(w, "operator", o->operators, o->operator_count);
+    write_texts(w, "trusted_keys", o->trusted_keys, o->trusted_key_count);
+    write_texts(w, "resolver_pinned_accounts", o->pinned_accounts, o->pinned_account_count);
+    write_texts(w, "resolver", &o->resolver_url, o->resolver_url ? 1 : 0);
+    add(w, &w->path, "resolver_preload");
+    if (o->resolver_preload_count) {
+        begin_hash(w, &state);
+        for (size_t i = 0; i < o->resolver_preload_count; i++) {
+            const pp_pair_option *pair = &o->resolver_preload[i];
+
+            hash_piece(&state, pair->key, strlen(pair->key));
+            hash_piece(&state, pair->value, strlen(pair->value));
+        }
+        end_hash(w, &state);
+    }
+    end_line(w, true);
 }
 
 /* --- accounts ----------------------------------------------------------------------------- */
@@ -468,6 +507,7 @@ pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
     pp_buf_init(&w.text, TEXT_MAX);
     write_scalars(&w, options);
     write_labels(&w, options);
+    write_operators(&w, options);
     for (size_t i = 0; i < options->account_count && !w.err; i++)
         write_account(&w, &options->accounts[i]);
     pp_buf_fini(&w.path);

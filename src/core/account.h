@@ -77,6 +77,7 @@ typedef struct pp_account {
                                    * a thread that is in no turn of a loop */
     /* These are guarded by the lock of who lists accounts. */
     pp_account_state state;
+    bool claimed;      /* a token has given it its settings: configurations leave them alone */
     struct pp_account *name_next;
     pp_link imported_by;                  /* pp_import.link of other accounts */
     struct pp_account_settings *settings; /* what it has been given; owned. NULL: nothing */

@@ -150,7 +150,7 @@ void pp_accounts_list_locked(pp_accounts *accounts, pp_account *account)
 void pp_accounts_unlist_all_locked(pp_accounts *accounts)
 {
     for (size_t i = 0; i < accounts->count; i++) {
-        if (accounts->all[i]->state == PP_ACCOUNT_LISTED)
+        if (accounts->all[i]->state == PP_ACCOUNT_LISTED && !accounts->all[i]->claimed)
             accounts->all[i]->state = PP_ACCOUNT_REMOVED;
     }
 }

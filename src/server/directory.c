@@ -5,6 +5,7 @@
 #include "config/options.h"
 #include "server/account_settings.h"
 #include "server/callout/callout.h"
+#include "server/operators/operators.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -231,14 +232,18 @@ static pipit_err make_callout(pp_directory *d, pp_accounts *accounts, const pp_o
     return options->callout.configured ? pp_callout_new(&d->callout, &setup) : PIPIT_OK;
 }
 
-static pipit_err make_gate(pp_directory *d, const pp_options *options, pp_hasher *hasher)
+static pipit_err make_gate(pp_directory *d, const pp_options *options, pp_hasher *hasher,
+                           pp_authority *operators)
 {
     uint8_t(*proxies)[PP_NKEY_RAW_BYTES] =
         pp_calloc(options->trusted_proxy_count + 1, sizeof(*proxies));
     pp_gate_setup setup = {
         .users = d->users,
         .hasher = hasher,
-        .callout = d->callout ? pp_callout_authority(d->callout) : NULL,
+        .operators = operators,
+        .callout = d->callout  ? pp_callout_authority(d->callout)
+                   : operators ? pp_operators_callout(operators)
+                               : NULL,
     };
     pipit_err err = PIPIT_OK;
 
@@ -273,7 +278,7 @@ static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_
 
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
                            const pp_options *options, const pp_user_key *key, pp_hasher *hasher,
-                           pp_calls *calls, pp_buf *error)
+                           pp_authority *operators, pp_calls *calls, pp_buf *error)
 {
     pp_directory *d = pp_calloc(1, sizeof(*d));
     pipit_err err = PIPIT_ENOMEM;
@@ -294,7 +299,7 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!err)
         err = make_callout(d, accounts, options, calls);
     if (!err)
-        err = make_gate(d, options, hasher);
+        err = make_gate(d, options, hasher, operators);
     if (err)
         goto out;
     *out_directory = d;
@@ -365,7 +370,10 @@ void pp_directory_install(pp_directory *d, pp_accounts *accounts)
     for (size_t i = 0; i < d->account_count; i++) {
         atomic_store(&d->accounts[i]->root, pp_users_root(d->users, i));
         pp_accounts_list_locked(accounts, d->accounts[i]);
-        give(d, accounts, d->accounts[i], d->settings[i]);
+        if (d->accounts[i]->claimed)
+            pp_account_settings_push(&d->outgoing, d->settings[i]);
+        else
+            give(d, accounts, d->accounts[i], d->settings[i]);
         d->settings[i] = NULL;
     }
     for (size_t i = 0; i < accounts->count; i++) {

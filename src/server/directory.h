@@ -21,7 +21,8 @@ typedef struct pp_directory pp_directory;
 
 /**
  * Make the directory of options; nothing of it can be seen yet. Accounts that are not there are
- * made. error gets a sentence on PIPIT_EINVAL.
+ * made. operators decides on logins instead of the options' users; NULL: there is none. error gets
+ * a sentence on PIPIT_EINVAL.
  *
  * Owner:  options are read only for the call; key, hasher and calls are borrowed for the life of
  *         the directory.
@@ -29,7 +30,7 @@ typedef struct pp_directory pp_directory;
  */
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
                            const pp_options *options, const pp_user_key *key, pp_hasher *hasher,
-                           struct pp_calls *calls, pp_buf *error);
+                           pp_authority *operators, struct pp_calls *calls, pp_buf *error);
 void pp_directory_free(pp_directory *directory);
 
 const pp_users *pp_directory_users(const pp_directory *directory);

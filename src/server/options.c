@@ -8,6 +8,7 @@
 #include "core/mapping.h"
 #include "proto/nats/door.h"
 #include "server/flag.h"
+#include "server/operators/plan.h"
 #include "server/passages.h"
 
 #include <errno.h>
@@ -66,13 +67,15 @@ static pipit_err check_mappings(const pp_options *options, pp_diagnostics *diagn
 }
 
 /* What shows only when everything is known. */
-static pipit_err check(const pp_options *options, pp_diagnostics *diagnostics)
+static pipit_err check(pp_options *options, pp_diagnostics *diagnostics)
 {
     pipit_err err = pp_options_check(options, diagnostics);
 
     if (err && err != PIPIT_EINVAL)
         return err;
     err = check_mappings(options, diagnostics);
+    if (!err)
+        err = pp_operator_options_complete(options, diagnostics);
     if (!err && !pp_diagnostics_error_count(diagnostics))
         err = pp_passages_check(options, diagnostics);
     if (err)

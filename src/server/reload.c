@@ -16,6 +16,7 @@ struct candidate {
     pp_changes *changes;
     pp_directory *directory;
     pp_nats_settings *settings;
+    pp_operator_plan *plan; /* NULL: not in operator mode */
 };
 
 /* --- making ready ------------------------------------------------------------------------- */
@@ -77,7 +78,9 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
         err = compare(server, c, error);
     if (!err)
         err = pp_directory_new(&c->directory, &server->accounts, c->options, &server->user_key,
-                               server->hasher, &server->calls, error);
+                               server->hasher, pp_server_authority(server), &server->calls, error);
+    if (!err && server->operators)
+        err = pp_operator_plan_new(&c->plan, c->options);
     if (!err)
         err = pp_server_settings_new(&c->settings, server, c->options, c->directory);
     if (!err)
@@ -90,6 +93,7 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
 static void drop_candidate(pipit_server *server, struct candidate *c)
 {
     pp_free(c->settings);
+    pp_operator_plan_let_go(c->plan);
     pp_directory_free(c->directory);
     pp_accounts_drop_new(&server->accounts);
     pp_snapshot_free(c->snapshot);
@@ -178,6 +182,8 @@ static void install(pipit_server *server, struct candidate *c)
     server->settings = c->settings;
     server->options = c->options;
     (void)pthread_rwlock_unlock(&server->options_lock);
+    if (c->plan)
+        pp_operators_replan(server->operators, c->plan);
     pp_directory_install(c->directory, &server->accounts);
     if (pp_system_install(&server->system))
         pp_log_write(&server->log, PP_LOG_ERROR,

@@ -78,7 +78,7 @@ static pipit_err build_monitoring(pipit_server *server)
     return err;
 }
 
-static pipit_err build(pipit_server *server)
+static pipit_err build(pipit_server *server, pp_buf *error)
 {
     unsigned count = thread_count(server->options);
     pipit_err err;
@@ -104,8 +104,12 @@ static pipit_err build(pipit_server *server)
     server->accounts.realm = &server->realm;
     server->accounts.farewell = pp_system_leave;
     pp_system_init(&server->system, server);
+    err = pp_operators_new(&server->operators, server, server->options, error);
+    if (err)
+        return err;
     err = pp_directory_new(&server->directory, &server->accounts, server->options,
-                           &server->user_key, server->hasher, &server->calls, NULL);
+                           &server->user_key, server->hasher, pp_server_authority(server),
+                           &server->calls, NULL);
     if (err)
         return err;
     server->global = pp_directory_global(server->directory);
@@ -163,6 +167,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
                            size_t error_bytes)
 {
     pipit_server *server;
+    pp_buf reason;
     pipit_err err;
 
     if (error_bytes)
@@ -191,7 +196,11 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     server->log.sink = log ? to_callback : NULL;
     server->log.context = server;
     pp_server_install_log_flags(server, server->options);
-    err = build(server);
+    pp_buf_init(&reason, PP_OPTIONS_MESSAGE_MAX);
+    err = build(server, &reason);
+    if (err == PIPIT_EINVAL && error_bytes)
+        (void)snprintf(error, error_bytes, "%.*s", PP_STR_ARGS(pp_buf_str(&reason)));
+    pp_buf_fini(&reason);
     if (err)
         goto out;
     *out_server = server;
@@ -223,6 +232,7 @@ void pipit_server_free(pipit_server *server)
     pp_http_monitor_fini(server);
     pp_history_free(server->history);
     pp_system_fini(&server->system);
+    pp_operators_free(server->operators);
     pp_free((void *)server->settings);
     pp_hasher_free(server->hasher);
     pp_directory_free(server->directory);
@@ -411,6 +421,7 @@ static void log_who(const pipit_server *server)
     if (server->options->config_file)
         pp_log_write(log, PP_LOG_INFO, "Using configuration file: %s (%s)",
                      server->options->config_file, server->options->config_digest);
+    pp_operator_plan_log(server->options, log);
     if (server->options->max_payload_bytes > PAYLOAD_DISCOURAGED)
         pp_log_write(log, PP_LOG_WARN,
                      "payloads over 8 MB are discouraged: each holds that much memory until it is "
@@ -433,6 +444,8 @@ pipit_err pipit_server_start(pipit_server *server)
     if (!err)
         err = install_settings(server);
     pp_system_start(&server->system);
+    if (!err && server->operators)
+        err = pp_operators_start(server->operators);
     /* Accepting comes last: an arrival goes to any loop, so all of them must run. */
     if (!err)
         err = start_threads(server);
@@ -544,6 +557,7 @@ void pipit_server_stop(pipit_server *server)
         pp_system_say_shutdown(&server->system);
     }
     pp_memory_stop(&server->memory); /* it sends the loops on errands */
+    pp_operators_stop(server->operators);
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);
     pp_server_on_all(server, stop_monitoring);

@@ -13,6 +13,7 @@
 #include "server/directory.h"
 #include "server/local.h"
 #include "server/memory.h"
+#include "server/operators/operators.h"
 #include "server/realm.h"
 #include "server/reload.h"
 #include "server/settings.h"
@@ -66,6 +67,7 @@ struct pipit_server {
     pp_directory *directory;       /* in force */
     pp_directory *old_directories; /* that sessions still point to */
     pp_account *global;            /* $G; stays */
+    pp_operators *operators;       /* of operator mode; NULL: it is not that */
     pp_system system;
     pp_calls calls;
     const pp_nats_settings *_Atomic settings; /* in force; loops have their own pointer to it */
@@ -110,6 +112,12 @@ struct pipit_server {
     int64_t lame_grace_ns, lame_span_ns; /* written before loops begin to leave */
     pp_memory memory;
 };
+
+/* Who decides on logins by tokens; NULL: nobody does. */
+static inline pp_authority *pp_server_authority(const pipit_server *server)
+{
+    return server->operators ? &server->operators->authority : NULL;
+}
 
 /* Have every worker run a task and wait until all have. */
 void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));

@@ -311,7 +311,7 @@ static void test_load_refuses_with_a_place(void **state)
         {"jetstream { enabled: false, store_dir: x }", "no JetStream yet"},
         {"leaf { port: 1 }", "no leaf nodes yet"},
         {"prof_port: 1", "no profiling over HTTP yet"},
-        {"operator: x", "no JWT authentication yet"},
+        {"mqtt { port: 1883 }", "no MQTT yet"},
     };
 
     (void)state;

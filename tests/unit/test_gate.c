@@ -70,11 +70,12 @@ static void finish(struct clerk *clerk)
     pp_login_wake(login);
 }
 
-static const pp_user *renew_by_clerk(pp_authority *authority, const pp_user *old, bool *out_gone)
+static const pp_user *renew_by_clerk(pp_authority *authority, const pp_user *old,
+                                     pp_departure *out_why)
 {
     struct clerk *clerk = PP_CONTAINER(authority, struct clerk, authority);
 
-    *out_gone = !clerk->admits;
+    *out_why = clerk->admits ? PP_DEPARTURE_DENIED : PP_DEPARTURE_GONE;
     if (!clerk->admits)
         return NULL;
     pp_user_hold(old);
@@ -231,17 +232,17 @@ static void test_gate_renews_guests_by_their_authority(void **state)
     pp_gate *gate = gate_of(w, true, false), *plain;
     pp_login login = shown("", "");
     const pp_user *user;
-    bool gone;
+    pp_departure why;
 
     assert_int_equal(pp_gate_ask(gate, &login), PIPIT_OK);
-    user = pp_gate_renew(gate, login.verdict.user, PP_USER_STANDARD, false, &gone);
+    user = pp_gate_renew(gate, login.verdict.user, PP_USER_STANDARD, false, &why);
     assert_ptr_equal(user, login.verdict.user);
     pp_user_let_go(user);
     w->operators.admits = false;
-    assert_null(pp_gate_renew(gate, login.verdict.user, PP_USER_STANDARD, false, &gone));
-    assert_true(gone);
+    assert_null(pp_gate_renew(gate, login.verdict.user, PP_USER_STANDARD, false, &why));
+    assert_int_equal(why, PP_DEPARTURE_GONE);
     plain = gate_of(w, false, false);
-    assert_null(pp_gate_renew(plain, login.verdict.user, PP_USER_STANDARD, false, &gone));
+    assert_null(pp_gate_renew(plain, login.verdict.user, PP_USER_STANDARD, false, &why));
     pp_gate_drop(&login);
     pp_gate_free(gate);
     pp_gate_free(plain);

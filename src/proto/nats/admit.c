@@ -148,18 +148,40 @@ static void check_subs(pp_nats_session *s)
     pp_free(f.subs);
 }
 
+/* Source: NATS authentication, section 5.4. */
+static void depart(pp_nats_session *s, pp_departure why)
+{
+    switch (why) {
+    case PP_DEPARTURE_GONE:
+        pp_conn_close(s->conn, PP_CLOSE_CLIENT, true);
+        break;
+    case PP_DEPARTURE_UNTRUSTED:
+        pp_nats_refuse(s, PP_CLOSE_AUTH, NULL);
+        break;
+    case PP_DEPARTURE_REVOKED:
+        pp_nats_refuse(s, PP_CLOSE_REVOKED, "User Authentication Revoked");
+        break;
+    case PP_DEPARTURE_EXPIRED:
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "User Authentication Expired");
+        break;
+    case PP_DEPARTURE_ACCOUNT_EXPIRED:
+        pp_nats_refuse(s, PP_CLOSE_AUTH_EXPIRED, "Account Authentication Expired");
+        break;
+    case PP_DEPARTURE_DENIED:
+        pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
+        break;
+    }
+}
+
 static void renew_user(pp_nats_session *s)
 {
     const pp_user *old = pp_nats_user(s), *user;
-    bool gone;
+    pp_departure why;
 
     user = pp_gate_renew(s->context->settings->gate, old, pp_nats_connection_type(s->conn),
-                         s->proxied, &gone);
+                         s->proxied, &why);
     if (!user) {
-        if (gone)
-            pp_conn_close(s->conn, PP_CLOSE_CLIENT, true);
-        else
-            pp_nats_refuse(s, PP_CLOSE_AUTH, "Authorization Violation");
+        depart(s, why);
         return;
     }
     /* The old one is not let go before the loop's turn is over. */
@@ -199,6 +221,20 @@ bool pp_nats_close_excess(pp_conn *conn)
     pp_nats_refuse((pp_nats_session *)conn->session, PP_CLOSE_CONNECTIONS,
                    "maximum connections exceeded");
     return true;
+}
+
+static void review(pp_conn *conn, void *arg)
+{
+    pp_nats_session *s = pp_nats_session_of(conn);
+
+    if (s && s->authenticated && !conn->closing && pp_nats_account(s) == arg)
+        renew_user(s);
+}
+
+void pp_nats_review_account(pp_nats_context *context, pp_account *account)
+{
+    context->route = NULL;
+    pp_conn_each(context->loop, review, account);
 }
 
 void pp_nats_renew_sessions(pp_nats_context *context, bool new_interval)

@@ -92,6 +92,10 @@ typedef struct pp_nats_context {
  * new_interval: that of pings has changed, too. Thread: the loop's. */
 void pp_nats_renew_sessions(pp_nats_context *context, bool new_interval);
 
+/* An account has changed: put its sessions of this loop under what it is now, in the same way.
+ * Thread: the loop's. */
+void pp_nats_review_account(pp_nats_context *context, pp_account *account);
+
 /* Close a connection because there are too many, if it is a client's. False: it is not. */
 bool pp_nats_close_excess(struct pp_conn *conn);
 

@@ -95,9 +95,9 @@ static pp_sub *find_live(pp_nats_session *s, pp_str sid)
 static bool at_limit(pp_nats_session *s)
 {
     int64_t max = s->context->settings->max_subscriptions;
-    int64_t users = pp_nats_user(s)->max_subscriptions;
     int64_t accounts =
         atomic_load_explicit(&pp_nats_account(s)->max_subscriptions, memory_order_relaxed);
+    int64_t users = pp_nats_user(s)->max_subscriptions;
 
     if (accounts != PP_ACCOUNT_UNLIMITED && (!max || accounts < max))
         max = accounts ? accounts : -1;

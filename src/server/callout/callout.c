@@ -86,21 +86,6 @@ static void *hold_users(const pp_users *users)
     return held;
 }
 
-/* Also: nothing may be published where the service is asked. */
-static pipit_err add_denial(pp_callout_answer *answer, pp_user_limits *limits)
-{
-    pp_claim_list *deny = &limits->permissions.publish.deny;
-    pp_str *items = pp_jwt_alloc(&answer->user.jwt, deny->count + 1, sizeof(*items));
-
-    if (!items)
-        return PIPIT_ENOMEM;
-    if (deny->count)
-        memcpy(items, deny->items, deny->count * sizeof(*items));
-    items[deny->count] = PP_STR(PP_CALLOUT_SUBJECT);
-    *deny = (pp_claim_list){items, deny->count + 1};
-    return PIPIT_OK;
-}
-
 /* What it is called from now on: as its token says, or else as it has called itself. */
 static pipit_err copy_name(const pp_login *login, const pp_callout_answer *answer, char **out_name)
 {
@@ -117,17 +102,17 @@ static pipit_err copy_name(const pp_login *login, const pp_callout_answer *answe
     return *out_name ? PIPIT_OK : PIPIT_ENOMEM;
 }
 
-static pipit_err make_guest(const pp_login *login, pp_callout_answer *answer,
+static pipit_err make_guest(const pp_login *login, const pp_callout_answer *answer,
                             const pp_callout_place *place, pp_token_grant *grant,
                             pp_user **out_user)
 {
     pp_guest_setup setup = pp_guest_setup_none(place->views, place->account);
     pp_permissions *permissions = NULL;
     char *name = NULL;
-    pipit_err err = place->asks_here ? add_denial(answer, &grant->limits) : PIPIT_OK;
+    pipit_err err = pp_claim_permissions_make_closed(
+        &grant->limits.permissions, place->asks_here ? PP_STR(PP_CALLOUT_SUBJECT) : PP_STR(""),
+        &permissions);
 
-    if (!err)
-        err = pp_claim_permissions_make(&grant->limits.permissions, &permissions);
     if (!err)
         err = copy_name(login, answer, &name);
     if (!err) {
@@ -169,7 +154,7 @@ void pp_callout_let_in(pp_login *login, const pp_callout_answer *answer,
     }
     err = pp_callout_answer_terms(answer, question, &visit, grant, reason);
     if (!err)
-        err = make_guest(login, (pp_callout_answer *)answer, place, grant, &user);
+        err = make_guest(login, answer, place, grant, &user);
     if (!err)
         pp_login_admit(login, user);
     else if (err == PIPIT_ENOMEM)
@@ -281,16 +266,17 @@ static pipit_err ask(pp_authority *authority, pp_login *login)
 
 /* A reload cannot change who is asked, so what was said then holds, where the account is still
  * there. The user moves to the table in force, and lets go of the one before. */
-static const pp_user *renew(pp_authority *authority, const pp_user *old, bool *out_gone)
+static const pp_user *renew(pp_authority *authority, const pp_user *old, pp_departure *out_why)
 {
     const pp_callout *callout = PP_CONTAINER(authority, pp_callout, authority);
     pp_account *account = old->scope.account;
     pp_guest_setup setup = pp_guest_setup_none(&callout->setup.accounts->views, account);
     pp_user *user = NULL;
 
-    *out_gone = pp_accounts_find(callout->setup.accounts, pp_str_of(account->name)) != account;
-    if (*out_gone)
+    *out_why = PP_DEPARTURE_GONE;
+    if (pp_accounts_find(callout->setup.accounts, pp_str_of(account->name)) != account)
         return NULL;
+    *out_why = PP_DEPARTURE_DENIED;
     setup.permissions = old->scope.permissions;
     setup.name = old->name;
     setup.expires_s = old->expires_s;

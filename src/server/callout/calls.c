@@ -32,6 +32,7 @@ typedef struct pp_call {
     const uint8_t *service_xkey;
     void (*judge)(void *context, pp_login *login, const pp_callout_question *question,
                   pp_str answer, char reason[PP_CALLOUT_REASON_BYTES]);
+    void (*done)(void *context);
     void *context;
     int64_t timeout_ns, due_ns;
     pp_buf request; /* a header block, if it is sealed, and the payload; until it is published */
@@ -67,6 +68,8 @@ static void forget_request(pp_call *call)
 static void call_free(pp_call *call)
 {
     forget_request(call);
+    if (call->done)
+        call->done(call->context);
     (void)atomic_fetch_sub(call->asked, 1);
     (void)atomic_fetch_sub(&call->calls->count, 1);
     pp_free(call);
@@ -327,6 +330,7 @@ static pipit_err call_new(pp_calls *calls, pp_login *login, const pp_call_setup 
         .asked = setup->asked,
         .service_xkey = setup->service_xkey,
         .judge = setup->judge,
+        .done = setup->done,
         .context = setup->context,
         .timeout_ns = setup->timeout_ns,
     };

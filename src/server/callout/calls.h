@@ -48,6 +48,9 @@ typedef struct pp_call_setup {
      * empty. Thread: any loop's, while a message is delivered. */
     void (*judge)(void *context, pp_login *login, const pp_callout_question *question,
                   pp_str answer, char reason[PP_CALLOUT_REASON_BYTES]);
+    /* The call is over, judged or not; NULL: nothing to do. Not if pp_calls_ask has failed or
+     * refused. Thread: any loop's. */
+    void (*done)(void *context);
     void *context;
     const uint8_t *service_xkey; /* NULL: openly; else it stays as account does */
 } pp_call_setup;

@@ -36,6 +36,13 @@ void pp_answer_reload(pp_request *request);
 void pp_answer_kick(pp_request *request);
 void pp_answer_lame_duck(pp_request *request);
 
+/* ../operators/token_requests.c: tokens of accounts, in operator mode */
+void pp_answer_token_update(pp_request *request);
+void pp_answer_token_delete(pp_request *request);
+void pp_answer_token_list(pp_request *request);
+void pp_answer_token_lookup(pp_request *request);
+void pp_answer_token_pack(pp_request *request);
+
 /* inquiry.c: with the monitor's help */
 
 /* Read the body of request as options of endpoint. False: it could not be read, or is not for this

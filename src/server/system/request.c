@@ -27,8 +27,8 @@ static void on_arrival(pp_task *task)
     if (!request->system->running)
         pp_request_drop(request);
     else if (request->too_large)
-        pp_request_refuse(request, 400, false, "a request may have %d bytes",
-                          (int)PP_SYSTEM_BODY_MAX);
+        pp_request_refuse(request, 400, false, "a request may have %zu bytes",
+                          pp_service_body_max(request->service));
     else
         request->service->answer(request);
 }
@@ -60,7 +60,8 @@ bool pp_request_take(pp_system *system, const pp_service *service, pp_account *a
                      bool from_tenant, const pp_msg *msg)
 {
     size_t body_len = pp_msg_payload(msg).len;
-    bool too_large = body_len > PP_SYSTEM_BODY_MAX;
+    size_t body_max = pp_service_body_max(service);
+    bool too_large = body_len > body_max;
     unsigned requests_max = PP_SYSTEM_REQUESTS_MAX - (from_tenant ? PP_SYSTEM_RESERVED : 0);
     pp_request *request = NULL;
 

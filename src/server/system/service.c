@@ -24,6 +24,11 @@ enum { SUBJECT_MAX = 128 };
         "REQ.ACCOUNT.*." name, PP_IN_SYSTEM, false, pp_answer_account, detail                      \
     }
 
+#define CLAIMS(name, do, resolvers)                                                                \
+    {                                                                                              \
+        name, PP_IN_SYSTEM | (resolvers), true, pp_answer_token_##do, 0                            \
+    }
+
 /* Source: accounts and subjects, section 8. */
 static const pp_service services[] = {
     {"REQ.SERVER.PING", PP_IN_SYSTEM, true, pp_answer_stats, 0},
@@ -62,6 +67,13 @@ static const pp_service services[] = {
     {"REQ.SERVER.PING.CONNZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_CONNZ},
     {"REQ.ACCOUNT.PING.CONNZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_CONNZ},
     {"REQ.ACCOUNT.PING.STATZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_STATZ},
+    CLAIMS("REQ.ACCOUNT.*.CLAIMS.UPDATE", update, PP_WITH_ANY_RESOLVER),
+    CLAIMS("ACCOUNT.*.CLAIMS.UPDATE", update, PP_WITH_ANY_RESOLVER),
+    CLAIMS("REQ.CLAIMS.UPDATE", update, PP_WITH_FULL | PP_WITH_CACHE),
+    CLAIMS("REQ.CLAIMS.DELETE", delete, PP_WITH_FULL | PP_WITH_CACHE),
+    CLAIMS("REQ.CLAIMS.LIST", list, PP_WITH_FULL | PP_WITH_CACHE),
+    CLAIMS("REQ.ACCOUNT.*.CLAIMS.LOOKUP", lookup, PP_WITH_FULL),
+    CLAIMS("REQ.CLAIMS.PACK", pack, PP_WITH_FULL),
 };
 /* After the services comes the inbox. */
 enum { SERVICE_COUNT = sizeof(services) / sizeof(services[0]), INBOX = SERVICE_COUNT };
@@ -204,6 +216,19 @@ pipit_err pp_services_open_inbox(pp_system *system, pp_account *account, const c
     return err;
 }
 
+static bool is_wanted(const pp_system *system, const pp_service *service)
+{
+    const pp_operators *operators = system->server->operators;
+
+    return !(service->where & PP_WITH_ANY_RESOLVER) ||
+           (operators && service->where >> 8 >> operators->kind & 1);
+}
+
+size_t pp_service_body_max(const pp_service *service)
+{
+    return service->where & PP_WITH_ANY_RESOLVER ? PP_JWT_BYTES_MAX + 1024 : PP_SYSTEM_BODY_MAX;
+}
+
 pipit_err pp_services_attach(pp_system *system, pp_account *account, bool is_system)
 {
     pp_services *own = pp_calloc(1, sizeof(*own));
@@ -224,7 +249,8 @@ pipit_err pp_services_attach(pp_system *system, pp_account *account, bool is_sys
     pp_list_init(&own->late_link);
     atomic_init(&own->account, account);
     for (unsigned i = 0; i < SERVICE_COUNT && !err; i++) {
-        if (services[i].where & (is_system ? PP_IN_SYSTEM : PP_IN_OTHERS))
+        if (services[i].where & (is_system ? PP_IN_SYSTEM : PP_IN_OTHERS) &&
+            is_wanted(system, &services[i]))
             err = insert(own, i);
     }
     if (err && !own->sub_count) {

@@ -6,6 +6,7 @@
 #ifndef PP_SERVER_SYSTEM_SERVICE_H
 #define PP_SERVER_SYSTEM_SERVICE_H
 
+#include "config/options.h"
 #include "core/account.h"
 #include "core/client.h"
 #include "net/loop.h"
@@ -16,7 +17,16 @@ struct pp_request;
 struct pp_system;
 
 /* Where a service is to be found. */
-enum { PP_IN_SYSTEM = 1, PP_IN_OTHERS = 2 };
+enum {
+    PP_IN_SYSTEM = 1,
+    PP_IN_OTHERS = 2,
+    /* Tokens of accounts, which may be long: only in operator mode, with one of these resolvers. */
+    PP_WITH_MEM = 1 << 8 << PP_RESOLVER_MEM,
+    PP_WITH_FULL = 1 << 8 << PP_RESOLVER_FULL,
+    PP_WITH_CACHE = 1 << 8 << PP_RESOLVER_CACHE,
+    PP_WITH_URL = 1 << 8 << PP_RESOLVER_URL,
+    PP_WITH_ANY_RESOLVER = PP_WITH_MEM | PP_WITH_FULL | PP_WITH_CACHE | PP_WITH_URL,
+};
 
 typedef struct pp_service {
     const char *subject; /* behind "$SYS."; %s stands for the server's id */
@@ -24,7 +34,7 @@ typedef struct pp_service {
     bool broadcasts; /* does something also for who wants no answer */
     /* Answer, now or later. Thread: the home loop's. */
     void (*answer)(struct pp_request *request);
-    unsigned detail; /* what of several things that answer knows */
+    unsigned detail;    /* what of several things that answer knows */
 } pp_service;
 
 /* The server's part in one account. */
@@ -50,6 +60,9 @@ typedef struct pp_services {
  * Errors: PIPIT_ENOTFOUND there are none in that account; PIPIT_ENOMEM. Thread: the home loop's. */
 pipit_err pp_services_open_inbox(struct pp_system *system, pp_account *account,
                                  const char *subject);
+
+/* How long may the payload of a request be? */
+size_t pp_service_body_max(const pp_service *service);
 
 /* Put the services of a system account, or of any other, into account. Errors: PIPIT_ENOMEM.
  * Thread: the one that starts and reloads; lock of accounts held, or nobody else is there. */
