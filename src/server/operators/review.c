@@ -54,8 +54,8 @@ static int32_t subs_of(int64_t limit)
 }
 
 static pipit_err make_guest(pp_operators *operators, const pp_token *token, pp_str shown_name,
-                            const pp_token_grant *grant, const pp_tenant_claims *claims,
-                            pp_account *account, pp_user **out_user)
+                            bool by_callout, const pp_token_grant *grant,
+                            const pp_tenant_claims *claims, pp_account *account, pp_user **out_user)
 {
     struct origin *origin = pp_calloc(1, sizeof(*origin));
     char name[256];
@@ -75,10 +75,11 @@ static pipit_err make_guest(pp_operators *operators, const pp_token *token, pp_s
     origin->scope_hash = scope_of(&claims->claims, token->jwt.issuer);
     origin->has_defaults = pp_claim_permissions_empty(&grant->limits.permissions);
     origin->defaults_hash = claims->defaults_hash;
-    (void)snprintf(name, sizeof(name), "%.*s", PP_STR_ARGS(shown_name));
     setup.permissions = permissions;
+    (void)snprintf(name, sizeof(name), "%.*s", PP_STR_ARGS(shown_name));
     setup.name = name;
-    setup.nkey = origin->subject;
+    /* The key in a callout's token was made up for the question. */
+    setup.nkey = by_callout ? NULL : origin->subject;
     setup.expires_s = grant->expires_s;
     setup.max_payload = grant->limits.payload < 0 ? PP_USER_UNLIMITED : grant->limits.payload;
     setup.max_subscriptions = subs_of(grant->limits.subs);
@@ -129,7 +130,7 @@ void pp_operators_decide(pp_operators *operators, pp_login *login, pp_token *tok
 
     judged = pp_token_judge(token, &claims->claims, &plan->trust, &visit, &grant, &why);
     if (!judged && account &&
-        make_guest(operators, token, token->jwt.name, &grant, claims, account, &user))
+        make_guest(operators, token, token->jwt.name, false, &grant, claims, account, &user))
         judged = PP_TOKEN_NO_MEMORY;
     pp_operator_plan_let_go(plan);
     if (user) {
@@ -168,7 +169,7 @@ pp_token_fault pp_operators_place(pp_operators *operators, pp_login *login, pp_t
         fault = pp_token_terms(token, &visit, &grant, out_why);
     grant.limits.subs = grant.limits.payload = PP_CLAIM_NO_LIMIT; /* as nats-server has it */
     if (!fault &&
-        (!account || make_guest(operators, token, name, &grant, claims, account, out_user)))
+        (!account || make_guest(operators, token, name, true, &grant, claims, account, out_user)))
         fault = PP_TOKEN_NO_MEMORY;
     pp_operator_plan_let_go(plan);
     return fault;

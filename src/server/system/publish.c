@@ -17,8 +17,9 @@ static const pp_scope *root_of(const pp_worker *home, const pp_account *account)
 {
     const pp_scope *root = atomic_load_explicit(&account->root, memory_order_acquire);
     const pp_users *users = home->nats.settings->users;
+    const pp_users *table = root ? PP_CONTAINER(root, pp_user, scope)->table : NULL;
 
-    if (root && PP_CONTAINER(root, pp_user, scope)->table == users)
+    if (root && (table == users || !table)) /* of a tenant: it stays as long as the account */
         return root;
     return pp_users_find_root(users, account);
 }
