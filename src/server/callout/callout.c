@@ -213,14 +213,16 @@ static pipit_err read_answer(const pp_callout *callout, const pp_callout_questio
     return err ? err : pp_callout_answer_user(answer, question, reason);
 }
 
-static void judge(void *context, pp_login *login, const pp_callout_question *question,
-                  pp_str message, char reason[PP_CALLOUT_REASON_BYTES])
+static bool judge(void *context, struct pp_call *call, pp_login *login,
+                  const pp_callout_question *question, pp_str message,
+                  char reason[PP_CALLOUT_REASON_BYTES])
 {
     const pp_callout *callout = context;
     pp_callout_answer answer = {0};
     pp_callout_place place;
     pipit_err err = read_answer(callout, question, message, &answer, reason);
 
+    (void)call;
     pp_login_refuse(login, PP_LOGIN_DENIED, NULL);
     if (!err)
         err = find_place(callout, &answer, question, &place, reason);
@@ -232,6 +234,7 @@ static void judge(void *context, pp_login *login, const pp_callout_question *que
         pp_login_refuse(login, PP_LOGIN_NO_MEMORY, NULL);
     }
     pp_callout_answer_fini(&answer);
+    return true;
 }
 
 /* --- the authority ------------------------------------------------------------------------- */

@@ -30,8 +30,7 @@ typedef struct pp_call {
     pp_account *account;
     atomic_uint *asked;
     const uint8_t *service_xkey;
-    void (*judge)(void *context, pp_login *login, const pp_callout_question *question,
-                  pp_str answer, char reason[PP_CALLOUT_REASON_BYTES]);
+    pp_call_judge_fn judge;
     void (*done)(void *context);
     void *context;
     int64_t timeout_ns, due_ns;
@@ -375,23 +374,12 @@ pipit_err pp_calls_ask(pp_calls *calls, pp_login *login, const pp_call_setup *se
 
 /* --- answers ------------------------------------------------------------------------------- */
 
-bool pp_calls_take(pp_calls *calls, const pp_msg *msg)
+/* The call may be gone when this returns. */
+static void consider(pp_call *call, pp_str answer)
 {
+    pp_calls *calls = call->calls;
     char reason[PP_CALLOUT_REASON_BYTES] = "";
-    pp_callout_question question;
-    pp_call *call;
-
-    if (msg->subject.len <= PREFIX_LEN)
-        return false;
-    call =
-        take_by_key(calls, (pp_str){msg->subject.ptr + PREFIX_LEN, msg->subject.len - PREFIX_LEN});
-    if (!call)
-        return false;
-    if (pp_login_is_abandoned(call->login)) {
-        refuse(call);
-        return true;
-    }
-    question = (pp_callout_question){
+    const pp_callout_question question = {
         .user_nkey = pp_str_of(call->user_nkey),
         .server_id = pp_str_of(calls->server->server_id),
         .account = pp_str_of(call->account->name),
@@ -399,11 +387,33 @@ bool pp_calls_take(pp_calls *calls, const pp_msg *msg)
         .service_xkey = call->service_xkey,
         .now_s = pp_clock_wall_ns() / PP_NS_PER_S,
     };
-    call->judge(call->context, call->login, &question, pp_msg_payload(msg), reason);
+
+    if (!call->judge(call->context, call, call->login, &question, answer, reason))
+        return;
     end(call);
     if (*reason)
         warn(calls, reason);
-    return true;
+}
+
+void pp_calls_resume(pp_call *call, pp_str answer)
+{
+    if (pp_login_is_abandoned(call->login))
+        refuse(call);
+    else
+        consider(call, answer);
+}
+
+bool pp_calls_take(pp_calls *calls, const pp_msg *msg)
+{
+    pp_call *call;
+
+    if (msg->subject.len <= PREFIX_LEN)
+        return false;
+    call =
+        take_by_key(calls, (pp_str){msg->subject.ptr + PREFIX_LEN, msg->subject.len - PREFIX_LEN});
+    if (call)
+        pp_calls_resume(call, pp_msg_payload(msg));
+    return call != NULL;
 }
 
 /* --- stopping ------------------------------------------------------------------------------ */

@@ -38,16 +38,22 @@ enum {
     PP_CALLS_BUCKETS = 4096,
 };
 
+struct pp_call;
+
+/* An answer has come: write login's verdict. reason: why it is none that lets anybody in, or empty.
+ * False: something else must be found out first; then pp_calls_resume is called, once. Thread: any
+ * loop's, while a message is delivered. */
+typedef bool (*pp_call_judge_fn)(void *context, struct pp_call *call, pp_login *login,
+                                 const pp_callout_question *question, pp_str answer,
+                                 char reason[PP_CALLOUT_REASON_BYTES]);
+
 /* How one party asks, and how it judges. */
 typedef struct pp_call_setup {
     pp_account *account;        /* where it is asked; it stays until the login is woken */
     atomic_uint *asked;         /* calls in that account; the same */
     pp_callout_request request; /* but for the server and for what the calls make themselves */
     int64_t timeout_ns;
-    /* An answer has come: write login's verdict. reason: why it is none that lets anybody in, or
-     * empty. Thread: any loop's, while a message is delivered. */
-    void (*judge)(void *context, pp_login *login, const pp_callout_question *question,
-                  pp_str answer, char reason[PP_CALLOUT_REASON_BYTES]);
+    pp_call_judge_fn judge;
     /* The call is over, judged or not; NULL: nothing to do. Not if pp_calls_ask has failed or
      * refused. Thread: any loop's. */
     void (*done)(void *context);
@@ -80,6 +86,9 @@ pipit_err pp_calls_ask(pp_calls *calls, pp_login *login, const pp_call_setup *se
 
 /* A message has come to an inbox. False: nobody waits for it. Thread: the publisher's loop. */
 bool pp_calls_take(pp_calls *calls, const pp_msg *msg);
+
+/* Judge again, a call whose judge has put it off. Thread: any loop's. */
+void pp_calls_resume(struct pp_call *call, pp_str answer);
 
 /* Loops have ended: wake all who wait, and ask nobody any more. */
 void pp_calls_stop(pp_calls *calls);

@@ -18,6 +18,11 @@ struct asked {
     pp_operators *operators;
     pp_tenant_claims *claims; /* of the account, when it was asked; held */
     uint8_t xkey[PP_NKEY_RAW_BYTES];
+    /* While the account that an answer names is looked for. */
+    pp_login search; /* nobody's: it is only woken */
+    struct pp_call *call;
+    char *answer; /* NULL: it has not been looked for */
+    size_t answer_len;
 };
 
 static bool among(const pp_claim_list *list, pp_str text)
@@ -75,22 +80,38 @@ static pipit_err read_answer(const struct asked *asked, const pp_callout_questio
     return err ? err : check_target(account, answer, reason);
 }
 
-static void place(const struct asked *asked, pp_login *login, pp_token *token, int64_t now_s,
-                  char *reason)
+/* It has been looked for. On the home loop; who has looked may have taken the search for a login of
+ * its own kind. */
+static void on_found(pp_login *search)
+{
+    struct asked *asked = PP_CONTAINER(search, struct asked, search);
+
+    if (search->verdict.user)
+        pp_user_let_go(search->verdict.user);
+    pp_calls_resume(asked->call, (pp_str){asked->answer, asked->answer_len});
+}
+
+/* Put the answer off until the account that it names is known. False: that has been tried. */
+static bool look_for(struct asked *asked, struct pp_call *call, pp_str key, pp_str message)
+{
+    if (asked->answer)
+        return false;
+    asked->answer = pp_memdupz(message.ptr, message.len);
+    asked->answer_len = message.len;
+    asked->call = call;
+    asked->search = (pp_login){.wake = on_found};
+    return asked->answer && !pp_operators_fetch(asked->operators, key, &asked->search);
+}
+
+static void place(const struct asked *asked, const pp_tenant_claims *target, pp_login *login,
+                  pp_token *token, int64_t now_s, char *reason)
 {
     pp_operators *operators = asked->operators;
     pp_str key = pp_user_claims_account(&token->claims);
-    pp_tenant_claims *target = pp_operators_claims(operators, key);
     pp_str name = token->jwt.name.len ? token->jwt.name : login->shown.user;
     pp_user *user = NULL;
     const char *why = "";
 
-    if (!target) {
-        /* Found by the time when it comes again. */
-        (void)pp_operators_fetch(operators, key, NULL);
-        pp_login_refuse(login, PP_LOGIN_BUSY, "the account that a callout has named is looked up");
-        return;
-    }
     switch (pp_operators_place(operators, login, token, target, name, now_s, &user, &why)) {
     case PP_TOKEN_FINE:
         pp_login_admit(login, user);
@@ -106,20 +127,34 @@ static void place(const struct asked *asked, pp_login *login, pp_token *token, i
         (void)snprintf(reason, PP_CALLOUT_REASON_BYTES, "Auth callout user on account \"%.*s\": %s",
                        PP_STR_ARGS(key), why);
     }
-    pp_tenant_claims_let_go(target);
 }
 
-static void judge(void *context, pp_login *login, const pp_callout_question *question,
-                  pp_str message, char reason[PP_CALLOUT_REASON_BYTES])
+static bool judge(void *context, struct pp_call *call, pp_login *login,
+                  const pp_callout_question *question, pp_str message,
+                  char reason[PP_CALLOUT_REASON_BYTES])
 {
-    const struct asked *asked = context;
+    struct asked *asked = context;
     pp_callout_answer answer = {0};
+    pp_tenant_claims *target = NULL;
     pipit_err err = read_answer(asked, question, message, &answer, reason);
+    pp_str key = err ? PP_STR("") : pp_user_claims_account(&answer.user.claims);
+    bool later = false;
 
     pp_login_refuse(login, err && err != PIPIT_EINVAL ? PP_LOGIN_NO_MEMORY : PP_LOGIN_DENIED, NULL);
     if (!err)
-        place(asked, login, &answer.user, question->now_s, reason);
+        target = pp_operators_claims(asked->operators, key);
+    if (target)
+        place(asked, target, login, &answer.user, question->now_s, reason);
+    else if (!err)
+        later = look_for(asked, call, key, message);
+    /* From here on, if later, the call may have been judged, and asked be gone. */
+    if (!err && !target && !later)
+        (void)REFUSE(reason,
+                     "No valid account \"%.*s\" for auth callout response on account \"%.*s\"",
+                     PP_STR_ARGS(key), PP_STR_ARGS(question->account));
+    pp_tenant_claims_let_go(target);
     pp_callout_answer_fini(&answer);
+    return !later;
 }
 
 static void done(void *context)
@@ -127,23 +162,11 @@ static void done(void *context)
     struct asked *asked = context;
 
     pp_tenant_claims_let_go(asked->claims);
+    pp_free(asked->answer);
     pp_free(asked);
 }
 
 /* --- questions ----------------------------------------------------------------------------- */
-
-/* Accounts that the answer may name had better be known by then. */
-static void look_up_targets(pp_operators *operators, const pp_account_claims *account)
-{
-    for (size_t i = 0; i < account->allowed_accounts.count; i++) {
-        pp_str key = account->allowed_accounts.items[i];
-        pp_tenant_claims *known = pp_operators_claims(operators, key);
-
-        if (!known)
-            (void)pp_operators_fetch(operators, key, NULL);
-        pp_tenant_claims_let_go(known);
-    }
-}
 
 static pp_tenant *tenant_of(pp_operators *operators, pp_str key)
 {
@@ -223,7 +246,6 @@ pipit_err pp_operators_call_out(pp_authority *callout, pp_login *login)
     *asked = (struct asked){.operators = operators, .claims = claims};
     if (claims->claims.auth_xkey.len)
         (void)pp_nkey_decode(claims->claims.auth_xkey, PP_NKEY_CURVE, asked->xkey);
-    look_up_targets(operators, &claims->claims);
     err = ask_about(operators, login, asked, account);
     if (err != PIPIT_EAGAIN)
         done(asked);
