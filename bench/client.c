@@ -81,6 +81,9 @@ void bench_client_open(bench_client *client, const bench_target *target)
     if (setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
         setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
         bench_fatal("setsockopt: %s", strerror(errno));
+    if (target->websocket)
+        bench_websocket_ask(client->fd, target->host);
+    client->by_websocket = target->websocket;
     bench_client_send(client, bench_client_hello, strlen(bench_client_hello));
     bench_client_flush(client);
 }
@@ -93,10 +96,8 @@ void bench_client_close(bench_client *client)
     *client = (bench_client){.fd = -1, .closed = true};
 }
 
-void bench_client_send(bench_client *client, const void *bytes, size_t len)
+static void send_all(bench_client *client, const char *at, size_t len)
 {
-    const char *at = bytes;
-
     while (len > 0) {
         ssize_t sent = send(client->fd, at, len, MSG_NOSIGNAL);
 
@@ -107,6 +108,19 @@ void bench_client_send(bench_client *client, const void *bytes, size_t len)
         at += sent;
         len -= (size_t)sent;
     }
+}
+
+void bench_client_send(bench_client *client, const void *bytes, size_t len)
+{
+    char *frame;
+
+    if (!client->by_websocket) {
+        send_all(client, bytes, len);
+        return;
+    }
+    frame = bench_alloc(1, len + BENCH_WEBSOCKET_HEAD_MAX);
+    send_all(client, frame, bench_websocket_frame(frame, bytes, len));
+    free(frame);
 }
 
 void bench_client_flush(bench_client *client)
@@ -153,7 +167,7 @@ bool bench_client_fill(bench_client *client, int flags)
                    flags);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
-        client->end += (size_t)got;
+        client->end += bench_client_unframe(client, client->buffer + client->end, (size_t)got);
         return true;
     }
     if (got == 0 || errno != EAGAIN)

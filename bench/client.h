@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+#include "websocket.h"
+
 /* How long a blocking write or an awaited PONG may take before the server counts as hung. */
 #define BENCH_CLIENT_TIMEOUT_S 60
 
@@ -18,6 +20,7 @@ typedef struct bench_target {
     const char *host;
     const char *port;
     const char *unix_path;
+    bool websocket;
 } bench_target;
 
 typedef struct bench_slice {
@@ -27,6 +30,8 @@ typedef struct bench_slice {
 
 typedef struct bench_client {
     int fd;
+    bool by_websocket;
+    bench_websocket websocket;
     bool closed;     /* the server ended the connection; error says why if it said so */
     char error[128]; /* text of the last -ERR, else empty */
     char *buffer;    /* bytes read and not yet used lie in [start, end) */
@@ -68,7 +73,7 @@ extern const char bench_client_hello[];
 void bench_client_open(bench_client *client, const bench_target *target);
 void bench_client_close(bench_client *client);
 
-/* Write all bytes, waiting as long as needed. */
+/* Write all bytes, as one frame where they go by WebSocket, waiting as long as needed. */
 void bench_client_send(bench_client *client, const void *bytes, size_t len);
 
 /* Send PING and return when its PONG came: what was sent before has been processed. Frames in
@@ -78,6 +83,12 @@ void bench_client_flush(bench_client *client);
 /* Read once into the buffer, which grows if a frame needs it. True if bytes came; false if there
  * are none now (MSG_DONTWAIT in flags) or the connection is closed, which client->closed tells. */
 bool bench_client_fill(bench_client *client, int flags);
+
+/* Of so many bytes just read from fd: those that the protocol is, moved to the front. */
+static inline size_t bench_client_unframe(bench_client *client, char *bytes, size_t len)
+{
+    return client->by_websocket ? bench_websocket_strip(&client->websocket, bytes, len) : len;
+}
 
 /* Take the next whole frame off the buffer. A PING is returned, not answered. */
 bench_frame bench_client_next(bench_client *client);

@@ -89,6 +89,7 @@ SCENARIOS = [
          "deliver --size 64 --pubs 4 --subs 4 --groups 1", 8, 8),
     flow("1:1, 8 KiB", "deliver --size 8192", 1.5, 2.2),
     flow("1:1, 1 MB", "deliver --size 1000000", 1.8, 2.7),
+    flow("WebSocket 1:1, 256 B", "deliver --websocket --size 256", 3, 3),
     flow("request/reply, 1 in flight", "request --size 16", 1.3, 2.5,
          [latency("p50", ratio_target=1, ratio_open=True),
           latency("p99", ratio_target=1, ratio_open=True)]),
@@ -191,10 +192,16 @@ def run_round(bench, server, arguments):
     target = ["--json", "--server", f"127.0.0.1:{port}"]
     if arguments[0] == "start":
         return run_bench(bench, [*arguments, *target, "--", *server.command(port)])
-    with tempfile.TemporaryFile() as log:
+    command = server.command(port)
+    with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("w") as configuration:
+        if "--websocket" in arguments:
+            websocket = free_port()
+            target[-1] = f"127.0.0.1:{websocket}"
+            configuration.write(f"websocket {{ host: 127.0.0.1, port: {websocket}, no_tls: true }}")
+            configuration.flush()
+            command += ["-c", configuration.name]
         try:
-            process = subprocess.Popen(server.command(port), stdin=subprocess.DEVNULL, stdout=log,
-                                       stderr=log)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         except OSError as error:
             raise Failure(f"the server cannot be started: {error}") from None
         try:

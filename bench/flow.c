@@ -150,6 +150,7 @@ static void receive_counting(flow *self, subscriber *to)
         lose(self, to);
         return;
     }
+    got = (ssize_t)bench_client_unframe(client, self->read_buffer + READ_BYTES, (size_t)got);
     memcpy(from, client->buffer + client->start, held);
     used = bench_counter_feed(&to->counter, from, held + (size_t)got);
     held = held + (size_t)got - used;
@@ -285,6 +286,8 @@ bool bench_run_deliver(const bench_options *options)
         bench_fatal("--subs must be greater than 0; to publish to nobody, use publish");
     if (options->verify && options->payload_bytes < BENCH_NUMBER_BYTES)
         bench_fatal("--verify needs --size %d or more", BENCH_NUMBER_BYTES);
+    if (options->verify && options->target.websocket)
+        bench_fatal("--verify changes payloads, which by --websocket are masked");
     flow_init(&self, options);
     self.from = bench_instant_take(options->pid);
     if (pthread_create(&thread, NULL, publish_all, &self) != 0)

@@ -11,14 +11,16 @@ static const struct {
     const char *name;
     bool (*run)(const bench_options *options);
     const char *help;
+    bool by_websocket; /* it may be */
 } scenarios[] = {
-    {"publish", bench_run_publish, "publishers, and nobody who listens"},
-    {"deliver", bench_run_deliver, "publishers and subscribers, queue groups, many subjects"},
-    {"request", bench_run_request, "requesters and responders, W requests in flight"},
-    {"paced", bench_run_paced, "latency at a fixed rate, counted from the intended send time"},
-    {"idle", bench_run_idle, "connections with one subscription each: memory, connect rate"},
-    {"churn", bench_run_churn, "distinct subscriptions on one connection: rates, memory"},
-    {"start", bench_run_start, "start the command after --: time until it accepts, memory"},
+    {"publish", bench_run_publish, "publishers, and nobody who listens", true},
+    {"deliver", bench_run_deliver, "publishers and subscribers, queue groups, many subjects", true},
+    {"request", bench_run_request, "requesters and responders, W requests in flight", true},
+    {"paced", bench_run_paced, "latency at a fixed rate, counted from the intended send time",
+     false},
+    {"idle", bench_run_idle, "connections with one subscription each: memory, connect rate", false},
+    {"churn", bench_run_churn, "distinct subscriptions on one connection: rates, memory", false},
+    {"start", bench_run_start, "start the command after --: time until it accepts, memory", false},
 };
 
 static int print_help(void)
@@ -55,6 +57,8 @@ int main(int argc, char **argv)
             continue;
         raise_descriptor_limit();
         bench_options_parse(&options, argc - 2, argv + 2);
+        if (options.target.websocket && !scenarios[i].by_websocket)
+            bench_fatal("%s cannot go by --websocket", argv[1]);
         return scenarios[i].run(&options) ? 0 : 2;
     }
     bench_fatal("unknown scenario %s; --help lists them", argv[1]);

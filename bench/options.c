@@ -30,6 +30,8 @@ static const struct row {
      "HOST:PORT of the server (127.0.0.1:4222)"},
     {"--unix", KIND_TEXT, offsetof(bench_options, target.unix_path),
      "PATH of the server's Unix socket"},
+    {"--websocket", KIND_FLAG, offsetof(bench_options, target.websocket),
+     "publish, deliver, request: by WebSocket, every operation in a frame of its own"},
     {"--pid", KIND_PID, offsetof(bench_options, pid),
      "the server's process: report its CPU and memory"},
     {"--size", KIND_SIZE, offsetof(bench_options, payload_bytes), "payload bytes (16)"},

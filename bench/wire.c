@@ -35,25 +35,35 @@ void bench_wire_init(bench_wire *wire, const bench_options *options, size_t batc
     char subject[BENCH_SUBJECT_BYTES];
     char line[BENCH_SUBJECT_BYTES + 32];
     size_t line_bytes;
+    size_t plain_bytes; /* of one operation, without a frame around it */
     size_t rounds;
+    char *plain;
 
     bench_subject_format(subject, options, 0);
     line_bytes =
         (size_t)snprintf(line, sizeof line, "PUB %s %zu\r\n", subject, options->payload_bytes);
     *wire = (bench_wire){.frame_bytes = line_bytes + options->payload_bytes + 2,
                          .payload_bytes = options->payload_bytes};
+    plain_bytes = wire->frame_bytes;
+    if (options->target.websocket)
+        wire->frame_bytes += bench_websocket_head_bytes(plain_bytes);
+    plain = bench_alloc(1, plain_bytes);
     rounds = batch_bytes / (wire->frame_bytes * options->subject_count);
     wire->frame_count = (rounds ? rounds : 1) * options->subject_count;
     wire->bytes = bench_alloc(wire->frame_count, wire->frame_bytes);
     for (size_t i = 0; i < wire->frame_count; i++) {
-        char *frame = wire->bytes + i * wire->frame_bytes;
+        char *to = wire->bytes + i * wire->frame_bytes;
+        char *frame = options->target.websocket ? plain : to;
 
         bench_subject_format(subject, options, (unsigned)(i % options->subject_count));
         (void)snprintf(line, sizeof line, "PUB %s %zu\r\n", subject, options->payload_bytes);
         memcpy(frame, line, line_bytes);
         memset(frame + line_bytes, 'x', options->payload_bytes);
         memcpy(frame + line_bytes + options->payload_bytes, "\r\n", 2);
+        if (options->target.websocket)
+            (void)bench_websocket_frame(to, plain, plain_bytes);
     }
+    free(plain);
 }
 
 void bench_wire_fini(bench_wire *wire)

@@ -32,7 +32,7 @@ static void read_all(pp_jwt *jwt, char *reason)
     pp_activation_claims activation;
     pp_authorization_claims answer;
     pp_deletion_claims deletion;
-    pp_token token = {.jwt = *jwt};
+    pp_token token;
 
     pp_claim_issues_init(&issues);
     if (!pp_operator_claims_read(&operator, jwt, reason))
@@ -44,11 +44,12 @@ static void read_all(pp_jwt *jwt, char *reason)
     if (!pp_authorization_claims_read(&answer, jwt, reason))
         pp_authorization_claims_check(&answer, 1000, &issues);
     (void)pp_deletion_claims_read(&deletion, jwt, reason);
+    token.jwt = *jwt; /* which has all the memory so far */
     if (!pp_user_claims_read(&token.claims, &token.jwt, reason)) {
         pp_user_claims_check(&token.claims, 1000, &issues);
         judge(&token, jwt);
     }
-    *jwt = token.jwt; /* which has more memory by now */
+    *jwt = token.jwt;
     pp_claim_issues_fini(&issues);
 }
 

@@ -39,7 +39,7 @@ bool pp_port_parse(pp_str text, int32_t *out_port)
     return true;
 }
 
-static const char *keep_text(pp_reader *reader, pp_str text)
+const char *pp_reader_copy(pp_reader *reader, pp_str text)
 {
     char *copy = pp_reader_take(reader, text.len + 1, 1);
 
@@ -48,9 +48,8 @@ static const char *keep_text(pp_reader *reader, pp_str text)
     return copy;
 }
 
-/* A port, or host:port where the host may be left out. False: it is refused. */
-static bool take_address(pp_reader *reader, const pp_key *key, const pp_value *value,
-                         pp_str *out_host, int32_t *out_port)
+bool pp_reader_address(pp_reader *reader, const pp_key *key, const pp_value *value,
+                       pp_str *out_host, int32_t *out_port)
 {
     pp_str port;
 
@@ -85,11 +84,11 @@ void pp_read_listen(pp_reader *reader, const pp_key *key, const pp_value *value,
     pp_str host;
     int32_t port;
 
-    if (!take_address(reader, key, value, &host, &port))
+    if (!pp_reader_address(reader, key, value, &host, &port))
         return;
     o->port = port ? port : PP_DEFAULT_PORT;
     if (host.len) {
-        const char *text = keep_text(reader, host);
+        const char *text = pp_reader_copy(reader, host);
 
         o->host = text ? text : o->host;
         o->host_given = true;
@@ -118,35 +117,44 @@ void pp_read_http(pp_reader *reader, const pp_key *key, const pp_value *value, v
     pp_str host;
     int32_t port;
 
-    if (!take_address(reader, key, value, &host, &port))
+    if (!pp_reader_address(reader, key, value, &host, &port))
         return;
     o->http_port = port;
     if (host.len)
-        o->http_host = keep_text(reader, host);
+        o->http_host = pp_reader_copy(reader, host);
 }
 
-void pp_read_advertise(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+bool pp_reader_advertised(pp_reader *reader, const pp_key *key, const pp_value *value,
+                          const char **out_host, uint16_t *out_port)
 {
-    pp_options *o = base;
     pp_str host, port;
     int32_t number = 0;
 
     if (value->kind != PP_VALUE_STRING) {
         pp_reader_wrong_kind(reader, key, value, "a string");
-        return;
+        return false;
     }
     if (value->string.len == 0)
-        return;
+        return false;
     if (memchr(value->string.ptr, '\0', value->string.len) ||
         !pp_address_split(value->string, &host, &port) || host.len == 0 ||
         (port.ptr && !pp_port_parse(port, &number))) {
         pp_reader_refuse(reader, key, value,
                          "must be host or host:port, an IPv6 address in [brackets]%s",
                          pp_reader_show(value).text);
-        return;
+        return false;
     }
-    o->client_advertise_host = keep_text(reader, host);
-    o->client_advertise_port = number > 0 ? (uint16_t)number : 0; /* 0, -1: the one listened on */
+    *out_host = pp_reader_copy(reader, host);
+    *out_port = number > 0 ? (uint16_t)number : 0; /* 0, -1: the one listened on */
+    return true;
+}
+
+void pp_read_advertise(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+
+    (void)pp_reader_advertised(reader, key, value, &o->client_advertise_host,
+                               &o->client_advertise_port);
 }
 
 void pp_read_unix(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)

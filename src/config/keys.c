@@ -207,7 +207,7 @@ static const pp_key top[] = {
      .feature = "leaf nodes", .harmless = PP_KEY_IF_NO_ENTRIES,
      .help = "Servers that hang on others"},
     {"websocket ws", PP_KEY_OTHER, NONE, .unit = "map", .block = "websocket",
-     .feature = "WebSocket", .harmless = PP_KEY_IF_NO_ENTRIES, .help = "NATS over WebSocket"},
+     .read = pp_read_websocket, .help = "NATS over WebSocket"},
     {"mqtt", PP_KEY_OTHER, NONE, .unit = "map", .block = "mqtt", .feature = "MQTT",
      .harmless = PP_KEY_IF_NO_ENTRIES, .help = "MQTT clients"},
 };
@@ -384,6 +384,61 @@ static const pp_key destination[] = {
     {"cluster", PP_KEY_TEXT, DESTINATION(cluster), .help = "The cluster in which this holds"},
 };
 
+#define WEBSOCKET(field) offsetof(pp_options, websocket.field)
+
+static const pp_key websocket[] = {
+    {"listen", PP_KEY_OTHER, NONE, .unit = "port or host:port", .reload = PP_KEY_RESTART,
+     .read = pp_read_websocket_listen, .help = "Address and port to listen on, in one"},
+    {"host net", PP_KEY_TEXT, WEBSOCKET(host), .initial = "0.0.0.0", .reload = PP_KEY_RESTART,
+     .read = pp_read_websocket_host, .help = "Address to listen on"},
+    {"port", PP_KEY_PORT, WEBSOCKET(port), .initial = "0", .reload = PP_KEY_RESTART,
+     .help = "Port to listen on; -1 for any that is free; 0: none"},
+    {"advertise", PP_KEY_OTHER, NONE, .unit = "host or host:port", .reload = PP_KEY_RESTART,
+     .read = pp_read_websocket_advertise, .help = "Address that clients are told"},
+    {"no_tls", PP_KEY_SWITCH, WEBSOCKET(no_tls), .initial = "false", .reload = PP_KEY_RESTART,
+     .help = "Serve without TLS, which must be said if there is none"},
+    MISSING("tls", "TLS", "map", NULL, "TLS for WebSocket"),
+    {"same_origin", PP_KEY_SWITCH, WEBSOCKET(same_origin), .initial = "false",
+     .reload = PP_KEY_RESTART, .help = "Only pages of the host that they connect to"},
+    {"allowed_origins allowed_origin allow_origins allow_origin origins origin", PP_KEY_OTHER, NONE,
+     .unit = "URL or array of URLs", .reload = PP_KEY_RESTART, .read = pp_read_origins,
+     .help = "Only pages of these"},
+    {"compression compress", PP_KEY_SWITCH, WEBSOCKET(compression), .initial = "false",
+     .reload = PP_KEY_RESTART, .help = "Compress for clients that can"},
+    {"handshake_timeout", PP_KEY_SECONDS, WEBSOCKET(handshake_timeout_ns), 0, INT64_MAX,
+     .reload = PP_KEY_RESTART, .initial = "0s",
+     .help = "How long a handshake may take; 0: 30 seconds"},
+    {"authorization authentication", PP_KEY_OTHER, NONE, .unit = "map",
+     .block = "websocket_authorization", .read = pp_read_block,
+     .help = "Who may come in by WebSocket"},
+    {"no_auth_user", PP_KEY_TEXT, WEBSOCKET(no_auth_user), .reload = PP_KEY_RESTART,
+     .help = "The user that clients are who show no name"},
+    {"jwt_cookie", PP_KEY_TEXT, WEBSOCKET(jwt_cookie), .reload = PP_KEY_RESTART,
+     .help = "Cookie with a JWT"},
+    {"user_cookie", PP_KEY_TEXT, WEBSOCKET(user_cookie), .reload = PP_KEY_RESTART,
+     .help = "Cookie with the user"},
+    {"pass_cookie", PP_KEY_TEXT, WEBSOCKET(pass_cookie), .reload = PP_KEY_RESTART,
+     .help = "Cookie with the password"},
+    {"token_cookie", PP_KEY_TEXT, WEBSOCKET(token_cookie), .reload = PP_KEY_RESTART,
+     .help = "Cookie with the token"},
+    {"headers", PP_KEY_OTHER, NONE, .unit = "map of texts", .reload = PP_KEY_RESTART,
+     .read = pp_read_websocket_headers, .help = "Headers to add to answers"},
+    {"ping_interval", PP_KEY_DURATION, WEBSOCKET(ping_interval_ns), 1, INT64_MAX,
+     PP_KEY_ZERO_IS_DEFAULT, .reload = PP_KEY_RESTART, .initial = "0s",
+     .help = "Time between pings; 0: the server's"},
+};
+
+static const pp_key websocket_authorization[] = {
+    {"user username", PP_KEY_TEXT, WEBSOCKET(user), .reload = PP_KEY_RESTART,
+     .help = "The one user"},
+    {"password pass", PP_KEY_SECRET, WEBSOCKET(pass), .reload = PP_KEY_RESTART,
+     .help = "Password of that user"},
+    {"token", PP_KEY_SECRET, WEBSOCKET(token), .reload = PP_KEY_RESTART,
+     .help = "What clients must show instead"},
+    {"timeout", PP_KEY_SECONDS, WEBSOCKET(auth_timeout_ns), 0, INT64_MAX, .reload = PP_KEY_RESTART,
+     .initial = "0s", .help = "How long they may take; 0: the server's"},
+};
+
 static const pp_key export[] = {
     {"stream", PP_KEY_OTHER, NONE, .unit = "subject", .read = pp_read_export_kind,
      .help = "Messages"},
@@ -452,6 +507,10 @@ const pp_key_block pp_served_blocks[] = {
                   "A service that decides who may come in; see docs/security.md."),
     OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
     BLOCK("proxy", proxy, "One of them."),
+    OPTIONS_BLOCK("websocket", websocket, "NATS over WebSocket."),
+    OPTIONS_BLOCK("websocket_authorization", websocket_authorization,
+                  "Who may come in by WebSocket, instead of what `authorization` says of one user "
+                  "or a token. Users stay as they are."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),
     BLOCK("permissions", permissions, "What a user may do. An empty map is no restriction."),
     BLOCK("allow_responses", allow_responses, "Replying to messages that have a reply subject."),

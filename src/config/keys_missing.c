@@ -148,28 +148,6 @@ static const pp_key leafnode_remote[] = {
     KEY("proxy", "map", NULL, "HTTP proxy: `url`, `username`, `password`, `timeout`"),
 };
 
-static const pp_key websocket[] = {
-    KEY("listen", "port or host:port", NULL, "Where clients connect to"),
-    KEY("host net", "text", "0.0.0.0", "Address of that"),
-    KEY("port", "port", NULL, "Port of that"),
-    KEY("advertise", "host:port", NULL, "Address that clients are told"),
-    KEY("no_tls", "switch", "false", "Serve without TLS"),
-    KEY("tls", "map", NULL, "TLS for WebSocket"),
-    KEY("same_origin", "switch", "false", "Only pages of this host"),
-    KEY("allowed_origins allowed_origin allow_origins allow_origin origins origin",
-        "URL or array of URLs", NULL, "Only pages of these"),
-    KEY("compression compress", "switch", "false", "Compression"),
-    KEY("handshake_timeout", "seconds or time", "0", "How long a handshake may take"),
-    KEY("authorization authentication", "map", NULL, "Who may come in by WebSocket"),
-    KEY("no_auth_user", "text", NULL, "The user that clients are who show no name"),
-    KEY("jwt_cookie", "text", NULL, "Cookie with a JWT"),
-    KEY("user_cookie", "text", NULL, "Cookie with the user"),
-    KEY("pass_cookie", "text", NULL, "Cookie with the password"),
-    KEY("token_cookie", "text", NULL, "Cookie with the token"),
-    KEY("headers", "map of texts", NULL, "Headers to add to answers"),
-    KEY("ping_interval", "time", NULL, "Time between pings"),
-};
-
 static const pp_key mqtt[] = {
     KEY("listen", "port or host:port", NULL, "Where clients connect to"),
     KEY("host net", "text", "0.0.0.0", "Address of that"),
@@ -263,7 +241,6 @@ const pp_key_block pp_missing_blocks[] = {
     BLOCK(gateway, "gateways", "Several clusters as one."),
     BLOCK(leafnodes, "leaf nodes", "Servers that hang on others."),
     BLOCK(leafnode_remote, "leaf nodes", "A server that this one hangs on."),
-    BLOCK(websocket, "WebSocket", "NATS over WebSocket."),
     BLOCK(mqtt, "MQTT", "MQTT clients."),
     BLOCK(jetstream, "JetStream", "Streams that are kept."),
     BLOCK(jetstream_limits, "JetStream", "Limits of streams and consumers."),

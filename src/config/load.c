@@ -140,6 +140,43 @@ static void check_users(const struct check *check)
               o->no_auth_user);
 }
 
+static bool is_user(const pp_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->user_count; i++) {
+        if (strcmp(o->users[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_websocket(const struct check *check)
+{
+    const pp_options *o = check->o;
+    const pp_websocket_options *ws = &o->websocket;
+
+    if (!ws->port)
+        return;
+    if (!ws->no_tls)
+        WRONG(check, "websocket requires TLS configuration");
+    if (o->user_count && ws->user)
+        WRONG(check,
+              "websocket authentication username not compatible with presence of users/nkeys");
+    if (o->user_count && ws->token)
+        WRONG(check, "websocket authentication token not compatible with presence of users/nkeys");
+    if (ws->pass && !ws->user)
+        WRONG(check, "websocket: a password without a user protects nothing: give both");
+    if (ws->no_auth_user && !is_user(o, ws->no_auth_user))
+        WRONG(check,
+              "websocket no_auth_user: \"%.200s\" not present as user or nkey in authorization "
+              "block or account configuration",
+              ws->no_auth_user);
+    if (ws->jwt_cookie)
+        WRONG(check,
+              "trusted operators or trusted keys configuration is required for JWT authentication "
+              "via cookie \"%.100s\"",
+              ws->jwt_cookie);
+}
+
 static void check_system_account(const struct check *check)
 {
     const pp_options *o = check->o;
@@ -185,6 +222,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     check_limits(&check);
     check_memory(&check);
     check_users(&check);
+    check_websocket(&check);
     check_system_account(&check);
     check_operators(&check);
     return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;

@@ -20,6 +20,7 @@ pipit_err pp_options_init(pp_options *options)
         .auth_timeout_ns = 2 * NS_PER_S,
         .callout.account = "$G",
         .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
+        .websocket.host = PP_DEFAULT_HOST,
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,
@@ -72,6 +73,8 @@ void pp_options_forget_secrets(pp_options *options)
     wipe(&options->pass);
     wipe(&options->auth_token);
     wipe(&options->http_password);
+    wipe(&options->websocket.pass);
+    wipe(&options->websocket.token);
     for (size_t i = 0; i < options->user_count; i++) {
         wipe(&users[i].password);
         users[i].password = "";

@@ -204,6 +204,31 @@ enum pp_resolver_kind {
     PP_RESOLVER_URL,
 };
 
+typedef struct pp_websocket_options {
+    const char *host; /* never NULL */
+    int32_t port;     /* 0: none; -1: any that is free */
+    const char *advertise_host;
+    uint16_t advertise_port; /* 0: the port that is listened on */
+    bool no_tls;
+    bool same_origin;
+    const char *const *origins; /* each is one */
+    size_t origin_count;
+    bool compression;
+    int64_t handshake_timeout_ns; /* 0: not said */
+    int64_t ping_interval_ns;     /* 0: the server's */
+    const pp_pair_option *headers;
+    size_t header_count;
+    /* Who may come in there, instead of what the server says. */
+    const char *user;
+    const char *pass;        /* secret */
+    const char *token;       /* secret */
+    int64_t auth_timeout_ns; /* 0: the server's */
+    const char *no_auth_user;
+    /* Names of cookies. */
+    const char *jwt_cookie, *user_cookie, *pass_cookie, *token_cookie;
+    pp_option_position at;
+} pp_websocket_options;
+
 typedef struct pp_options {
     pp_arena arena; /* owns what the rest points to */
     enum pp_options_action action;
@@ -291,6 +316,8 @@ typedef struct pp_options {
     const char *const *pinned_accounts;
     size_t pinned_account_count;
     const char *default_sentinel;
+
+    pp_websocket_options websocket;
 
     /* Limits. */
     uint32_t max_connections;

@@ -48,6 +48,15 @@ void *pp_reader_take(pp_reader *reader, size_t count, size_t bytes);
 const char *pp_reader_text(pp_reader *reader, const pp_value *value);
 pp_option_position pp_reader_position(pp_reader *reader, pp_config_position at);
 
+/* address.c: a port, or host:port where the host may be left out. False: it is refused. */
+bool pp_reader_address(pp_reader *reader, const pp_key *key, const pp_value *value,
+                       pp_str *out_host, int32_t *out_port);
+/* address.c: "host" or "host:port" that others are told. False: it is refused, or empty. */
+bool pp_reader_advertised(pp_reader *reader, const pp_key *key, const pp_value *value,
+                          const char **out_host, uint16_t *out_port);
+/* Copy a text, empty or not, to there; NULL: no memory. */
+const char *pp_reader_copy(pp_reader *reader, pp_str text);
+
 /* Note that value is not of the kind that its key takes: wanted is "a string", "an array" ... */
 void pp_reader_wrong_kind(pp_reader *reader, const pp_key *key, const pp_value *value,
                           const char *wanted);
@@ -77,6 +86,13 @@ void pp_read_listen(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_host(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_http(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_unix(pp_reader *, const pp_key *, const pp_value *, void *);
+/* websocket.c, */
+void pp_read_websocket(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_websocket_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_websocket_host(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_websocket_advertise(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_origins(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_websocket_headers(pp_reader *, const pp_key *, const pp_value *, void *);
 /* users.c, */
 void pp_read_authorization(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_uid(pp_reader *, const pp_key *, const pp_value *, void *);

@@ -244,6 +244,32 @@ static void write_operators(struct writer *w, const pp_options *o)
     end_line(w, true);
 }
 
+/* --- WebSocket ---------------------------------------------------------------------------- */
+
+static void write_websocket(struct writer *w, const pp_websocket_options *o)
+{
+    add(w, &w->path, "websocket.advertise");
+    if (o->advertise_host)
+        add_escaped(w, &w->text, o->advertise_host);
+    if (o->advertise_port && !w->err)
+        w->err = pp_buf_addf(&w->text, ":%u", o->advertise_port);
+    end_line(w, false);
+    add(w, &w->path, "websocket.allowed_origins");
+    for (size_t i = 0; i < o->origin_count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, o->origins[i]);
+    }
+    end_line(w, false);
+    add(w, &w->path, "websocket.headers");
+    for (size_t i = 0; i < o->header_count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, o->headers[i].key);
+        add(w, &w->text, "=");
+        add_escaped(w, &w->text, o->headers[i].value);
+    }
+    end_line(w, false);
+}
+
 /* --- accounts ----------------------------------------------------------------------------- */
 
 static void begin_account_line(struct writer *w, const pp_account_options *account,
@@ -508,6 +534,7 @@ pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
     write_scalars(&w, options);
     write_labels(&w, options);
     write_operators(&w, options);
+    write_websocket(&w, &options->websocket);
     for (size_t i = 0; i < options->account_count && !w.err; i++)
         write_account(&w, &options->accounts[i]);
     pp_buf_fini(&w.path);

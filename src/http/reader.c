@@ -11,6 +11,23 @@ static const char *const field_names[PP_HTTP_FIELD_COUNT] = {
     [PP_HTTP_AUTHORIZATION] = "authorization",
     [PP_HTTP_CONTENT_TYPE] = "content-type",
     [PP_HTTP_EXPECT] = "expect",
+    [PP_HTTP_UPGRADE] = "upgrade",
+    [PP_HTTP_CONNECTION] = "connection",
+    [PP_HTTP_WS_KEY] = "sec-websocket-key",
+    [PP_HTTP_WS_VERSION] = "sec-websocket-version",
+    [PP_HTTP_WS_EXTENSIONS] = "sec-websocket-extensions",
+    [PP_HTTP_ORIGIN] = "origin",
+    [PP_HTTP_WS_ORIGIN] = "sec-websocket-origin",
+    [PP_HTTP_USER_AGENT] = "user-agent",
+    [PP_HTTP_FORWARDED_FOR] = "x-forwarded-for",
+    [PP_HTTP_NO_MASKING] = "nats-no-masking",
+    [PP_HTTP_COOKIE] = "cookie",
+};
+
+/* What stands between values that came in several headers; NULL: only the first counts. */
+static const char *const joints[PP_HTTP_FIELD_COUNT] = {
+    [PP_HTTP_UPGRADE] = ", ",       [PP_HTTP_CONNECTION] = ", ", [PP_HTTP_WS_VERSION] = ", ",
+    [PP_HTTP_WS_EXTENSIONS] = ", ", [PP_HTTP_COOKIE] = "; ",
 };
 
 /* --- what the library calls --------------------------------------------------------------- */
@@ -82,12 +99,33 @@ static int on_header_field(http_parser *parser, const char *at, size_t len)
 static uint8_t field_of(const pp_http_reader *r)
 {
     pp_str name = {r->name, r->name_len};
+    uint8_t count = r->keep_upgrade ? PP_HTTP_FIELD_COUNT : PP_HTTP_UPGRADE;
 
-    for (uint8_t i = 0; i < PP_HTTP_FIELD_COUNT && !r->head_done; i++) {
+    if (r->keep_upgrade && !r->keep_cookies)
+        count = PP_HTTP_COOKIE;
+    for (uint8_t i = 0; i < count && !r->head_done; i++) {
         if (pp_str_eq_nocase(name, pp_str_of(field_names[i])))
             return i;
     }
     return PP_HTTP_FIELD_NONE;
+}
+
+/* A value comes for a field that has one: move that to the end of text, with a joint behind. */
+static int join(pp_http_reader *r, pp_http_span *span)
+{
+    const char *joint = joints[r->field];
+    pp_http_span moved = {.at = (uint32_t)r->text.len, .seen = true};
+
+    if (span->at + span->len != r->text.len) {
+        pipit_err err = pp_buf_reserve(&r->text, span->len);
+
+        if (err)
+            return refuse(r, err == PIPIT_ETOOBIG ? 431 : 503);
+        if (span->len && add(r, &moved, r->text.ptr + span->at, span->len))
+            return -1;
+        *span = moved;
+    }
+    return add(r, span, joint, strlen(joint));
 }
 
 static int on_header_value(http_parser *parser, const char *at, size_t len)
@@ -104,10 +142,15 @@ static int on_header_value(http_parser *parser, const char *at, size_t len)
         if (r->fields[r->field].seen) {
             if (r->field == PP_HTTP_HOST)
                 return refuse(r, 400);
-            r->field = PP_HTTP_FIELD_NONE;
-            return 0;
+            if (!joints[r->field]) {
+                r->field = PP_HTTP_FIELD_NONE;
+                return 0;
+            }
+            if (join(r, &r->fields[r->field]))
+                return -1;
+        } else {
+            r->fields[r->field] = (pp_http_span){.at = (uint32_t)r->text.len, .seen = true};
         }
-        r->fields[r->field] = (pp_http_span){.at = (uint32_t)r->text.len, .seen = true};
     }
     if (r->field == PP_HTTP_FIELD_NONE)
         return 0;
@@ -201,6 +244,23 @@ static bool split_target(pp_str target, pp_str *out_path, pp_str *out_query)
     return true;
 }
 
+static pp_http_upgrade upgrade_of(const pp_http_reader *r)
+{
+    return (pp_http_upgrade){
+        .upgrade = slice(r, &r->fields[PP_HTTP_UPGRADE]),
+        .connection = slice(r, &r->fields[PP_HTTP_CONNECTION]),
+        .key = slice(r, &r->fields[PP_HTTP_WS_KEY]),
+        .version = slice(r, &r->fields[PP_HTTP_WS_VERSION]),
+        .extensions = slice(r, &r->fields[PP_HTTP_WS_EXTENSIONS]),
+        .origin = slice(r, &r->fields[PP_HTTP_ORIGIN]),
+        .old_origin = slice(r, &r->fields[PP_HTTP_WS_ORIGIN]),
+        .user_agent = slice(r, &r->fields[PP_HTTP_USER_AGENT]),
+        .forwarded_for = slice(r, &r->fields[PP_HTTP_FORWARDED_FOR]),
+        .no_masking = slice(r, &r->fields[PP_HTTP_NO_MASKING]),
+        .cookies = slice(r, &r->fields[PP_HTTP_COOKIE]),
+    };
+}
+
 static pipit_err build(pp_http_reader *r, pp_http_request *out)
 {
     pp_http_request request = {.is_head = r->parser.method == HTTP_HEAD};
@@ -223,6 +283,7 @@ static pipit_err build(pp_http_reader *r, pp_http_request *out)
     request.accept_encoding = slice(r, &r->fields[PP_HTTP_ACCEPT_ENCODING]);
     request.authorization = slice(r, &r->fields[PP_HTTP_AUTHORIZATION]);
     request.content_type = slice(r, &r->fields[PP_HTTP_CONTENT_TYPE]);
+    request.upgrade = upgrade_of(r);
     request.body = (pp_str){r->body.len ? r->text.ptr + r->body.at : "", r->body.len};
     *out = request;
     return PIPIT_OK;
@@ -252,6 +313,8 @@ void pp_http_reader_reset(pp_http_reader *reader)
     *reader = (pp_http_reader){
         .limits = reader->limits,
         .keep_body = reader->keep_body,
+        .keep_upgrade = reader->keep_upgrade,
+        .keep_cookies = reader->keep_cookies,
         .text = text,
     };
     http_parser_init(&reader->parser, HTTP_REQUEST);

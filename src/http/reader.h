@@ -28,7 +28,7 @@ typedef struct pp_http_limits {
     ((pp_http_limits){                                                                             \
         .head_max = 64 * 1024, .uri_max = 8 * 1024, .headers_max = 100, .body_max = 64 * 1024})
 
-enum { PP_HTTP_NAME_KEPT = 24 }; /* longer header names are none that we look for */
+enum { PP_HTTP_NAME_KEPT = 32 }; /* longer header names are none that we look for */
 
 enum pp_http_field {
     PP_HTTP_HOST,
@@ -37,6 +37,17 @@ enum pp_http_field {
     PP_HTTP_AUTHORIZATION,
     PP_HTTP_CONTENT_TYPE,
     PP_HTTP_EXPECT,
+    PP_HTTP_UPGRADE, /* from here on: kept for upgrades only */
+    PP_HTTP_CONNECTION,
+    PP_HTTP_WS_KEY,
+    PP_HTTP_WS_VERSION,
+    PP_HTTP_WS_EXTENSIONS,
+    PP_HTTP_ORIGIN,
+    PP_HTTP_WS_ORIGIN,
+    PP_HTTP_USER_AGENT,
+    PP_HTTP_FORWARDED_FOR,
+    PP_HTTP_NO_MASKING,
+    PP_HTTP_COOKIE,
     PP_HTTP_FIELD_COUNT,
     PP_HTTP_FIELD_NONE = PP_HTTP_FIELD_COUNT,
 };
@@ -51,6 +62,8 @@ typedef struct pp_http_reader {
     http_parser parser;
     const pp_http_limits *limits;
     bool keep_body;
+    bool keep_upgrade;   /* keep what asks for another protocol */
+    bool keep_cookies;   /* and cookies with it */
     bool keep_alive;     /* of the request just read: the connection may go on */
     bool wants_continue; /* the peer waits for 100 before it sends the body; whoever says it clears
                           * this */

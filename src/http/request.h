@@ -4,6 +4,22 @@
 
 #include "base/str.h"
 
+/* What a request says that asks for another protocol on its connection. Lists that came in several
+ * headers are one, with commas; so are cookies, with semicolons. */
+typedef struct pp_http_upgrade {
+    pp_str upgrade;    /* list */
+    pp_str connection; /* list */
+    pp_str key;        /* Sec-WebSocket-Key */
+    pp_str version;    /* Sec-WebSocket-Version, list */
+    pp_str extensions; /* Sec-WebSocket-Extensions, list */
+    pp_str origin;
+    pp_str old_origin; /* Sec-WebSocket-Origin, of drafts */
+    pp_str user_agent;
+    pp_str forwarded_for;
+    pp_str no_masking; /* Nats-No-Masking */
+    pp_str cookies;
+} pp_http_upgrade;
+
 /* Slices are valid for the call that gets the request. What the peer did not send is empty; of a
  * header that came more than once the first counts. */
 typedef struct pp_http_request {
@@ -16,8 +32,9 @@ typedef struct pp_http_request {
     pp_str accept_encoding;
     pp_str authorization; /* a secret; a door blanks it before it passes the request on */
     pp_str content_type;
-    pp_str body;  /* if it was to be kept */
-    bool is_head; /* the answer goes out without its body, by the door's care */
+    pp_http_upgrade upgrade; /* empty, unless the reader was to keep it */
+    pp_str body;             /* if it was to be kept */
+    bool is_head;            /* the answer goes out without its body, by the door's care */
 } pp_http_request;
 
 /**

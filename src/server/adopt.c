@@ -31,6 +31,12 @@ int pp_server_client_fd(const pipit_server *server)
     return server->tcp.source.fd;
 }
 
+int pp_server_websocket_fd(const pipit_server *server, bool *out_tls)
+{
+    *out_tls = server->websocket.settings && server->websocket.settings->rules.tls;
+    return server->websocket.listener.source.fd;
+}
+
 int pp_server_monitor_fd(const pipit_server *server)
 {
     return server->http.source.fd;

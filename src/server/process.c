@@ -105,9 +105,12 @@ static bool write_pid(const pp_process *process, const char *path)
 static void write_ports(pp_process *process)
 {
     const char *folder = process->options->ports_file_dir;
+    bool wss;
+    int websocket = pp_server_websocket_fd(process->server, &wss);
     const pp_ports_entry entries[] = {
         {"nats", "nats", pp_server_client_fd(process->server)},
         {"monitoring", "http", pp_server_monitor_fd(process->server)},
+        {"websocket", wss ? "wss" : "ws", websocket},
     };
     char reason[128];
 

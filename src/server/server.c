@@ -129,6 +129,9 @@ static pipit_err build(pipit_server *server, pp_buf *error)
         if (err)
             return err;
     }
+    err = pp_websocket_init(server);
+    if (err)
+        return err;
     server->system.home = &server->workers[0];
     err = pp_system_install(&server->system);
     if (err)
@@ -177,6 +180,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
         return PIPIT_ENOMEM;
     server->done_fd = -1;
     server->tcp.source.fd = server->local.source.fd = server->http.source.fd = -1;
+    server->websocket.listener.source.fd = -1;
     server->start_wall_ns = server->config_wall_ns = pp_clock_wall_ns();
     server->start_mono_ns = pp_clock_mono_ns();
     server->adopted_tcp = server->adopted_local = server->adopted_http = -1;
@@ -228,6 +232,7 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->loops);
     pp_free(server->given);
     pp_reclaim_fini(&server->reclaim);
+    pp_websocket_fini(server);
     pp_monitor_free(server->monitor);
     pp_http_monitor_fini(server);
     pp_history_free(server->history);
@@ -280,7 +285,7 @@ static void *run_worker(void *arg)
     return NULL;
 }
 
-static void listener_init(pipit_server *server, pp_listener *listener)
+void pp_server_init_listener(pipit_server *server, pp_listener *listener, const pp_door *door)
 {
     *listener = (pp_listener){
         .loop = server->loops[0],
@@ -288,7 +293,7 @@ static void listener_init(pipit_server *server, pp_listener *listener)
         .loop_count = server->worker_count,
         .given = server->given,
         .next_id = &server->next_conn_id,
-        .door = &server->client_door,
+        .door = door,
     };
     pp_listener_init(listener);
 }
@@ -363,11 +368,13 @@ static pipit_err listen_local(pipit_server *server)
     return PIPIT_OK;
 }
 
-/* Bind both; nobody is accepted yet. */
+/* Bind them; nobody is accepted yet. */
 static pipit_err listen_all(pipit_server *server)
 {
     pipit_err err = pp_http_monitor_listen(server);
 
+    if (!err)
+        err = pp_websocket_listen(server);
     if (!err)
         err = listen_tcp(server);
     return err ? err : listen_local(server);
@@ -436,8 +443,8 @@ pipit_err pipit_server_start(pipit_server *server)
         return PIPIT_EINVAL;
     server->started = true;
     log_who(server);
-    listener_init(server, &server->tcp);
-    listener_init(server, &server->local);
+    pp_server_init_listener(server, &server->tcp, &server->client_door);
+    pp_server_init_listener(server, &server->local, &server->client_door);
     err = pp_memory_prepare(&server->memory);
     if (!err)
         err = listen_all(server);
@@ -459,6 +466,8 @@ pipit_err pipit_server_start(pipit_server *server)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
         err = pp_listener_start(&server->local);
+    if (!err)
+        err = pp_websocket_start(server);
     if (err) {
         pipit_server_stop(server);
         return err;
@@ -520,6 +529,7 @@ void pp_server_stop_listening(pp_worker *worker)
 {
     if (worker->loop.index != 0)
         return;
+    pp_listener_stop(&worker->server->websocket.listener);
     pp_listener_stop(&worker->server->tcp);
     pp_listener_stop(&worker->server->local);
 }
@@ -577,6 +587,7 @@ void pipit_server_stop(pipit_server *server)
         was_running = true;
     }
     pp_system_stop(&server->system);
+    pp_listener_stop(&server->websocket.listener);
     pp_listener_stop(&server->tcp); /* threads that never started leave them */
     pp_listener_stop(&server->local);
     pp_listener_stop(&server->http);

@@ -18,6 +18,7 @@
 #include "server/reload.h"
 #include "server/settings.h"
 #include "server/system/system.h"
+#include "server/websocket.h"
 
 #include <pthread.h>
 
@@ -76,6 +77,7 @@ struct pipit_server {
     atomic_int_fast64_t max_payload;
     pp_door client_door;
     pp_nats_door nats_door;
+    pp_websocket websocket;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;
@@ -122,6 +124,9 @@ static inline pp_authority *pp_server_authority(const pipit_server *server)
 /* Have every worker run a task and wait until all have. */
 void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));
 
+/* Complete a listener for clients that come in by door; nothing is bound yet. */
+void pp_server_init_listener(pipit_server *server, pp_listener *listener, const pp_door *door);
+
 /* Accept nobody any more. Thread: the worker's loop. */
 void pp_server_stop_listening(pp_worker *worker);
 
@@ -134,6 +139,8 @@ pipit_err pp_server_adopt(pipit_server *server, int fd, bool monitoring);
 /* The sockets that clients and monitoring connect to by TCP; -1: not now. Thread: as start. */
 int pp_server_client_fd(const pipit_server *server);
 int pp_server_monitor_fd(const pipit_server *server);
+/* The same for WebSocket, and whether it is encrypted. */
+int pp_server_websocket_fd(const pipit_server *server, bool *out_tls);
 
 /* True when every loop has turned since this was asked last. Never waits. Thread: as start. */
 bool pp_server_pulse(pipit_server *server);

@@ -99,6 +99,7 @@ pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_se
         .no_stall = o->no_fast_producer_stall,
         .users = pp_directory_users(directory),
         .gate = pp_directory_gate(directory),
+        .websocket = pp_websocket_session_settings(server, o),
     };
     *out_settings = settings;
     return PIPIT_OK;
@@ -129,6 +130,7 @@ void pp_server_install_limits(pipit_server *server, const pp_options *o)
     atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
     atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
     atomic_store(&server->client_door.limits.slow_policy, (pp_slow_policy)o->slow_consumer);
+    pp_websocket_install_limits(server, o);
     atomic_store(&server->max_line, (size_t)o->max_control_line_bytes);
     atomic_store(&server->max_payload, (int64_t)o->max_payload_bytes);
 }

@@ -26,6 +26,7 @@ want cc gcc
 want pkg-config pkg-config
 want node nodejs
 want npm npm
+want chromium chromium
 want javac default-jdk-headless
 want mvn maven
 want promtool prometheus

@@ -53,7 +53,12 @@ CLI_CHECKS = (
     "pub_sub", "wildcards", "queue_group", "headers", "request_reply", "request_timeout",
     "no_responders", "sub_count", "payload_max", "payload_over_max", "rtt", "bench_pub_sub",
     "bench_fan_out", "bench_request_reply", "user_password", "token", "wrong_credentials",
-    "restart",
+    "websocket", "restart",
+)
+
+WEBSOCKET_CHECKS = (
+    "connect", "wildcards", "many", "headers", "request_reply", "no_responders", "payload_max",
+    "drain_connection", "ping", "user_password", "token", "wrong_credentials", "restart",
 )
 
 
@@ -91,12 +96,15 @@ def quiet_port():
 class Server:
     """One server process on loopback; may be stopped and started again on its port."""
 
-    def __init__(self, path, *flags, port=-1):
+    def __init__(self, path, *flags, port=-1, websocket_port=None):
         self.path, self.flags, self.port = path, flags, port
+        self.websocket_port = websocket_port  # -1: any; None: it does not listen there
+        self.configuration = None
         self.process, self.log = None, []
 
     def start(self):
-        command = [self.path, "-a", "127.0.0.1", "-p", str(self.port), *self.flags]
+        command = [self.path, "-a", "127.0.0.1", "-p", str(self.port), *self.flags,
+                   *self._configure()]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, text=True,
                                         errors="replace", stdout=subprocess.DEVNULL,
                                         stderr=subprocess.PIPE, start_new_session=True)
@@ -112,8 +120,20 @@ class Server:
                 raise Broken(f"server ended at start:\n{tail(self.log)}")
             if listening := re.search(r"Listening for client connections on \S+:(\d+)", line):
                 self.port = int(listening.group(1))
+            if listening := re.search(r"websocket clients on ws://\S+:(\d+)", line):
+                self.websocket_port = int(listening.group(1))
             if "Server is ready" in line:
                 return
+
+    def _configure(self):
+        """What has no flag stands in a file."""
+        if self.websocket_port is None:
+            return []
+        self.configuration = tempfile.NamedTemporaryFile("w", suffix=".conf")
+        self.configuration.write(f"websocket {{ host: 127.0.0.1, port: {self.websocket_port}, "
+                                 "no_tls: true, compression: true }\n")
+        self.configuration.flush()
+        return ["-c", self.configuration.name]
 
     def _read_log(self, lines):
         for line in self.process.stderr:
@@ -124,6 +144,10 @@ class Server:
     @property
     def url(self):
         return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def websocket_url(self):
+        return f"ws://127.0.0.1:{self.websocket_port}"
 
     def stop(self):
         """End the server; raise Broken unless it was still running and exits with status 0."""
@@ -150,10 +174,11 @@ def kill_group(process):
     process.wait()
 
 
-def start_on_quiet_port(path, *flags):
+def start_on_quiet_port(path, *flags, websocket=False):
     """Start a server on a port that it can take again later; another process may be faster."""
     for attempt in range(5):
-        server = Server(path, *flags, port=quiet_port())
+        server = Server(path, *flags, port=quiet_port(),
+                        websocket_port=quiet_port() if websocket else None)
         try:
             server.start()
             return server
@@ -167,8 +192,8 @@ def start_on_quiet_port(path, *flags):
 class Servers:
     """The three servers of one client: open, with user and password, with a token."""
 
-    def __init__(self, path, folder):
-        self.folder, self.unix_path = folder, None
+    def __init__(self, path, folder, websocket=False):
+        self.folder, self.unix_path, self.websocket = folder, None, websocket
         usage = subprocess.run([path, "-h"], capture_output=True, text=True, check=False)
         flags = []
         if "--unix" in usage.stdout + usage.stderr:
@@ -176,7 +201,7 @@ class Servers:
             flags = ["--unix", self.unix_path]
         self.all = []
         try:
-            self.open = start_on_quiet_port(path, *flags)
+            self.open = start_on_quiet_port(path, *flags, websocket=websocket)
             self.all.append(self.open)
             self.user = self._start(path, "--user", USER, "--pass", PASSWORD)
             self.token = self._start(path, "--auth", TOKEN)
@@ -185,7 +210,7 @@ class Servers:
             raise
 
     def _start(self, path, *flags):
-        server = Server(path, *flags)
+        server = Server(path, *flags, websocket_port=-1 if self.websocket else None)
         self.all.append(server)
         server.start()
         return server
@@ -199,6 +224,10 @@ class Servers:
         }
         if self.unix_path:
             names["NATS_UNIX_PATH"] = self.unix_path
+        if self.websocket:
+            names.update(NATS_WS_URL=self.open.websocket_url,
+                         NATS_USER_WS_URL=self.user.websocket_url,
+                         NATS_TOKEN_WS_URL=self.token.websocket_url)
         return names
 
     def stop(self):
@@ -332,6 +361,22 @@ def prepare_js(shop):
     return [node, shop.build / "checks.mjs"]
 
 
+def prepare_websocket(shop):
+    node = shop.tool("node", "--version", least=(18,))
+    npm = shop.tool("npm", "--version")
+    shop.make(["cp", *sorted(shop.source.iterdir()), shop.build],
+              [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"],
+              ["node_modules/.bin/esbuild", "page.mjs", "--bundle", "--format=esm",
+               "--log-level=warning", "--outfile=page.js"])
+    return [node, shop.build / "node.mjs"]
+
+
+def prepare_browser(shop):
+    browser = shop.tool("chromium", "--version")
+    node, _ = prepare_websocket(Workshop("nats_ws"))
+    return [node, BUILD / "clients" / "nats_ws" / "browser.mjs", browser]
+
+
 def prepare_rust(shop):
     cargo = shop.tool("cargo", "--version")
     shop.tool("rustc", "--version", least=(1, 89))
@@ -368,6 +413,7 @@ class Client:
     prepare: object
     checks: tuple = LIBRARY_CHECKS
     cannot: dict = dataclasses.field(default_factory=dict)
+    websocket: bool = False
 
 
 CLIENTS = {
@@ -376,10 +422,12 @@ CLIENTS = {
     "nats_go": Client(prepare_go),
     "nats_py": Client(prepare_python),
     "nats_js": Client(prepare_js),
+    "nats_ws": Client(prepare_websocket, WEBSOCKET_CHECKS, websocket=True),
+    "nats_browser": Client(prepare_browser, WEBSOCKET_CHECKS, websocket=True),
     "nats_rust": Client(prepare_rust, cannot={
         "unix_socket": "async-nats connects to a host and a port only"}),
     "nats_java": Client(prepare_java),
-    "nats_cli": Client(prepare_cli, CLI_CHECKS),
+    "nats_cli": Client(prepare_cli, CLI_CHECKS, websocket=True),
 }
 
 
@@ -496,7 +544,7 @@ def run_client(name, server, deadline_s, report):
         return
     with tempfile.TemporaryDirectory(prefix="pipit-clients-") as folder:
         try:
-            servers = Servers(server, pathlib.Path(folder))
+            servers = Servers(server, pathlib.Path(folder), CLIENTS[name].websocket)
         except Broken as problem:
             report.fail(name, "server", str(problem))
             return

@@ -238,6 +238,13 @@ class Pinned(unittest.TestCase):
                 verdicts = [server.verdict(token, key) for server in servers]
                 self.assertEqual(*verdicts)
                 self.assertEqual(verdicts[0] == "in", wanted)
+            said = []
+            for server in servers:
+                with server.show(o.system_user_token, o.system_user) as system:
+                    page = system.request("$SYS.REQ.SERVER.PING.VARZ").json()["data"]
+                said.append([page.get(key) for key in ("pinned_account_fails", "system_account",
+                                                       "trusted_operators_jwt")])
+            self.assertEqual(*said)
 
 
 class Sentinel(unittest.TestCase):

@@ -24,6 +24,7 @@ ROOMS = {
     "proto/*": ["base", "net", "core", "auth"],
     "client": ["base", "net", "core", "auth"],
     "http": ["base", "net"],
+    "websocket": ["base", "net", "http"],
     "server": ["*"],
 }
 # Which rooms may include which public headers.

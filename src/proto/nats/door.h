@@ -10,6 +10,7 @@
 #include "core/account.h"
 #include "core/route.h"
 #include "net/loop.h"
+#include "proto/nats/connect.h"
 #include "proto/nats/reader.h"
 
 #include <stdatomic.h>
@@ -17,6 +18,16 @@
 /* The nats-server whose behaviour is followed; clients gate features on it. */
 #define PP_NATS_VERSION "2.15.1"
 #define PP_NATS_API_LEVEL 5 /* announced by that version, JetStream or not */
+
+/* Where a WebSocket listener differs; 0: it does not. */
+typedef struct pp_nats_websocket_settings {
+    const char *host; /* as announced */
+    uint16_t port;
+    bool tls;
+    int64_t ping_interval_ns;
+    int64_t auth_timeout_ns;
+    int64_t handshake_timeout_ns;
+} pp_nats_websocket_settings;
 
 typedef struct pp_nats_settings {
     const char *server_id;
@@ -39,11 +50,17 @@ typedef struct pp_nats_settings {
     bool no_stall;       /* drop for a recipient that lags instead of making publishers wait */
     const pp_users *users;
     const pp_gate *gate; /* over them */
+    pp_nats_websocket_settings websocket;
 } pp_nats_settings;
 
 /* What a listener says of its connections: the context of its pp_door. NULL there: clients. */
 typedef struct pp_nats_front {
     pp_entrance entrance;
+    /* What a request that came before NATS said for that text of CONNECT, which wins; empty:
+     * nothing. NULL: there are no such requests. Thread: the connection's loop. */
+    pp_str (*carried)(struct pp_conn *conn, enum pp_nats_connect_text which);
+    /* Whom a proxy says it came for, for the log; empty: nobody. May be NULL. */
+    pp_str (*real_ip)(const struct pp_conn *conn);
 } pp_nats_front;
 
 struct pp_nats_session;

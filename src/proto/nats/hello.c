@@ -9,6 +9,7 @@ enum { INFO_MAX = 64 * 1024 };
 static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
 {
     const pp_nats_settings *settings = s->context->settings;
+    bool websocket = pp_nats_by_websocket(s->conn);
     char ip[48];
     pp_buf line;
 
@@ -21,9 +22,11 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .version = PP_STR(PP_NATS_VERSION),
                 .proto = 1,
                 .go = PP_STR("c11"), /* clients want it there; ours is C */
-                .host = pp_str_of(settings->host),
-                .port = settings->port,
+                .host = pp_str_of(websocket ? settings->websocket.host : settings->host),
+                .port = websocket ? settings->websocket.port : settings->port,
                 .headers = settings->headers,
+                .tls_required = websocket && settings->websocket.tls,
+                .tls_available = websocket && settings->websocket.tls,
                 .auth_required = pp_gate_announced(settings->gate, pp_nats_entrance(s->conn)),
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
@@ -57,6 +60,13 @@ bool pp_nats_send_away(pp_nats_session *s)
     return true;
 }
 
+static bool shows_something(const pp_nats_session *s)
+{
+    return s->connect.has_credentials || pp_nats_carried(s->conn, PP_CONNECT_USER).len ||
+           pp_nats_carried(s->conn, PP_CONNECT_AUTH_TOKEN).len ||
+           pp_nats_carried(s->conn, PP_CONNECT_JWT).len;
+}
+
 /* Source: NATS client protocol, section 4: the order of checks. */
 void pp_nats_on_connect(pp_nats_session *s, pp_str json)
 {
@@ -70,9 +80,9 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;
     }
-    if (!s->authenticated || (s->connect.has_credentials &&
-                              (pp_gate_required(settings->gate, pp_nats_entrance(s->conn)) ||
-                               pp_nats_connect_text(&s->connect, PP_CONNECT_PROXY_SIG).len)))
+    if (!s->authenticated ||
+        (shows_something(s) && (pp_gate_required(settings->gate, pp_nats_entrance(s->conn)) ||
+                                pp_nats_connect_text(&s->connect, PP_CONNECT_PROXY_SIG).len)))
         pp_nats_log_in(s);
     else
         pp_nats_enter(s);

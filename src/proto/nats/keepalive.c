@@ -23,9 +23,17 @@ bool pp_nats_has_expired(const pp_nats_session *s)
     return expiry_ns(s) <= s->conn->loop->now_ns;
 }
 
+static int64_t ping_interval(const pp_nats_session *s)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    int64_t ns = pp_nats_by_websocket(s->conn) ? settings->websocket.ping_interval_ns : 0;
+
+    return ns ? ns : settings->ping_interval_ns;
+}
+
 void pp_nats_schedule_ping(pp_nats_session *s, bool first)
 {
-    int64_t interval = s->context->settings->ping_interval_ns, due_ns, expiry;
+    int64_t interval = ping_interval(s), due_ns, expiry;
 
     if (first) {
         uint32_t fifth;
@@ -129,7 +137,7 @@ void pp_nats_on_ping_timer(pp_nats_session *s)
 {
     const pp_nats_settings *settings = s->context->settings;
     int64_t now_ns = s->conn->loop->now_ns;
-    bool active = s->op_ns && now_ns - s->op_ns < settings->ping_interval_ns;
+    bool active = s->op_ns && now_ns - s->op_ns < ping_interval(s);
 
     pp_nats_expire_answers(s);
     if (!active || !rtt_is_fresh(s)) {

@@ -70,6 +70,16 @@ static void add_entered(const pp_nats_session *s, char *out, size_t *len)
     add_quoted(out, len, entered, n, ENTERED_MAX);
 }
 
+/* Whom a proxy says it came for, before the proxy. */
+static void add_real_ip(const pp_conn *conn, char *out, size_t *len)
+{
+    const pp_nats_front *front = conn->door->context;
+    pp_str ip = front && front->real_ip ? front->real_ip(conn) : (pp_str){"", 0};
+
+    if (ip.len)
+        add(out, PP_NATS_LOG_PREFIX_MAX, len, "%.*s/", PP_STR_ARGS(ip));
+}
+
 const char *pp_nats_log_prefix(const pp_nats_session *s, char out[PP_NATS_LOG_PREFIX_MAX])
 {
     const pp_conn *conn = s->conn;
@@ -78,12 +88,14 @@ const char *pp_nats_log_prefix(const pp_nats_session *s, char out[PP_NATS_LOG_PR
     char ip[48];
 
     pp_conn_peer_text(conn, ip);
+    add_real_ip(conn, out, &len);
     if (conn->addr_family == AF_UNIX)
         add(out, PP_NATS_LOG_PREFIX_MAX, &len, "%s", ip);
     else
         add(out, PP_NATS_LOG_PREFIX_MAX, &len, "%s%s%s:%u", six ? "[" : "", ip, six ? "]" : "",
             conn->peer_port);
-    add(out, PP_NATS_LOG_PREFIX_MAX, &len, " - cid:%llu - ", (unsigned long long)conn->id);
+    add(out, PP_NATS_LOG_PREFIX_MAX, &len, " - %s:%llu - ",
+        pp_nats_by_websocket(conn) ? "wid" : "cid", (unsigned long long)conn->id);
     if (s->connected) {
         add_said(s, out, &len);
         add_entered(s, out, &len);

@@ -30,6 +30,14 @@ static void wake(pp_login *login)
     pp_loop_post(l->s->conn->loop, &l->task);
 }
 
+/* What CONNECT says, or else the request that came before it. */
+static pp_str shown_text(const pp_nats_session *s, enum pp_nats_connect_text which)
+{
+    pp_str text = pp_nats_connect_text(&s->connect, which);
+
+    return text.len ? text : pp_nats_carried(s->conn, which);
+}
+
 /* What is known of a connection that has not said anything. */
 static void fill_connection(const pp_nats_session *s, pp_login_shown *shown)
 {
@@ -61,12 +69,12 @@ static void fill(struct pp_nats_login *l)
     fill_connection(s, shown);
     pp_conn_peer_text(s->conn, l->host);
     shown->host = pp_str_of(l->host);
-    shown->user = pp_nats_connect_text(c, PP_CONNECT_USER);
-    shown->pass = pp_nats_connect_text(c, PP_CONNECT_PASS);
-    shown->token = pp_nats_connect_text(c, PP_CONNECT_AUTH_TOKEN);
+    shown->user = shown_text(s, PP_CONNECT_USER);
+    shown->pass = shown_text(s, PP_CONNECT_PASS);
+    shown->token = shown_text(s, PP_CONNECT_AUTH_TOKEN);
     shown->nkey = pp_nats_connect_text(c, PP_CONNECT_NKEY);
     shown->sig = pp_nats_connect_text(c, PP_CONNECT_SIG);
-    shown->jwt = pp_nats_connect_text(c, PP_CONNECT_JWT);
+    shown->jwt = shown_text(s, PP_CONNECT_JWT);
     shown->proxy_sig = pp_nats_connect_text(c, PP_CONNECT_PROXY_SIG);
     shown->name = pp_nats_connect_text(c, PP_CONNECT_NAME);
     shown->lang = pp_nats_connect_text(c, PP_CONNECT_LANG);

@@ -19,9 +19,12 @@ enum {
     CONNECT_COST = 2048,
     ERROR_MAX = 16 * 1024 + 128, /* a quoted subject fits */
     LET_GO_AT_ONCE = 4096,       /* subscriptions ended per turn when a connection closes */
+    LAYERING_MAX = 256, /* clients beyond the limit that are let in far enough to be told so */
 };
 
 static const int64_t proxy_timeout_ns = 5000000000;
+/* What a listener allows whose configuration says nothing about it. */
+static const int64_t layer_timeout_ns = 30000000000;
 
 void pp_nats_send(pp_nats_session *s, pp_str bytes)
 {
@@ -304,7 +307,9 @@ static void on_timer(void *session)
 {
     pp_nats_session *s = session;
 
-    if (s->expects_proxy) {
+    if (s->expects_layer) {
+        pp_conn_close(s->conn, PP_CLOSE_AUTH_TIMEOUT, false);
+    } else if (s->expects_proxy) {
         pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
     } else if (!s->authenticated && pp_nats_login_goes_on(s)) {
@@ -318,15 +323,31 @@ static void on_timer(void *session)
     }
 }
 
-void pp_nats_schedule_start(pp_nats_session *s)
+static int64_t layer_timeout(const pp_nats_session *s)
+{
+    int64_t ns = s->context->settings->websocket.handshake_timeout_ns;
+
+    return ns ? ns : layer_timeout_ns;
+}
+
+static int64_t auth_timeout(const pp_nats_session *s)
 {
     const pp_nats_settings *settings = s->context->settings;
+    int64_t ns = pp_nats_by_websocket(s->conn) ? settings->websocket.auth_timeout_ns : 0;
+
+    return ns ? ns : settings->auth_timeout_ns;
+}
+
+void pp_nats_schedule_start(pp_nats_session *s)
+{
     int64_t now_ns = s->conn->loop->now_ns;
 
-    if (s->expects_proxy)
+    if (s->expects_layer)
+        pp_conn_set_timer(s->conn, now_ns + layer_timeout(s));
+    else if (s->expects_proxy)
         pp_conn_set_timer(s->conn, now_ns + proxy_timeout_ns);
     else if (!s->authenticated)
-        pp_conn_set_timer(s->conn, now_ns + settings->auth_timeout_ns);
+        pp_conn_set_timer(s->conn, now_ns + auth_timeout(s));
     else
         pp_nats_schedule_ping(s, false);
 }
@@ -341,12 +362,56 @@ static void let_go(pp_task *task)
         pp_conn_unhold(s->conn);
 }
 
+/* Say hello, now that the client can be talked to. */
+static void begin(pp_nats_session *s, bool over)
+{
+    pp_conn *conn = s->conn;
+
+    pp_nats_send_info(s, false);
+    if (over || pp_ceiling_pressed()) {
+        /* At the memory limit in the same words: clients know them, and try again elsewhere. */
+        pp_count(&conn->loop->counters->memory_refusals, !over);
+        pp_nats_refuse(s, over ? PP_CLOSE_CONNECTIONS : PP_CLOSE_MEMORY,
+                       "maximum connections exceeded");
+        return;
+    }
+    s->authenticated = pp_nats_admit_anybody(s);
+    conn->guarded = !s->authenticated;
+    if (conn->closing)
+        return;
+    pp_nats_schedule_start(s);
+    PP_NATS_DEBUG(s, "Client connection created");
+}
+
+static void on_layer(void *session, pp_layer *layer)
+{
+    pp_nats_session *s = session;
+    int64_t max = s->context->settings->max_connections;
+
+    if (!s->expects_layer || layer != s->conn->layer)
+        return; /* one below, or in the middle of things */
+    s->expects_layer = false;
+    begin(s, atomic_load(&s->context->door->clients) > max);
+}
+
+/* Its layer has to be agreed on before it can say anything: it waits for that, if there is hope. */
+static void begin_when_layered(pp_nats_session *s, int64_t others)
+{
+    int64_t max = s->context->settings->max_connections;
+
+    s->expects_layer = true;
+    if (others >= max + LAYERING_MAX || pp_ceiling_pressed())
+        pp_conn_close(s->conn, PP_CLOSE_CONNECTIONS, false);
+    else
+        pp_nats_schedule_start(s);
+}
+
 static pipit_err open_session(void *session, pp_conn *conn)
 {
     pp_nats_session *s = session;
     pp_nats_context *context = conn->loop->context;
     const pp_nats_settings *settings = context->settings;
-    bool over;
+    int64_t others;
 
     s->client.ops = &pp_nats_client_ops;
     s->conn = conn;
@@ -359,25 +424,15 @@ static pipit_err open_session(void *session, pp_conn *conn)
         .line_max = settings->max_control_line,
         .payload_max = settings->max_payload,
     };
-    s->expects_proxy = settings->proxy_protocol;
+    s->expects_proxy = settings->proxy_protocol && pp_nats_entrance(conn) == PP_ENTRANCE_CLIENTS;
     if (pp_gate_wants_nonce(settings->gate))
         pp_nonce_make(s->nonce);
     s->counted = true;
-    over = atomic_fetch_add(&context->door->clients, 1) >= settings->max_connections;
-    pp_nats_send_info(s, false);
-    if (over || pp_ceiling_pressed()) {
-        /* At the memory limit in the same words: clients know them, and try again elsewhere. */
-        pp_count(&conn->loop->counters->memory_refusals, !over);
-        pp_nats_refuse(s, over ? PP_CLOSE_CONNECTIONS : PP_CLOSE_MEMORY,
-                       "maximum connections exceeded");
-        return PIPIT_OK;
-    }
-    s->authenticated = pp_nats_admit_anybody(s);
-    conn->guarded = !s->authenticated;
-    if (conn->closing)
-        return PIPIT_OK;
-    pp_nats_schedule_start(s);
-    PP_NATS_DEBUG(s, "Client connection created");
+    others = atomic_fetch_add(&context->door->clients, 1);
+    if (conn->door->wrap)
+        begin_when_layered(s, others);
+    else
+        begin(s, others >= settings->max_connections);
     return PIPIT_OK;
 }
 
@@ -385,7 +440,8 @@ static void on_close(void *session)
 {
     pp_nats_session *s = session;
 
-    PP_NATS_OBSERVE(s, closed, s);
+    if (!s->expects_layer) /* else it never was a client */
+        PP_NATS_OBSERVE(s, closed, s);
     pp_nats_abandon_login(s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
@@ -395,8 +451,9 @@ static void on_close(void *session)
         pp_conn_hold(s->conn);
         pp_loop_post(s->conn->loop, &s->let_go);
     }
-    PP_NATS_DEBUG(s, "Client connection closed: %s",
-                  pp_close_reason_text((pp_close_reason)s->conn->reason));
+    if (!s->expects_layer)
+        PP_NATS_DEBUG(s, "Client connection closed: %s",
+                      pp_close_reason_text((pp_close_reason)s->conn->reason));
 }
 
 static void free_session(void *session)
@@ -418,6 +475,7 @@ const pp_proto_ops pp_nats_proto = {
     .open = open_session,
     .on_bytes = on_bytes,
     .on_timer = on_timer,
+    .on_layer = on_layer,
     .on_close = on_close,
     .free = free_session,
     .frame = pp_nats_frame,

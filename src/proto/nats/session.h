@@ -47,6 +47,7 @@ typedef struct pp_nats_session {
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
     char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
     atomic_bool headers;         /* negotiated: wants header blocks */
+    bool expects_layer;          /* nothing can be said yet: its layer is being agreed on */
     bool expects_proxy;          /* a PROXY header may come first */
     bool authenticated;          /* operations are served */
     bool connected;              /* CONNECT was accepted */
@@ -145,9 +146,22 @@ static inline pp_entrance pp_nats_entrance(const pp_conn *conn)
     return front ? front->entrance : PP_ENTRANCE_CLIENTS;
 }
 
+static inline bool pp_nats_by_websocket(const pp_conn *conn)
+{
+    return pp_nats_entrance(conn) == PP_ENTRANCE_WEBSOCKET;
+}
+
 static inline uint16_t pp_nats_connection_type(const pp_conn *conn)
 {
-    return pp_nats_entrance(conn) == PP_ENTRANCE_WEBSOCKET ? PP_USER_WEBSOCKET : PP_USER_STANDARD;
+    return pp_nats_by_websocket(conn) ? PP_USER_WEBSOCKET : PP_USER_STANDARD;
+}
+
+/* What conn's upgrade request said for that text of CONNECT; empty: nothing. */
+static inline pp_str pp_nats_carried(pp_conn *conn, enum pp_nats_connect_text which)
+{
+    const pp_nats_front *front = conn->door->context;
+
+    return front && front->carried ? front->carried(conn, which) : (pp_str){"", 0};
 }
 
 /* hello.c: INFO, CONNECT */

@@ -73,7 +73,7 @@ static void visit_conn(pp_conn *conn, void *arg)
     pp_nats_session *session = pp_nats_session_of(conn);
     pp_conn_record *record;
 
-    if (!session)
+    if (!session || session->expects_layer)
         return;
     record = pp_records_add(state->records, pp_conn_record_bytes(session));
     if (record)

@@ -122,6 +122,8 @@ static pp_str claimed_user(const pp_nats_session *s)
     pp_str nkey = pp_nats_connect_text(&s->connect, PP_CONNECT_NKEY);
     pp_str user = pp_nats_connect_text(&s->connect, PP_CONNECT_USER);
 
+    if (!user.len)
+        user = pp_nats_carried(s->conn, PP_CONNECT_USER);
     if ((nkey.len && nkey.ptr[0] != 'U') || (!nkey.len && !user.len && s->by_token))
         return PP_STR("[REDACTED]");
     return nkey.len ? nkey : user;
@@ -216,6 +218,7 @@ void pp_conn_record_fill(pp_conn_record *record, const pp_nats_session *session)
         .port = conn->peer_port,
         .family = conn->addr_family,
         .reason = conn->reason,
+        .websocket = pp_nats_by_websocket(conn),
     };
     memcpy(record->address, conn->peer_addr, sizeof(record->address));
     fill_output(record, conn);

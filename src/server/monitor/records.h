@@ -37,6 +37,7 @@ typedef struct pp_conn_record {
     uint16_t port;
     uint8_t family; /* AF_ */
     uint8_t reason; /* pp_close_reason */
+    bool websocket;
     uint32_t text_len[PP_RECORD_TEXT_COUNT];
     uint32_t subs_bytes; /* of the pp_sub_records behind the texts */
     char texts[];

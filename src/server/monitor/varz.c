@@ -5,6 +5,8 @@
 #include "server/monitor/span.h"
 #include "server/system/identity.h"
 
+#include <stdio.h>
+
 static void put_identity(pp_json *json, const pipit_server *server)
 {
     const pp_nats_settings *settings = server->settings;
@@ -20,10 +22,53 @@ static void put_identity(pp_json *json, const pipit_server *server)
         pp_json_bool(json, "auth_required", true);
 }
 
+static void put_text(pp_json *json, const char *key, const char *text)
+{
+    if (text && *text)
+        pp_json_text(json, key, pp_str_of(text));
+}
+
+static void put_switch(pp_json *json, const char *key, bool on)
+{
+    if (on)
+        pp_json_bool(json, key, true);
+}
+
+static void put_websocket(pp_json *json, const pipit_server *server)
+{
+    const pp_websocket_options *o = &server->options->websocket;
+    char advertise[300] = "";
+
+    pp_json_begin_object(json, "websocket");
+    if (server->websocket.port) {
+        put_text(json, "host", server->websocket.bound_host);
+        pp_json_u64(json, "port", server->websocket.port);
+        if (o->advertise_host)
+            (void)snprintf(advertise, sizeof(advertise), "%s:%u", o->advertise_host,
+                           o->advertise_port ? o->advertise_port : server->websocket.port);
+        put_text(json, "advertise", advertise);
+        put_text(json, "no_auth_user", o->no_auth_user);
+        put_text(json, "jwt_cookie", o->jwt_cookie);
+        if (o->handshake_timeout_ns)
+            pp_json_i64(json, "handshake_timeout", o->handshake_timeout_ns);
+        if (o->auth_timeout_ns)
+            pp_json_f64(json, "auth_timeout", (double)o->auth_timeout_ns / PP_NS_PER_S);
+        put_switch(json, "no_tls", !server->websocket.settings->rules.tls);
+        put_switch(json, "same_origin", o->same_origin);
+        if (o->origin_count)
+            pp_json_begin_array(json, "allowed_origins");
+        for (size_t i = 0; i < o->origin_count; i++)
+            pp_json_text(json, NULL, pp_str_of(o->origins[i]));
+        if (o->origin_count)
+            pp_json_end_array(json);
+        put_switch(json, "compression", o->compression);
+    }
+    pp_json_end_object(json);
+}
+
 static void put_limits(pp_json *json, const pipit_server *server)
 {
-    static const char *const blocks[] = {"cluster", "gateway",   "leaf",
-                                         "mqtt",    "websocket", "jetstream"};
+    static const char *const blocks[] = {"cluster", "gateway", "leaf", "mqtt"};
     const char *base_path = server->options->http_base_path;
     const pp_nats_settings *settings = server->settings;
 
@@ -45,6 +90,9 @@ static void put_limits(pp_json *json, const pipit_server *server)
         pp_json_begin_object(json, blocks[i]);
         pp_json_end_object(json);
     }
+    put_websocket(json, server);
+    pp_json_begin_object(json, "jetstream");
+    pp_json_end_object(json);
     pp_json_f64(json, "tls_timeout", 2);
     pp_json_i64(json, "write_deadline", atomic_load(&server->client_door.limits.write_deadline_ns));
 }
@@ -118,6 +166,17 @@ static void put_requests(pp_json *json, const pp_monitor *monitor)
     pp_json_end_object(json);
 }
 
+/* Of operator mode. The claims of an operator are in its token. */
+static void put_operators(pp_json *json, const pp_options *options)
+{
+    if (!options->operator_count)
+        return;
+    pp_json_begin_array(json, "trusted_operators_jwt");
+    for (size_t i = 0; i < options->operator_count; i++)
+        pp_json_text(json, NULL, pp_str_of(options->operators[i]));
+    pp_json_end_array(json);
+}
+
 static void put_kinds(pp_json *json, const char *key, uint64_t clients)
 {
     pp_json_begin_object(json, key);
@@ -154,8 +213,11 @@ pipit_err pp_monitor_write_varz(pp_page *page)
     pp_json_time(&json, "config_load_time", server->config_wall_ns);
     pp_json_text(&json, "config_digest", pp_str_of(server->options->config_digest));
     pp_labels_write(&json, server->options);
+    put_operators(&json, server->options);
     if (system)
         pp_json_text(&json, "system_account", pp_str_of(system));
+    if (server->operators && atomic_load(&server->operators->pinned_fails))
+        pp_json_u64(&json, "pinned_account_fails", atomic_load(&server->operators->pinned_fails));
     put_kinds(&json, "slow_consumer_stats", PP_VITALS_SUM(server, slow_consumers));
     put_kinds(&json, "stale_connection_stats", PP_VITALS_SUM(server, stale_connections));
     put_disk_waits(&json);

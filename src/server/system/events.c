@@ -50,7 +50,7 @@ static void put_client(pp_json *json, const struct event *event)
     }
     put_text(json, "name_tag", pp_conn_record_text(c, PP_RECORD_ACCOUNT));
     pp_json_text(json, "kind", PP_STR("Client"));
-    pp_json_text(json, "client_type", PP_STR("nats"));
+    pp_json_text(json, "client_type", c->websocket ? PP_STR("websocket") : PP_STR("nats"));
     pp_json_end_object(json);
 }
 

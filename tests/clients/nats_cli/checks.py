@@ -76,9 +76,9 @@ class Background:
 
     _changed = threading.Condition()  # one for all, so that one wait can look at several
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments, url=URL):
         self.said = bytearray()
-        self._process = subprocess.Popen(command(*arguments), env=ENVIRONMENT,
+        self._process = subprocess.Popen(command(*arguments, url=url), env=ENVIRONMENT,
                                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                          stderr=subprocess.STDOUT)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -322,6 +322,17 @@ def check_wrong_credentials():
         expect(status != 0 and "Authorization Violation" in said, f"{credentials}: {said[:300]}")
 
 
+def check_websocket():
+    url = os.environ["NATS_WS_URL"]
+    with Background("sub", "ws.*", "--count=3", url=url) as sub:
+        wait_for_interest("ws.probe")
+        succeed("pub", "ws.a", "by websocket", url=url)
+        succeed("pub", "ws.b", "by tcp")
+        said = sub.end()
+    expect(subjects(said) == ["ws.probe", "ws.a", "ws.b"], said)
+    expect("by websocket" in said and "by tcp" in said, said)
+
+
 def check_restart():
     with Background("sub", "again.*") as sub, Background("reply", "service", "--echo"):
         for probe in ("again.probe", "service"):
@@ -342,7 +353,7 @@ CHECKS = (
     check_request_timeout, check_no_responders, check_sub_count, check_payload_max,
     check_payload_over_max, check_rtt, check_bench_pub_sub, check_bench_fan_out,
     check_bench_request_reply, check_user_password, check_token, check_wrong_credentials,
-    check_restart,
+    check_websocket, check_restart,
 )
 
 with tempfile.TemporaryDirectory(prefix="pipit-nats-cli-") as scratch:
