@@ -10,7 +10,10 @@
 struct pp_gate {
     const pp_users *users;
     pp_hasher *hasher;
-    uint8_t (*proxies)[PP_NKEY_RAW_BYTES];
+    struct proxy {
+        uint8_t raw[PP_NKEY_RAW_BYTES];
+        char key[PP_NKEY_TEXT_BYTES];
+    } * proxies;
     size_t proxy_count;
     pp_authority *operators;
     pp_authority *callout;
@@ -37,9 +40,15 @@ pipit_err pp_gate_new(pp_gate **out_gate, const pp_gate_setup *setup)
         pp_free(gate);
         return PIPIT_ENOMEM;
     }
-    if (setup->proxy_count)
-        memcpy(gate->proxies, setup->proxies, setup->proxy_count * sizeof(*gate->proxies));
-    gate->proxy_count = setup->proxy_count;
+    for (size_t i = 0; i < setup->proxy_count; i++) {
+        struct proxy *proxy = &gate->proxies[gate->proxy_count];
+        uint8_t kind; /* any will do, as it does for nats-server */
+
+        if (pp_nkey_decode_any(pp_str_of(setup->proxies[i]), &kind, proxy->raw))
+            continue;
+        pp_nkey_format(kind, proxy->raw, proxy->key);
+        gate->proxy_count++;
+    }
     gate->users = setup->users;
     gate->hasher = setup->hasher;
     gate->operators = setup->operators;
@@ -83,6 +92,15 @@ bool pp_gate_announced(const pp_gate *gate, pp_entrance entrance)
 bool pp_gate_wants_nonce(const pp_gate *gate)
 {
     return gate->operators || gate->proxy_count || pp_users_have_nkeys(gate->users);
+}
+
+bool pp_gate_trusts(const pp_gate *gate, const char *proxy)
+{
+    for (size_t i = 0; i < gate->proxy_count; i++) {
+        if (strcmp(gate->proxies[i].key, proxy) == 0)
+            return true;
+    }
+    return false;
 }
 
 static bool may_come(const pp_user *user, uint16_t connection_type, bool proxied)
@@ -314,10 +332,12 @@ static pipit_err ask_proxy(pp_login *login)
     if (!shown->proxy_sig.len || !gate->proxy_count)
         return PIPIT_OK;
     if (shown->nonce.len && !pp_nkey_signature_decode_url(shown->proxy_sig, signature)) {
-        for (size_t i = 0; i < gate->proxy_count && !login->proxied; i++)
-            login->proxied = pp_nkey_verify(gate->proxies[i], shown->nonce, signature);
+        for (size_t i = 0; i < gate->proxy_count && !login->proxy; i++) {
+            if (pp_nkey_verify(gate->proxies[i].raw, shown->nonce, signature))
+                login->proxy = gate->proxies[i].key;
+        }
     }
-    if (login->proxied)
+    if (login->proxy)
         return PIPIT_OK;
     pp_login_refuse(login, PP_LOGIN_PROXY_NOT_TRUSTED, "proxy is not trusted");
     login->step = DECIDED;
@@ -333,7 +353,7 @@ static void forget_verdict(pp_login *login)
 
 static void check_proxy(pp_login *login)
 {
-    if (!login->verdict.user || login->proxied || !login->verdict.user->proxy_required)
+    if (!login->verdict.user || login->proxy || !login->verdict.user->proxy_required)
         return;
     forget_verdict(login);
     pp_login_refuse(login, PP_LOGIN_PROXY_REQUIRED, "proxy required");
@@ -393,7 +413,8 @@ pipit_err pp_gate_ask(const pp_gate *gate, pp_login *login)
 
     login->gate = gate;
     login->step = ASK_PROXY;
-    login->proxied = login->timed = false;
+    login->proxy = NULL;
+    login->timed = false;
     /* It may be woken, on another thread, before this returns: but it goes on here. */
     (void)atomic_fetch_add(waiting_of(gate), 1);
     err = proceed(login);

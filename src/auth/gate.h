@@ -17,8 +17,8 @@ typedef struct pp_gate pp_gate;
 typedef struct pp_gate_setup {
     const pp_users *users;
     pp_hasher *hasher; /* for passwords that are given as hashes */
-    /* Public keys of servers whose word counts; raw. */
-    const uint8_t (*proxies)[PP_NKEY_RAW_BYTES];
+    /* Public keys of those whose word for their clients counts. */
+    const char *const *proxies;
     size_t proxy_count;
     /* In operator mode: decides instead of the table. NULL: the table does. */
     pp_authority *operators;
@@ -44,6 +44,9 @@ bool pp_gate_announced(const pp_gate *gate, pp_entrance entrance);
 
 /* Are clients told a nonce, which they may sign? */
 bool pp_gate_wants_nonce(const pp_gate *gate);
+
+/* Does the word of the proxy with this key count? */
+bool pp_gate_trusts(const pp_gate *gate, const char *proxy);
 
 /* As whom somebody comes in before it has said anything, by what is known of its connection; NULL:
  * not at all. Not held. */

@@ -72,10 +72,10 @@ typedef struct pp_login {
     const struct pp_gate *gate;
     unsigned step;
     const pp_user *candidate; /* not held: of the gate's table */
-    bool proxied;             /* a trusted proxy vouches for it */
-    bool timed;               /* whoever works on it gives up by itself, in time */
-    bool hashing;             /* a password is compared: that may take long, and is our doing */
-    void *work;               /* of who works on it */
+    const char *proxy; /* key of the trusted proxy that vouches for it; the gate's. NULL: none */
+    bool timed;        /* whoever works on it gives up by itself, in time */
+    bool hashing;      /* a password is compared: that may take long, and is our doing */
+    void *work;        /* of who works on it */
 } pp_login;
 
 /* Say that what the login was waiting for has been done. */

@@ -27,6 +27,8 @@
     X(route_misses, "publishes that asked the index")                                              \
     X(route_failures, "publishes that memory did not suffice to route")                            \
     X(no_responders, "requests answered with 503")                                                 \
+    X(crossings, "requests and responses passed to other accounts")                                \
+    X(crossing_drops, "those not passed: too many are awaited, too long a way, or no memory")      \
     X(auth_failures, "connections refused for their credentials")                                  \
     X(protocol_errors, "connections closed for what they sent")                                    \
     X(turns, "times the loop woke up or went round")                                               \

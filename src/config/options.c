@@ -36,6 +36,7 @@ pipit_err pp_options_init(pp_options *options)
     pipit_err err;
 
     pp_arena_init(&fresh.arena, OPTIONS_BYTES_MAX);
+    pp_arena_init(&fresh.user_arena, OPTIONS_BYTES_MAX);
     err = pp_arena_take(&fresh.arena, sizeof(*global), &memory);
     if (err)
         return err;
@@ -68,21 +69,25 @@ static void wipe(const char **text)
 
 void pp_options_forget_secrets(pp_options *options)
 {
-    pp_user_options *users = (void *)(uintptr_t)options->users;
+    pp_account_options *accounts = (void *)(uintptr_t)options->accounts;
 
     wipe(&options->pass);
     wipe(&options->auth_token);
     wipe(&options->http_password);
     wipe(&options->websocket.pass);
     wipe(&options->websocket.token);
-    for (size_t i = 0; i < options->user_count; i++) {
-        wipe(&users[i].password);
-        users[i].password = "";
+    for (size_t i = 0; i < options->account_count; i++) {
+        accounts[i].users = NULL;
+        accounts[i].user_count = 0;
     }
+    options->users = NULL;
+    options->user_count = 0;
+    pp_arena_fini(&options->user_arena);
 }
 
 void pp_options_fini(pp_options *options)
 {
+    pp_arena_fini(&options->user_arena);
     pp_arena_fini(&options->arena);
     *options = (pp_options){0};
 }

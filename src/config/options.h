@@ -230,7 +230,8 @@ typedef struct pp_websocket_options {
 } pp_websocket_options;
 
 typedef struct pp_options {
-    pp_arena arena; /* owns what the rest points to */
+    pp_arena arena;      /* owns what the rest points to */
+    pp_arena user_arena; /* owns users, who may be very many, and what is said of them */
     enum pp_options_action action;
 
     const char *signal; /* what to tell another server instead of being one; NULL: be one */
@@ -346,8 +347,8 @@ pipit_err pp_options_init(pp_options *options);
 /* An account that has a name, no users and no limits. */
 pp_account_options pp_account_options_none(const char *name);
 
-/* Wipe the secrets that clients are compared with; the rest stays. Whoever wants to compare these
- * options with others takes a snapshot before. */
+/* Wipe the secrets that clients are compared with, and forget the users; the rest stays. Whoever
+ * wants to compare these options with others takes a snapshot before. */
 void pp_options_forget_secrets(pp_options *options);
 
 /* Wipe and free all of it. */

@@ -16,7 +16,8 @@ enum { SECONDS_DOUBTED = 60 };
 
 void pp_reader_init(pp_reader *reader, pp_options *options, pp_diagnostics *diagnostics)
 {
-    *reader = (pp_reader){.options = options, .diagnostics = diagnostics};
+    *reader = (pp_reader){
+        .options = options, .diagnostics = diagnostics, .arena = &options->arena};
     reader->global = options->accounts[0];
 }
 
@@ -29,7 +30,7 @@ void *pp_reader_take(pp_reader *reader, size_t count, size_t bytes)
     if (!reader->err && bytes && count > SIZE_MAX / bytes)
         reader->err = PIPIT_ETOOBIG;
     if (!reader->err)
-        reader->err = pp_arena_take(&reader->options->arena, count * bytes, &memory);
+        reader->err = pp_arena_take(reader->arena, count * bytes, &memory);
     return reader->err ? NULL : memset(memory, 0, count * bytes);
 }
 
@@ -38,7 +39,7 @@ static const char *copy(pp_reader *reader, pp_str text)
     pp_str kept;
 
     if (!reader->err)
-        reader->err = pp_arena_copy(&reader->options->arena, text, &kept);
+        reader->err = pp_arena_copy(reader->arena, text, &kept);
     return reader->err ? NULL : kept.ptr;
 }
 
@@ -55,7 +56,11 @@ const char *pp_reader_text(pp_reader *reader, const pp_value *value)
 pp_option_position pp_reader_position(pp_reader *reader, pp_config_position at)
 {
     if (at.file && at.file != reader->file) {
+        pp_arena *arena = reader->arena;
+
+        reader->arena = &reader->options->arena; /* positions of all kinds share it */
         reader->file_copy = copy(reader, pp_str_of(at.file));
+        reader->arena = arena;
         reader->file = at.file;
     }
     return (pp_option_position){at.file ? reader->file_copy : NULL, at.line, at.column};

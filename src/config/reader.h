@@ -14,6 +14,7 @@
 typedef struct pp_reader {
     pp_options *options;
     pp_diagnostics *diagnostics;
+    pp_arena *arena; /* of the options: where what is read goes now */
     pipit_err err; /* PIPIT_ENOMEM or PIPIT_ETOOBIG: the options are not to be used */
 
     /* Gathered while reading, put into options by pp_reader_finish. */

@@ -103,6 +103,7 @@ static void read_user(pp_reader *reader, const pp_value *value, pp_user_options 
 void pp_read_users(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {
     pp_account_options *account = account_of(reader, base);
+    pp_arena *arena = reader->arena;
     pp_user_options *users;
     size_t count;
 
@@ -111,6 +112,7 @@ void pp_read_users(pp_reader *reader, const pp_key *key, const pp_value *value, 
         return;
     }
     count = value->array.count;
+    reader->arena = &reader->options->user_arena;
     users = pp_reader_take(reader, count, sizeof(*users));
     for (size_t i = 0; users && i < count && !reader->err; i++) {
         const pp_value *item = value->array.items[i];
@@ -122,6 +124,7 @@ void pp_read_users(pp_reader *reader, const pp_key *key, const pp_value *value, 
             users[i].name = "";
         }
     }
+    reader->arena = arena;
     account->users = users;
     account->user_count = users ? count : 0;
 }
@@ -251,7 +254,9 @@ void pp_reader_finish(pp_reader *reader)
         accounts[1 + i] = reader->accounts[i];
     for (size_t i = 0; i <= reader->account_count; i++)
         user_count += accounts[i].user_count;
+    reader->arena = &o->user_arena;
     users = pp_reader_take(reader, user_count, sizeof(*users));
+    reader->arena = &o->arena;
     if (!users)
         return;
     join_users(accounts, 1 + reader->account_count, users);

@@ -22,7 +22,7 @@ static const pp_str no_trace = {"Nats-Trace-Dest: trace disabled\r\n", 33};
 
 static void drop(pp_router *router)
 {
-    (void)atomic_fetch_add_explicit(&router->realm->drops, 1, memory_order_relaxed);
+    pp_count(&router->counters->crossing_drops, 1);
 }
 
 /* --- requests: who asks ------------------------------------------------------------------- */
@@ -194,10 +194,12 @@ static size_t arrive(pp_router *router, const pp_passage *passage, const pp_msg 
     if (cache && !describe(router, passage, msg, &info))
         body = dress(msg, pp_buf_str(&info), &there);
     pp_buf_fini(&info);
-    if (body)
+    if (body) {
+        pp_count(&router->counters->crossings, 1);
         taken = pp_router_pass(router, cache, &there);
-    else
+    } else {
         drop(router);
+    }
     pp_body_unref(body);
     return taken;
 }
@@ -245,8 +247,12 @@ static bool cross(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *ms
     char kept[KEPT_SUBJECT], *copy = NULL;
     size_t taken;
 
-    if (!passage.export || !head.len || goes_round(msg->passage, passage.export))
+    if (!passage.export || !head.len)
         return false;
+    if (goes_round(msg->passage, passage.export)) {
+        drop(router);
+        return false;
+    }
     if (msg->witness)
         msg->witness->see_leave(msg->witness, import, msg->subject, head);
     if (msg->witness && msg->witness->dry && !pp_trace_follows(import))
@@ -347,6 +353,7 @@ static size_t respond(pp_router *router, const pp_response *response, const pp_m
         there.reply = answer ? (pp_str){subject, sizeof(subject)} : (pp_str){NULL, 0};
         there.wire = (pp_str){NULL, 0};
     }
+    pp_count(&router->counters->crossings, 1);
     taken = pp_router_pass(router, cache, &there);
     pp_body_unref(body);
     if (answer) {

@@ -105,10 +105,8 @@ void pp_target_count_import(pp_account *from, pp_account *to, uint32_t router_in
 }
 
 /* To somebody in an account that imports it as a stream. */
-static __attribute__((noinline)) bool deliver_imported(const pp_route_cache *cache,
-                                                       const pp_route *route,
-                                                       const pp_target *target, pp_str head,
-                                                       const pp_msg *msg)
+static bool deliver_imported(const pp_route_cache *cache, const pp_route *route,
+                             const pp_target *target, pp_str head, const pp_msg *msg)
 {
     pp_router *router = cache->router;
     pp_msg here = *msg;
@@ -125,20 +123,36 @@ static __attribute__((noinline)) bool deliver_imported(const pp_route_cache *cac
     return taken;
 }
 
-static inline bool deliver_one(const pp_route_cache *cache, const pp_route *route,
-                               const pp_target *target, const pp_msg *msg)
+/* To a target with something special about it, or of a route that keeps no heads. */
+static __attribute__((noinline)) bool deliver_rare(const pp_route_cache *cache,
+                                                   const pp_route *route, const pp_target *target,
+                                                   const pp_msg *msg)
 {
     pp_str head;
 
-    if (PP_UNLIKELY(msg->no_echo) && target->sub->client == msg->from)
-        return false;
-    if (PP_LIKELY(route->heads))
+    if (route->heads)
         head = (pp_str){route->heads + target->head_at, target->head_len};
     else
         head = make_head(cache->router, route, target);
-    if (PP_UNLIKELY(target->flags & PP_TARGET_IMPORTED))
+    if (target->flags & PP_TARGET_IMPORTED)
         return deliver_imported(cache, route, target, head, msg);
     return stage(cache->router, target, head, msg);
+}
+
+static inline bool deliver_one(const pp_route_cache *cache, const pp_route *route,
+                               const pp_target *target, const pp_msg *msg)
+{
+    const char *heads = route->heads;
+
+    if (PP_UNLIKELY(msg->no_echo) && target->sub->client == msg->from)
+        return false;
+    if (PP_UNLIKELY(target->flags || !heads))
+        return deliver_rare(cache, route, target, msg);
+    if (!target->deliver(target->outlet, target->sub,
+                         (pp_str){heads + target->head_at, target->head_len}, msg))
+        return false;
+    pp_count(&target->tap->delivered, 1);
+    return true;
 }
 
 size_t pp_route_deliver(pp_route_cache *cache, const pp_route *route, const pp_msg *msg)

@@ -238,6 +238,23 @@ const pp_permission_responses *pp_permissions_responses(const pp_permissions *pe
     return &permissions->publish.responses;
 }
 
+static size_t cost(const pp_permission_rules *side)
+{
+    enum { RULES_A_DELIVERY = 4 };
+
+    return (side->allow_count + side->deny_count) / RULES_A_DELIVERY;
+}
+
+size_t pp_permissions_publish_cost(const pp_permissions *permissions)
+{
+    return permissions ? cost(&permissions->publish) : 0;
+}
+
+size_t pp_permissions_subscribe_cost(const pp_permissions *permissions)
+{
+    return permissions ? cost(&permissions->subscribe) : 0;
+}
+
 /* --- comparing and showing ---------------------------------------------------------------- */
 
 static bool rules_equal(const pp_permission_rule *a, size_t a_count, const pp_permission_rule *b,

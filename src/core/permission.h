@@ -60,6 +60,11 @@ bool pp_permissions_may_subscribe(const pp_permissions *permissions, pp_str subj
  * member of that group; empty: by itself. */
 bool pp_permissions_may_hear(const pp_permissions *permissions, pp_str subject, pp_str queue);
 
+/* What a question about one direction costs, in deliveries of a message: rules are looked at one
+ * after another, and a few make up one. Users of a tenant may have as many as fit into a token. */
+size_t pp_permissions_publish_cost(const pp_permissions *permissions);
+size_t pp_permissions_subscribe_cost(const pp_permissions *permissions);
+
 /* On what terms may answers be published where the rules forbid it? NULL: not at all; else neither
  * number is 0. */
 const pp_permission_responses *pp_permissions_responses(const pp_permissions *permissions);

@@ -8,7 +8,6 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -56,8 +55,6 @@ typedef struct pp_realm {
     void *context;
     struct pp_router **routers; /* by index; borrowed */
     uint32_t router_count;
-    /* Messages that did not cross: too deep or round, no memory, too many awaited. */
-    atomic_uint_fast64_t drops;
 } pp_realm;
 
 #endif

@@ -400,17 +400,22 @@ size_t pp_responses_unheard(pp_router *router, pp_client *client, pp_str pattern
     return seen;
 }
 
-void pp_responses_forget_client(pp_router *router, pp_client *client)
+void pp_responses_detach_client(pp_router *router, pp_client *client)
 {
     pp_response *response;
 
-    (void)pp_responses_unheard(router, client, (pp_str){NULL, 0});
     if (!atomic_load_explicit(&client->responses, memory_order_relaxed))
         return;
     lock(&router->responses);
     while ((response = atomic_load_explicit(&client->responses, memory_order_relaxed)))
         leave_client(response);
     unlock(&router->responses);
+}
+
+void pp_responses_forget_client(pp_router *router, pp_client *client)
+{
+    (void)pp_responses_unheard(router, client, (pp_str){NULL, 0});
+    pp_responses_detach_client(router, client);
 }
 
 void pp_responses_fini(pp_responses *responses)

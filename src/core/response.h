@@ -93,5 +93,8 @@ size_t pp_responses_unheard(struct pp_router *router, pp_client *client, pp_str 
 /* All its subscriptions have ended, and so does the client: it is known no more. Thread: the
  * client's loop. */
 void pp_responses_forget_client(struct pp_router *router, pp_client *client);
+/* The same without looking who listens: it goes now. Thread: the client's loop, in a turn or not.
+ */
+void pp_responses_detach_client(struct pp_router *router, pp_client *client);
 
 #endif

@@ -357,6 +357,7 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     pp_route *route;
 
     pp_gathering_clear(&router->gathering);
+    router->in_vain += pp_permissions_publish_cost(cache->permissions);
     if (mapping) {
         kind = PP_ROUTE_MAPPED;
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
@@ -463,6 +464,7 @@ size_t pp_router_pass(pp_router *router, pp_route_cache *cache, pp_msg *msg)
         taken = pp_route_deliver(cache, route, msg);
     router->depth--;
     router->messages++; /* what is delivered next is another message */
+    router->in_vain += taken; /* whoever published counts it as one */
     pp_count(&cache->counters->out_msgs, taken);
     pp_count(&cache->counters->out_bytes, taken * msg->data.len);
     pp_free(mapped);

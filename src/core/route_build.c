@@ -38,8 +38,9 @@ struct sizes {
 };
 
 /* Leave out those whose permissions forbid them to hear it. */
-static void filter(pp_gathering *g, pp_str subject)
+static void filter(pp_router *router, pp_str subject)
 {
+    pp_gathering *g = &router->gathering;
     size_t kept = 0;
 
     for (size_t i = 0; i < g->count; i++) {
@@ -47,6 +48,8 @@ static void filter(pp_gathering *g, pp_str subject)
         const pp_scope *scope =
             atomic_load_explicit(&hearer->sub->client->scope, memory_order_acquire);
 
+        if (scope)
+            router->in_vain += pp_permissions_subscribe_cost(scope->permissions);
         if (!scope ||
             pp_permissions_may_hear(scope->permissions, pp_gathering_subject(g, hearer, subject),
                                     pp_sub_queue(hearer->sub)))
@@ -153,7 +156,7 @@ pp_route *pp_route_build(pp_router *router, pp_str subject)
     size_t head_at = 0;
     pp_route *route;
 
-    filter(g, subject);
+    filter(router, subject);
     measure(g, subject, &sizes);
     if (sizes.heads > HEADS_MAX) {
         sizes.heads = 0;

@@ -198,7 +198,7 @@ void pp_accounts_sweep(pp_accounts *accounts)
     for (size_t i = 0; i < accounts->count; i++) {
         pp_account *account = accounts->all[i];
 
-        if (account->state == PP_ACCOUNT_REMOVED && !account->named_by && !pp_account_subs(account))
+        if (account->state == PP_ACCOUNT_REMOVED && !is_known(account) && !pp_account_subs(account))
             free_locked(accounts, account);
         else
             accounts->all[kept++] = account;

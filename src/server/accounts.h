@@ -27,7 +27,7 @@ typedef struct pp_accounts {
     uint32_t next_index;
     uint32_t loop_count;
     struct pp_realm *realm; /* of them all */
-    pp_views views; /* who sees the same of them; under a lock of its own */
+    pp_views views;         /* who sees the same of them; under a lock of its own */
     /* Called, with the lock held, for an account that is about to be freed: the server's own
      * subscriptions must go from it. NULL: there are none. */
     void (*farewell)(pp_account *account);

@@ -232,35 +232,6 @@ static pipit_err make_callout(pp_directory *d, pp_accounts *accounts, const pp_o
     return options->callout.configured ? pp_callout_new(&d->callout, &setup) : PIPIT_OK;
 }
 
-static pipit_err make_gate(pp_directory *d, const pp_options *options, pp_hasher *hasher,
-                           pp_authority *operators)
-{
-    uint8_t(*proxies)[PP_NKEY_RAW_BYTES] =
-        pp_calloc(options->trusted_proxy_count + 1, sizeof(*proxies));
-    pp_gate_setup setup = {
-        .users = d->users,
-        .hasher = hasher,
-        .operators = operators,
-        .callout = d->callout  ? pp_callout_authority(d->callout)
-                   : operators ? pp_operators_callout(operators)
-                               : NULL,
-    };
-    pipit_err err = PIPIT_OK;
-
-    if (!proxies)
-        return PIPIT_ENOMEM;
-    setup.proxies = (const uint8_t(*)[PP_NKEY_RAW_BYTES])proxies;
-    setup.proxy_count = options->trusted_proxy_count;
-    for (size_t i = 0; i < options->trusted_proxy_count; i++) {
-        uint8_t kind; /* any kind will do, as it does for nats-server */
-
-        (void)pp_nkey_decode_any(pp_str_of(options->trusted_proxies[i]), &kind, proxies[i]);
-    }
-    err = pp_gate_new(&d->gate, &setup);
-    pp_free(proxies);
-    return err;
-}
-
 static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_options *options,
                                pp_buf *error)
 {
@@ -299,7 +270,16 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
     if (!err)
         err = make_callout(d, accounts, options, calls);
     if (!err)
-        err = make_gate(d, options, hasher, operators);
+        err = pp_gate_new(&d->gate, &(pp_gate_setup){
+                                        .users = d->users,
+                                        .hasher = hasher,
+                                        .proxies = options->trusted_proxies,
+                                        .proxy_count = options->trusted_proxy_count,
+                                        .operators = operators,
+                                        .callout = d->callout  ? pp_callout_authority(d->callout)
+                                                   : operators ? pp_operators_callout(operators)
+                                                               : NULL,
+                                    });
     if (err)
         goto out;
     *out_directory = d;

@@ -62,7 +62,7 @@ static pipit_err put_all(pipit_server *server, pp_json *json, const pp_nats_sess
         pp_json_i64(json, "rtt", (int64_t)c->rtt_us * 1000);
     put_server(json, server);
     pp_json_text(json, "kind", PP_STR("Client"));
-    pp_json_text(json, "client_type", PP_STR("nats"));
+    pp_json_text(json, "client_type", c->websocket ? PP_STR("websocket") : PP_STR("nats"));
     pp_free(c);
     return PIPIT_OK;
 }

@@ -12,6 +12,7 @@
 #include "server/options.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,6 +22,7 @@ enum {
     PAYLOAD_DISCOURAGED = 8 * 1024 * 1024,
     HASHERS_MAX = 4,    /* threads that compare passwords */
     LOGINS_MAX = 16384, /* that may wait for one */
+    MANY = 10000,       /* users and accounts, whose traces in the heap are worth a millisecond */
 };
 
 /* --- making ------------------------------------------------------------------------------- */
@@ -82,6 +84,7 @@ static pipit_err build(pipit_server *server, pp_buf *error)
 {
     unsigned count = thread_count(server->options);
     pipit_err err;
+    bool many;
 
     err = pp_nkey_new(PP_NKEY_SERVER, server->server_seed, server->server_id);
     if (!err)
@@ -114,7 +117,10 @@ static pipit_err build(pipit_server *server, pp_buf *error)
         return err;
     server->global = pp_directory_global(server->directory);
     pp_directory_install(server->directory, &server->accounts);
+    many = server->options->user_count + server->options->account_count >= MANY;
     pp_options_forget_secrets(server->options); /* nothing needs them any more */
+    if (many)
+        (void)malloc_trim(0); /* reading them took several times what is left */
     server->nats_door.log = &server->log;
     err = pp_reclaim_init(&server->reclaim, count);
     if (err)

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Ten thousand clients that have not said who they are, and send what they like: memory stays flat."""
 
+import os
 import resource
 import selectors
 import socket
@@ -9,6 +10,7 @@ import time
 
 from world import DEADLINE_S, PIPIT, Server, finish
 
+SANITIZED = "PIPIT_SANITIZED" in os.environ  # their memory is another matter
 CLIENTS = 10000
 ROUNDS = 3
 PER_CLIENT_KIB = 12  # a connection, and the beginning of a line of at most 4 KiB
@@ -67,10 +69,10 @@ def main():
         before = memory_kib(server.process.pid)
         for _ in range(ROUNDS):
             clients = open_all(server.port, count)
-            with server.connect() as friend: # all before it have been read
+            with server.connect() as friend:  # all before it have been read
                 assert friend.log_in(user="ann", **{"pass": "one"}) is None
             grown = memory_kib(server.process.pid) - before
-            if grown > count * PER_CLIENT_KIB:
+            if grown > count * PER_CLIENT_KIB and not SANITIZED:
                 failures.append(f"{count} half-open clients hold {grown} KiB")
             for client in clients:
                 client.sendall(b"x" * 4096)
@@ -78,7 +80,7 @@ def main():
             if left:
                 failures.append(f"{left} may go on and on")
             after.append(memory_kib(server.process.pid))
-        if after[-1] > after[0] + 8 * 1024:
+        if after[-1] > after[0] + 8 * 1024 and not SANITIZED:
             failures.append(f"memory grows from round to round: {after} KiB")
         print(f"{count} clients; {before} KiB at first, then {after} KiB after each round")
     finish(failures, 2 * ROUNDS + 1)

@@ -89,6 +89,9 @@ class Server:
         self.reader.join(DEADLINE_S)
         self.process.stderr.close()
         self.folder.cleanup()
+        reports = [line for line in self.log if "Sanitizer" in line or "runtime error" in line]
+        if reports:
+            raise AssertionError("".join(self.log[self.log.index(reports[0]):][:60]))
 
     def __enter__(self):
         return self

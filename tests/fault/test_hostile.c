@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 enum { MIB = 1 << 20 };
 
@@ -577,48 +578,99 @@ static void sub_churn(void)
 
 struct rower {
     peer *peer;
-    const char *line;
+    const char *format;
 };
 
 /* More than one read of them. */
 static void *row(void *arg)
 {
-    enum { LINES = 30000 };
+    enum { LINES = 30000, LINE_MAX_BYTES = 128 };
     const struct rower *r = arg;
-    size_t len = strlen(r->line);
-    char *all = malloc(LINES * len);
+    char *all = malloc((size_t)LINES * LINE_MAX_BYTES);
+    size_t len = 0;
 
     REQUIRE(all, "memory");
-    for (size_t i = 0; i < LINES; i++)
-        memcpy(all + i * len, r->line, len);
-    (void)peer_write(r->peer, all, LINES * len);
+    for (unsigned i = 0; i < LINES; i++)
+        len += (size_t)snprintf(all + len, LINE_MAX_BYTES, r->format, i);
+    (void)peer_write(r->peer, all, len);
     free(all);
     return NULL;
 }
 
-/* Messages that make the server look at many recipients and reach none: the publisher's own
- * subscriptions, which want no echo, or those under a reply subject where nobody responds. Others
- * on the loop must not wait for more than one such message at a time. */
+enum { VAIN_SUBS = 40000, VAIN_GROUPS = 3000, VAIN_RULES = 20000 };
+
+static void subscribe_often(peer *p)
+{
+    say_for_each(p, "SUB vain.a %u\r\n", VAIN_SUBS);
+}
+
+/* Members of groups whose long names differ at their ends only, or not at all. */
+static void subscribe_in_groups(peer *p)
+{
+    static char name[3500];
+
+    memset(name, 'g', sizeof(name) - 1);
+    for (unsigned i = 0; i < VAIN_GROUPS; i++)
+        REQUIRE(peer_printf(p, "SUB vain.a %s%u %u\r\n", name, i % 2 ? i : 1, i), "subscribed");
+}
+
+static void subscribe_to_nothing(peer *p)
+{
+    (void)p;
+}
+
+/* A user who shows nothing, with very many rules. */
+static void write_rules(const char *path)
+{
+    FILE *file = fopen(path, "w");
+
+    REQUIRE(file, "%s", path);
+    (void)fprintf(file, "no_auth_user: u\naccounts { A { users: [ { user: u, password: p, "
+                        "permissions: { publish: { deny: [");
+    for (unsigned i = 0; i < VAIN_RULES; i++)
+        (void)fprintf(file, "\"vain.*.r%u\",", i);
+    (void)fprintf(file, "\"x\"] } } } ] } }\n");
+    REQUIRE(fclose(file) == 0, "written");
+}
+
+/* What makes the server look at many recipients or rules, and reaches few or none. Others on the
+ * loop must not wait for more than one such message at a time. */
 static void work_in_vain(void)
 {
-    enum { SUBS = 40000, WAIT_MS = 1000 };
-    static const char *const connect =
-        "CONNECT {\"verbose\":false,\"echo\":false,\"headers\":true,\"no_responders\":true}\r\n";
-    static const char *const lines[] = {"PUB vain.a 0\r\n\r\n", "PUB vain.none vain.a 0\r\n\r\n"};
-    static const char *const options[] = {"--threads=1", NULL};
+    enum { WAIT_MS = 2000 };
+    static const char *const connect = "CONNECT {\"verbose\":false,\"echo\":false,"
+                                       "\"headers\":true,\"no_responders\":true}\r\n";
+    static const struct {
+        const char *what;
+        void (*subscribe)(peer *p);
+        const char *format;
+    } kinds[] = {
+        {"its own subscriptions, without echo", subscribe_often, "PUB vain.a 0\r\n\r\n"},
+        {"nobody responds", subscribe_often, "PUB vain.none vain.a 0\r\n\r\n"},
+        {"groups that change", subscribe_in_groups, "SUB vain.> x%u\r\nPUB vain.a 0\r\n\r\n"},
+        {"rules", subscribe_to_nothing, "PUB vain.%u 0\r\n\r\n"},
+    };
+    char path[] = "/tmp/pipit-rules-XXXXXX";
+    char *config = NULL;
     peer busy, other;
     child c;
+    int fd = mkstemp(path);
 
-    child_start(&c, options);
+    REQUIRE(fd >= 0 && close(fd) == 0, "a file");
+    write_rules(path);
+    REQUIRE(asprintf(&config, "--config=%s", path) > 0, "memory");
+    child_start(&c, (const char *const[]){"--threads=1", config, NULL});
+    (void)unlink(path);
+    free(config);
     peer_open(&other, c.port);
-    for (size_t i = 0; i < COUNT_OF(lines); i++) {
-        struct rower rower = {&busy, lines[i]};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        struct rower rower = {&busy, kinds[i].format};
         int64_t worst_ns = 0;
         pthread_t thread;
 
         peer_dial(&busy, c.port, 0);
         REQUIRE(peer_write(&busy, connect, strlen(connect)), "connected");
-        say_for_each(&busy, "SUB vain.a %u\r\n", SUBS);
+        kinds[i].subscribe(&busy);
         REQUIRE(peer_barrier(&busy), "subscribed");
         REQUIRE(pthread_create(&thread, NULL, row, &rower) == 0, "a thread");
         for (unsigned n = 0; n < 50; n++) {
@@ -631,7 +683,7 @@ static void work_in_vain(void)
         (void)shutdown(busy.fd, SHUT_RDWR);
         (void)pthread_join(thread, NULL);
         peer_cut(&busy);
-        check_note("the other waited %.1f ms at most", (double)worst_ns / 1e6);
+        check_note("%s: the other waited %.1f ms at most", kinds[i].what, (double)worst_ns / 1e6);
         REQUIRE(check_sanitized() || worst_ns < WAIT_MS * 1000000LL, "the other is served");
     }
     peer_close(&other);

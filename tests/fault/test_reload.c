@@ -361,9 +361,10 @@ static void services_go_while_a_count_is_posted(void)
     struct hold hold, after;
     pp_account *account;
     pp_services *services;
-    peer p;
+    peer p, first;
 
     start(config);
+    open_as(&first, "x"); /* only where there are clients are there services */
     account = pp_accounts_find(&h.server->accounts, PP_STR("X"));
     hold_loop(&hold, 0);
     services = atomic_load(&account->services);
@@ -379,6 +380,7 @@ static void services_go_while_a_count_is_posted(void)
     open_as(&p, "x");
     require_service(&p);
     peer_close(&p);
+    peer_close(&first);
     host_wait_empty(&h);
     stop();
 }

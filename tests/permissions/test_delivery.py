@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Who hears what from a real server, against the model: what is delivered is allowed, and what is
-allowed is delivered; and reloads in between. usage: test_delivery.py PIPIT_SERVER [WORD...]
+allowed is delivered, also to an account that imports a stream; and reloads in between. usage: test_delivery.py PIPIT_SERVER [WORD...]
 
 PIPIT_MODEL_ROUNDS and PIPIT_SEED choose how much and what."""
 
@@ -50,12 +50,15 @@ class Person:
             del self.subs[sid]
 
 
-def configuration(people):
+def configuration(people, imported):
+    """Account B imports a stream of A's, under the name z."""
+    passages = {"A": "exports: [ { stream: '>' } ]",
+                "B": f"imports: [ {{ stream: {{ account: A, subject: '{imported}' }}, prefix: z }} ]"}
     accounts = {}
     for name, account, permissions in people:
         accounts.setdefault(account, []).append(
             f"{{ user: {name}, password: p, permissions: {permissions.text()} }}")
-    return "accounts { " + ", ".join(f"{account}: {{ users: [ {', '.join(users)} ] }}"
+    return "accounts { " + ", ".join(f"{account}: {{ users: [ {', '.join(users)} ], {passages[account]} }}"
                                      for account, users in accounts.items()) + " }\n"
 
 
@@ -86,12 +89,22 @@ def hear(people):
     return heard, refused
 
 
-def judge(people, sent, heard, refused):
+def local_name(sender, hearer, subject, imported):
+    """What a message is called where it is heard; None: it does not come there."""
+    if hearer.account == sender.account:
+        return subject
+    return f"z.{subject}" if sender.account == "A" and covers(imported, subject) else None
+
+
+def judge(people, sent, heard, refused, imported):
     wrong = {person: [] for person in people}
     copies = {}  # by number
+    crossed = 0
     for person, deliveries in heard.items():
         for number, subject, sid in deliveries:
-            assert sent[number][1] == subject, "a message under another subject"
+            crossed += sent[number][0].account != person.account
+            expect("its name", subject, local_name(sent[number][0], person, sent[number][1],
+                                                   imported))
             copies.setdefault(number, []).append((person, sid))
     for number, (sender, subject) in enumerate(sent):
         got = copies.get(number, [])
@@ -101,10 +114,11 @@ def judge(people, sent, heard, refused):
             continue
         groups = {}
         for person in people:
-            if person.account != sender.account:
+            local = local_name(sender, person, subject, imported)
+            if local is None:
                 continue
             for sid, (pattern, queue) in person.subs.items():
-                if covers(pattern, subject) and person.permissions.may_hear(subject, queue):
+                if covers(pattern, local) and person.permissions.may_hear(local, queue):
                     groups.setdefault(queue or (person, sid), []).append((person, sid))
         left = list(got)
         for queue, members in groups.items():
@@ -114,6 +128,7 @@ def judge(people, sent, heard, refused):
         assert not left, f"{subject} was heard by {[(p.name, p.subs[s]) for p, s in left]}"
     for person in people:
         expect(f"refused to {person.permissions.text()}", refused[person], wrong[person])
+    return crossed
 
 
 def test_delivered_is_allowed_and_allowed_is_delivered():
@@ -121,12 +136,13 @@ def test_delivered_is_allowed_and_allowed_is_delivered():
     print(f"PIPIT_SEED={seed}", flush=True)
     dice = random.Random(seed)
     names = [(f"u{n}", "AB"[n % 2]) for n in range(USERS)]
-    with served(configuration([(*one, Permissions(dice)) for one in names]),
+    with served(configuration([(*one, Permissions(dice)) for one in names], ">"),
                 "--threads", "3") as server:
-        people = []
-        for round_ in range(ROUNDS):
+        people, crossed = [], 0
+        for _ in range(ROUNDS):
             fresh = [(*one, Permissions(dice)) for one in names]
-            server.reload(configuration(fresh))
+            imported = random_pattern(dice)
+            server.reload(configuration(fresh, imported))
             if not people:
                 people = [Person(server, *one) for one in fresh]
             for person, (_, _, permissions) in zip(people, fresh):
@@ -134,7 +150,8 @@ def test_delivered_is_allowed_and_allowed_is_delivered():
             for _ in range(SUBSCRIBES):
                 dice.choice(people).subscribe(dice)
             sent = publish(dice, people)
-            judge(people, sent, *hear(people))
+            crossed += judge(people, sent, *hear(people), imported)
+        assert crossed or ROUNDS < 6, "nothing passed between the accounts"
         for person in people:
             person.client.close()
 

@@ -15,7 +15,9 @@ import socket
 import sys
 import tempfile
 
-from world import Client, expect, main, served
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../websocket"))
+from peer import frame, head  # noqa: E402
+from world import Client, expect, main, served  # noqa: E402
 
 DEADLINE_S = 20
 
@@ -73,11 +75,14 @@ CONFIG = """
 accounts {
   A { users: [
     { user: ann, password: ann, permissions: { publish: "ok.>", subscribe: { allow: "ok.>" } } },
+    { user: slow, password: "$2b$06$abcdefghijklmnopqrstuuzkjrDkO3IJj7/DW8JaUGW1guiWUDOqm",
+      permissions: { publish: "ok.>", subscribe: { allow: "ok.>" } } },
     { user: wit, password: wit } ] }
   SYS { users: [ { user: sys, password: sys } ] }
 }
 system_account: SYS
 http: "127.0.0.1:-1"
+websocket { host: "127.0.0.1", port: -1, no_tls: true }
 unix: "%s"
 lame_duck_duration: 1h
 lame_duck_grace_period: 1s
@@ -86,6 +91,10 @@ lame_duck_grace_period: 1s
 ANN = b'CONNECT {"verbose":false,"user":"ann","pass":"ann","headers":true}\r\n'
 LOUD_ANN = ANN.replace(b'"verbose":false', b'"verbose":true,"pedantic":true')
 WRONG = b'CONNECT {"user":"ann","pass":"wrong"}\r\n'
+
+# Whose password takes a while to be compared: nothing is read before there is a verdict.
+SLOW = b'CONNECT {"verbose":false,"user":"slow","pass":"slow","headers":true}\r\n'
+SLOW_WRONG = SLOW.replace(b'"pass":"slow"', b'"pass":"wrong"')
 
 # What has been said before, and whether who said it is anybody.
 STATES = {
@@ -99,6 +108,9 @@ STATES = {
     "draining": (ANN + b"SUB ok.x 1\r\nSUB ok.y q 2\r\nUNSUB 1\r\nUNSUB 2\r\nPING\r\n", True),
     "in the middle of PUB": (ANN + b"PUB ok.x 5\r\n!", True),
     "in the middle of SUB": (ANN + b"SUB ok.", True),
+    "waiting to be let in": (SLOW, True),
+    "waiting to be refused": (SLOW_WRONG, False),
+    "let in, and waiting to be refused": (ANN + b"SUB ok.x 1\r\n" + SLOW_WRONG, True),
     "let in and refused": (ANN + WRONG, True),
     "let in again": (ANN + b"SUB ok.x 1\r\n" + ANN, True),
     "given up": (ANN + b"-ERR 'enough'\r\n", True),
@@ -117,6 +129,65 @@ class Listener:
         sock.settimeout(DEADLINE_S)
         sock.connect(self.address)
         return sock
+
+
+class InFrames:
+    """A WebSocket connection with the face of a socket: what is said goes in masked frames, what
+    comes is taken out of them."""
+
+    def __init__(self, sock):
+        self.sock, self.arrived, self.ended = sock, b"", False
+        sock.sendall(head())
+        while b"\r\n\r\n" not in self.arrived:
+            more = sock.recv(65536)
+            assert more, self.arrived
+            self.arrived += more
+        answer, _, self.arrived = self.arrived.partition(b"\r\n\r\n")
+        assert b" 101 " in answer, answer
+
+    def sendall(self, data):
+        self.sock.sendall(frame(data) if data else b"")
+
+    def shutdown(self, how):
+        self.sock.shutdown(how)
+
+    def setsockopt(self, *option):
+        self.sock.setsockopt(*option)
+
+    def close(self):
+        self.sock.close()
+
+    def _take(self):
+        """The next frame that has arrived, as opcode and payload; None: it is not whole."""
+        if len(self.arrived) < 2:
+            return None
+        at, length = 2, self.arrived[1] & 127
+        if length > 125:
+            at = 4 if length == 126 else 10
+            length = int.from_bytes(self.arrived[2:at], "big")
+        if len(self.arrived) < at + length:
+            return None
+        opcode, payload = self.arrived[0] & 15, self.arrived[at:at + length]
+        self.arrived = self.arrived[at + length:]
+        return opcode, payload
+
+    def recv(self, _):
+        while not self.ended:
+            one = self._take()
+            if one and one[0] in (1, 2) and one[1]:
+                return one[1]
+            if not one:
+                more = self.sock.recv(65536)
+                self.ended = not more
+                self.arrived += more
+        return b""
+
+
+class WebSocketListener(Listener):
+    """The same operations, each in a frame."""
+
+    def dial(self):
+        return InFrames(super().dial())
 
 
 def say(sock, data):
@@ -161,7 +232,10 @@ class World:
         expect("witness", self.witness.until_pong(), [])
         line = server.wait_line(r"Starting http monitor on")
         self.http = Listener("http", ("127.0.0.1", int(re.search(r":(\d+)\s*$", line)[1])))
-        self.clients = [Listener("tcp", ("127.0.0.1", server.port)), Listener("unix", unix)]
+        line = server.wait_line(r"Listening for websocket clients on")
+        self.websocket = ("127.0.0.1", int(re.search(r":(\d+)\s*$", line)[1]))
+        self.clients = [Listener("tcp", ("127.0.0.1", server.port)), Listener("unix", unix),
+                        WebSocketListener("websocket", self.websocket)]
 
     def heard(self, case):
         """Only what ann may publish; and she may be sent what she must not hear."""
@@ -178,10 +252,10 @@ class World:
 
 
 @contextlib.contextmanager
-def world(*flags):
+def world(*flags, more=""):
     with tempfile.TemporaryDirectory(prefix="pipit-states-") as folder:
         unix = os.path.join(folder, "socket")
-        with served(CONFIG % unix, *flags) as server:
+        with served(CONFIG % unix + more, *flags) as server:
             yield World(server, unix)
 
 
@@ -252,6 +326,23 @@ def test_the_monitoring_port():
                 w.heard(case)
 
 
+def test_first_bytes_on_the_websocket_port():
+    """Before the upgrade it speaks HTTP and nothing else."""
+    with world() as w:
+        listener = Listener("websocket, first", w.websocket)
+        for first in OPERATIONS:
+            with contextlib.closing(listener.dial()) as sock:
+                say(sock, OPERATIONS[first])
+                say(sock, OPERATIONS[first])
+                said = hear_out(sock)
+            if said.startswith(b"HTTP/1.1 101"):
+                assert "WebSocket" in first, f"{first}: {said[:200]!r}"
+            else:
+                assert not said or said.startswith(b"HTTP/1."), f"{first}: {said[:200]!r}"
+                assert b"INFO" not in said, f"{first}: {said[:200]!r}"
+            w.heard(first)
+
+
 def test_lame_duck():
     """Who is there when the server begins to leave has what it had, and nobody else comes in."""
     with world() as w:
@@ -272,6 +363,40 @@ def test_lame_duck():
             (granted_to_ann if somebody else granted_to_nobody)(case, hear_out(sock))
             sock.close()
             w.heard(case)
+
+
+def test_gone_while_it_waits():
+    """Whoever goes before the verdict leaves nothing behind."""
+    with world("--threads", "2") as w:
+        for number in range(200):
+            with contextlib.closing(w.clients[number % 2].dial()) as sock:
+                say(sock, (SLOW, SLOW_WRONG)[number // 2 % 2] + b"SUB > 1\r\nPUB secret.x 1\r\n!\r\n")
+        for listener in w.clients:  # and the next are served
+            with contextlib.closing(listener.dial()) as sock:
+                say(sock, SLOW + b"PING\r\n")
+                assert b"PONG\r\n" in hear_out(sock)
+        w.heard("gone while it waits")
+
+
+def test_who_shows_nothing():
+    """With a user for those who show nothing, they may do what that user may from the first byte on,
+    whatever it is, and nothing else; and credentials that are wrong are not nothing."""
+    with world("--threads", "2", more="no_auth_user: ann\n") as w:
+        for listener in w.clients:
+            for state in ("greeted", "in the middle of CONNECT"):
+                for operation in OPERATIONS:
+                    case = f"{listener.name}, {state}, {operation}, who shows nothing"
+                    with contextlib.closing(listener.dial()) as sock:
+                        say(sock, STATES[state][0])
+                        say(sock, OPERATIONS[operation] + b"SUB > 9\r\nSUB secret.x 9\r\n")
+                        w.tempt()
+                        say(sock, OPERATIONS[operation])
+                        granted_to_ann(case, hear_out(sock))
+                    w.heard(case)
+            with contextlib.closing(listener.dial()) as sock:
+                say(sock, WRONG + b"PUB ok.x 1\r\n!\r\nPING\r\n")
+                said = hear_out(sock)
+            assert b"Authorization Violation" in said and b"PONG" not in said, said
 
 
 def test_nothing_listens_that_was_not_asked_for():

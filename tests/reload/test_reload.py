@@ -4,6 +4,7 @@ refused. usage: test_reload.py PIPIT_SERVER [NAME...]"""
 
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -15,6 +16,8 @@ sys.dont_write_bytecode = True
 from harness import WITHIN_S, Client, Server  # noqa: E402
 
 SERVER = os.path.abspath(sys.argv[1])
+with open(SERVER, "rb") as program:  # its memory means nothing then
+    SANITIZED = re.search(rb"__[at]san_init", program.read()) is not None
 
 
 def expect(what, got, wanted):
@@ -151,6 +154,29 @@ def test_subscriptions_that_are_forbidden_end():
     ann.send("SUB a.* 4")
     expect("nor anew", ann.until_pong(),
            ['-ERR \'Permissions Violation for Subscription to "a.*"\''])
+    server.stop()
+
+
+def test_what_is_told_of_many_is_bounded():
+    """Who loses very many subscriptions, and does not hear that, is closed before it costs much."""
+    count, name = 8000, "\x01" * 2000  # each control byte is shown as four
+
+    def peak_mib():
+        with open(f"/proc/{server.process.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmHWM:\s+(\d+)", file.read())[1]) / 1024
+
+    server = started(users(user("ann"), user("bob")) + "max_pending: 8MB\n", "--threads", "2")
+    ann, bob = Client(server, "ann", "p"), Client(server, "bob", "p")
+    for start in range(0, count, 500):
+        ann.send(*(f"SUB {name}.{n} {n}" for n in range(start, start + 500)))
+        expect("subscribed", ann.until_pong(), [])
+    before = peak_mib()
+    server.reload(users(user("ann", permissions='permissions: { subscribe: "b" }'), user("bob")) +
+                  "max_pending: 8MB\n")
+    expect("bob", bob.until_pong(), [])
+    if not SANITIZED:
+        assert peak_mib() - before < 30, f"{peak_mib() - before} MiB more"
+    ann.close()
     server.stop()
 
 

@@ -4,6 +4,7 @@
 #include "base/fault.h"
 #include "base/list.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -248,6 +249,136 @@ static void test_gate_renews_guests_by_their_authority(void **state)
     pp_gate_free(plain);
 }
 
+/* --- passwords that take long ------------------------------------------------------------- */
+
+#define BCRYPT_UXU "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW" /* of "U*U" */
+
+static pthread_mutex_t wake_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t wake_changed = PTHREAD_COND_INITIALIZER;
+static unsigned wakes;
+
+static void on_late_wake(pp_login *login)
+{
+    (void)login;
+    (void)pthread_mutex_lock(&wake_lock);
+    wakes++;
+    (void)pthread_cond_signal(&wake_changed);
+    (void)pthread_mutex_unlock(&wake_lock);
+}
+
+static void wait_for_wake(void)
+{
+    (void)pthread_mutex_lock(&wake_lock);
+    while (!wakes)
+        (void)pthread_cond_wait(&wake_changed, &wake_lock);
+    wakes--;
+    (void)pthread_mutex_unlock(&wake_lock);
+}
+
+/* "hashed" has a hash, "plain" has none. */
+static pp_users *mixed_users(struct world *w)
+{
+    pp_user_entry entries[] = {
+        {.name = "hashed", .pass = BCRYPT_UXU, .account = w->global},
+        {.name = "plain", .pass = "one", .account = w->global},
+        {.name = "else",
+         .pass = "one",
+         .account = w->global,
+         .connection_types = PP_USER_WEBSOCKET},
+    };
+    pp_users_setup setup = {.key = &w->key,
+                            .views = &w->views,
+                            .users = entries,
+                            .user_count = 3,
+                            .anybody.account = w->global};
+    pp_users *users;
+
+    assert_int_equal(pp_users_new(&users, &setup), PIPIT_OK);
+    return users;
+}
+
+/* Whoever is refused waits as long as if its password had been compared, whatever was wrong. */
+static void test_gate_refuses_all_alike(void **state)
+{
+    static const struct {
+        const char *user, *pass;
+        bool waits, comes_in;
+    } cases[] = {
+        {"plain", "one", false, true},  {"plain", "two", true, false},
+        {"hashed", "U*U", true, true},  {"hashed", "U*V", true, false},
+        {"nobody", "U*U", true, false}, {"else", "one", true, false},
+        {"", "", true, false},
+    };
+    struct world *w = *state;
+    pp_users *users = mixed_users(w);
+    pp_hasher *hasher;
+    pp_gate *gate;
+
+    assert_int_equal(pp_hasher_new(&hasher, 2, 8), PIPIT_OK);
+    assert_int_equal(pp_gate_new(&gate, &(pp_gate_setup){.users = users, .hasher = hasher}),
+                     PIPIT_OK);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        pp_login login = shown(cases[i].user, cases[i].pass);
+        pipit_err err;
+
+        login.wake = on_late_wake;
+        err = pp_gate_ask(gate, &login);
+        assert_int_equal(err, cases[i].waits ? PIPIT_EAGAIN : PIPIT_OK);
+        if (err) {
+            assert_true(login.hashing);
+            wait_for_wake();
+            assert_int_equal(pp_gate_go_on(&login), PIPIT_OK);
+        }
+        assert_int_equal(login.verdict.user != NULL, cases[i].comes_in);
+        pp_gate_drop(&login);
+    }
+    pp_hasher_stop(hasher); /* what comes now is refused, and waits for nobody */
+    for (int i = 0; i < 2; i++) {
+        pp_login login = shown("hashed", "U*U");
+
+        assert_int_equal(pp_gate_ask(gate, &login), PIPIT_OK);
+        assert_int_equal(login.verdict.fault, PP_LOGIN_BUSY);
+    }
+    pp_gate_free(gate);
+    pp_hasher_free(hasher);
+    assert_false(pp_users_held(users));
+    pp_users_free(users);
+}
+
+static void test_gate_login_fault_sweep(void **state)
+{
+    struct world *w = *state;
+    pp_users *users = mixed_users(w);
+    int64_t live = pp_alloc_live();
+    pp_hasher *hasher;
+    pp_gate *gate;
+
+    for (unsigned nth = 1;; nth++) {
+        pp_login login = shown("hashed", "U*U");
+        bool fired, came_in;
+
+        assert_int_equal(pp_hasher_new(&hasher, 1, 8), PIPIT_OK);
+        assert_int_equal(pp_gate_new(&gate, &(pp_gate_setup){.users = users, .hasher = hasher}),
+                         PIPIT_OK);
+        login.wake = on_late_wake;
+        pp_fault_arm("*", nth);
+        if (pp_gate_ask(gate, &login) == PIPIT_EAGAIN) {
+            wait_for_wake();
+            assert_int_equal(pp_gate_go_on(&login), PIPIT_OK);
+        }
+        fired = pp_fault_disarm();
+        came_in = login.verdict.user != NULL;
+        pp_gate_drop(&login);
+        pp_gate_free(gate);
+        pp_hasher_free(hasher);
+        assert_int_equal(pp_alloc_live(), live);
+        assert_true(came_in || fired);
+        if (!fired)
+            break;
+    }
+    pp_users_free(users);
+}
+
 static void test_guest_fault_sweep(void **state)
 {
     struct world *w = *state;
@@ -283,6 +414,8 @@ int main(void)
         cmocka_unit_test(test_gate_callout_may_refuse_and_admit),
         cmocka_unit_test(test_gate_client_goes_while_it_waits),
         cmocka_unit_test(test_gate_renews_guests_by_their_authority),
+        cmocka_unit_test(test_gate_refuses_all_alike),
+        cmocka_unit_test(test_gate_login_fault_sweep),
         cmocka_unit_test(test_guest_fault_sweep),
     };
 

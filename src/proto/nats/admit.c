@@ -178,8 +178,12 @@ static void renew_user(pp_nats_session *s)
     const pp_user *old = pp_nats_user(s), *user;
     pp_departure why;
 
+    if (s->proxy_key && !pp_gate_trusts(s->context->settings->gate, s->proxy_key)) {
+        pp_nats_refuse(s, PP_CLOSE_PROXY_NOT_TRUSTED, "Authorization Violation");
+        return;
+    }
     user = pp_gate_renew(s->context->settings->gate, old, pp_nats_connection_type(s->conn),
-                         s->proxied, &why);
+                         s->proxy_key != NULL, &why);
     if (!user) {
         depart(s, why);
         return;

@@ -31,14 +31,17 @@ bool pp_nats_prepare_answers(pp_nats_session *s, const pp_user *user)
     return true;
 }
 
-void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, int64_t now_ns)
+void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, pp_loop *loop)
 {
     const pp_scope *scope = atomic_load_explicit(&s->client.scope, memory_order_acquire);
     pp_grants *grants = grants_of(s);
 
-    if (grants && pp_permissions_responses(scope->permissions) &&
-        !pp_permissions_may_publish(scope->permissions, reply))
-        (void)pp_grants_add(grants, reply, sub, now_ns);
+    if (!grants || !pp_permissions_responses(scope->permissions))
+        return;
+    ((pp_nats_context *)loop->context)->router->in_vain +=
+        pp_permissions_publish_cost(scope->permissions);
+    if (!pp_permissions_may_publish(scope->permissions, reply))
+        (void)pp_grants_add(grants, reply, sub, loop->now_ns);
 }
 
 bool pp_nats_may_answer(pp_nats_session *s, pp_str subject)

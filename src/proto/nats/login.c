@@ -99,7 +99,6 @@ static void end(struct pp_nats_login *l, bool waited)
 {
     pp_nats_session *s = l->s;
 
-    s->proxied = l->login.proxied;
     s->login = NULL;
     pp_free(l);
     if (waited) {
@@ -194,6 +193,14 @@ static void obey(pp_nats_session *s, const pp_login_verdict *verdict)
         pp_nats_enter(s);
 }
 
+/* The gate may go before the session. */
+static bool note_proxy(pp_nats_session *s, const char *key)
+{
+    pp_free(s->proxy_key);
+    s->proxy_key = key ? pp_memdupz(key, strlen(key)) : NULL;
+    return !key || s->proxy_key;
+}
+
 /* There is a verdict, but perhaps by rules that are not in force any more. */
 static void decide(struct pp_nats_login *l, bool waited)
 {
@@ -209,6 +216,10 @@ static void decide(struct pp_nats_login *l, bool waited)
         }
     }
     verdict = l->login.verdict;
+    if (verdict.user && !note_proxy(s, l->login.proxy)) {
+        pp_gate_drop(&l->login);
+        verdict = (pp_login_verdict){.fault = PP_LOGIN_NO_MEMORY};
+    }
     end(l, waited);
     obey(s, &verdict);
 }

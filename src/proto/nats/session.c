@@ -56,17 +56,23 @@ void pp_nats_error(pp_nats_session *s, const char *format, ...)
     pp_nats_send(s, (pp_str){line, (size_t)n});
 }
 
+static bool is_refusal(pp_close_reason reason)
+{
+    return reason == PP_CLOSE_AUTH || reason == PP_CLOSE_PROXY_NOT_TRUSTED ||
+           reason == PP_CLOSE_PROXY_REQUIRED;
+}
+
 void pp_nats_refuse(pp_nats_session *s, pp_close_reason reason, const char *text)
 {
     if (s->conn->closing)
         return;
-    if (reason == PP_CLOSE_AUTH || reason == PP_CLOSE_AUTH_TIMEOUT)
+    if (is_refusal(reason) || reason == PP_CLOSE_AUTH_TIMEOUT)
         pp_count(&s->conn->loop->counters->auth_failures, 1);
     else if (reason == PP_CLOSE_STALE)
         pp_count(&s->conn->loop->counters->stale_connections, 1);
     else if (reason != PP_CLOSE_CONNECTIONS && reason != PP_CLOSE_MEMORY)
         pp_count(&s->conn->loop->counters->protocol_errors, 1);
-    if (reason == PP_CLOSE_AUTH)
+    if (is_refusal(reason))
         PP_NATS_OBSERVE(s, refused, s);
     if (text)
         pp_nats_error(s, "%s", text);
@@ -215,7 +221,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     pp_loop *loop = s->conn->loop;
     struct tally tally = {0};
     const uint64_t *in_vain = &s->context->router->in_vain;
-    uint64_t cost = 0, vain_before = *in_vain;
+    uint64_t cost = 0 - *in_vain; /* of which only what it grows by counts */
     bool trace = pp_log_flag(&s->context->door->log->trace);
     size_t used = 0;
     pp_nats_op op;
@@ -292,7 +298,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             if (loop->pressed && loop->gate)
                 cost += TURN_COST_MAX; /* what else it says waits with it */
         }
-        if (PP_UNLIKELY(cost + (*in_vain - vain_before) > TURN_COST_MAX || s->conn->paused)) {
+        if (PP_UNLIKELY(cost + *in_vain > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;
         }
@@ -461,11 +467,14 @@ static void free_session(void *session)
     pp_nats_session *s = session;
 
     PP_ASSERT(s->sids.count == 0 && !s->login);
+    /* A request may have been on its way when the connection was closed. */
+    pp_responses_detach_client(s->context->router, &s->client);
     if (atomic_load_explicit(&s->client.scope, memory_order_relaxed))
         pp_user_let_go(pp_nats_user(s));
     pp_grants_free(atomic_load_explicit(&s->grants, memory_order_relaxed));
     pp_free(atomic_load_explicit(&s->name, memory_order_relaxed));
     pp_nats_sids_fini(&s->sids);
+    pp_free(s->proxy_key);
     pp_nats_connect_fini(&s->connect);
 }
 

@@ -44,6 +44,7 @@ typedef struct pp_nats_session {
     /* Where it may answer; NULL until it comes in as a user who may. Stays until the end, so that
      * any loop may look. */
     _Atomic(pp_grants *) grants;
+    char *proxy_key;             /* of the trusted proxy that vouches for it; NULL: none does */
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
     char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
     atomic_bool headers;         /* negotiated: wants header blocks */
@@ -58,7 +59,6 @@ typedef struct pp_nats_session {
     bool line_checked;           /* of the publish whose payload is awaited */
     bool unsubscribed;           /* since the last PONG */
     bool by_token;               /* CONNECT carried a token, which nobody may be shown */
-    bool proxied;                /* a trusted proxy vouches for it */
     uint32_t proxy_skip;         /* bytes that still belong to the PROXY header */
     uint32_t pings_out;
     uint32_t rtt_us;         /* the last that was measured; first, how long CONNECT took */
@@ -223,8 +223,8 @@ void pp_nats_trace_too_big(pp_nats_session *s, const pp_nats_op *op, pp_str wind
 bool pp_nats_prepare_answers(pp_nats_session *s, const pp_user *user);
 /* Has a message just been sent to s that is to be answered at subject? Once found that counts. */
 bool pp_nats_may_answer(pp_nats_session *s, pp_str subject);
-/* A message is about to be given to s by sub. Thread: any loop, in a turn. */
-void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, int64_t now_ns);
+/* A message is about to be given to s by sub. Thread: loop's, which may be any, in a turn. */
+void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, pp_loop *loop);
 /* Forget what may not be answered any more. */
 void pp_nats_expire_answers(pp_nats_session *s);
 

@@ -110,6 +110,7 @@ static bool at_limit(pp_nats_session *s)
 void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
 {
     const pp_nats_settings *settings = s->context->settings;
+    const pp_permissions *permissions = pp_nats_user(s)->scope.permissions;
     pp_sub *sub = find_live(s, op->sid);
     pipit_err err = PIPIT_ENOMEM;
 
@@ -122,8 +123,8 @@ void pp_nats_on_sub(pp_nats_session *s, const pp_nats_op *op)
         refuse_sub(s, op, ", too many tokens");
         return;
     }
-    if (!pp_permissions_may_subscribe(pp_nats_user(s)->scope.permissions, op->msg.subject,
-                                      op->queue)) {
+    s->context->router->in_vain += pp_permissions_subscribe_cost(permissions);
+    if (!pp_permissions_may_subscribe(permissions, op->msg.subject, op->queue)) {
         refuse_sub(s, op, "");
         return;
     }
@@ -251,7 +252,7 @@ static __attribute__((noinline)) bool grant_and_deliver(void *way, const pp_sub 
     const pp_outlet *outlet = way;
 
     /* First, for the client may answer before this turn is over. */
-    pp_nats_grant_answer(session_of(sub->client), sub, msg->reply, outlet->loop->now_ns);
+    pp_nats_grant_answer(session_of(sub->client), sub, msg->reply, outlet->loop);
     return client_deliver(way, sub, head, msg);
 }
 

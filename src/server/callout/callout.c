@@ -140,14 +140,14 @@ void pp_callout_let_in(pp_login *login, const pp_callout_answer *answer,
     const pp_token_visit visit = {
         .host = login->shown.host,
         .connection_type = login->shown.connection_type,
-        .proxied = login->proxied,
+        .proxied = login->proxy != NULL,
         .now_s = question->now_s,
     };
     pp_user *user;
     pipit_err err;
 
     pp_login_refuse(login, PP_LOGIN_DENIED, NULL);
-    if (grant->limits.proxy_required && !login->proxied) {
+    if (grant->limits.proxy_required && !login->proxy) {
         pp_login_refuse(login, PP_LOGIN_PROXY_REQUIRED, NULL);
         (void)snprintf(reason, PP_CALLOUT_REASON_BYTES, "Proxy required");
         return;

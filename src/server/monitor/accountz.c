@@ -1,5 +1,6 @@
 /* Accounts: which there are, and one in detail. */
 #include "server/monitor/page.h"
+#include "server/monitor/passages.h"
 
 struct visit {
     pp_json *json;
@@ -41,6 +42,7 @@ void pp_account_detail_write(pp_json *json, const char *key, const pp_account_su
     pp_json_u64(json, "leafnode_connections", 0);
     pp_json_u64(json, "client_connections", sums->conns);
     pp_json_u64(json, "subscriptions", sums->subs);
+    pp_account_passages_write(json, sums->account);
     pp_json_text(json, "name_tag", pp_str_of(sums->name));
     put_index(json, sums);
     pp_json_end_object(json);

@@ -205,5 +205,10 @@ void pp_entry_write(const pp_page *page, pp_json *json, const pp_conn_record *co
         write_subs(page, json, conn, subs);
     if (page->options->auth)
         write_text(json, "name_tag", conn, PP_RECORD_ACCOUNT);
+    if (pp_conn_record_text(conn, PP_RECORD_PROXY).len) {
+        pp_json_begin_object(json, "proxy");
+        write_text(json, "key", conn, PP_RECORD_PROXY);
+        pp_json_end_object(json);
+    }
     pp_json_end_object(json);
 }

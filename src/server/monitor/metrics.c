@@ -59,6 +59,10 @@ static const struct counter {
     COUNTER("slow_consumers", slow_consumers, "Connections closed for not keeping up."),
     COUNTER("stale_connections", stale_connections, "Connections closed for not answering pings."),
     COUNTER("stalls", stalls, "Times a publisher was made to wait for a recipient."),
+    COUNTER("crossings", crossings, "Requests and responses passed to other accounts."),
+    COUNTER(
+        "crossing_drops", crossing_drops,
+        "Requests and responses not passed: too many are awaited, too long a way, or no memory."),
     COUNTER("stall_drops", stall_drops,
             "Copies dropped for a recipient that lags, where publishers never wait."),
     COUNTER("dropped_new_messages", drops_new,

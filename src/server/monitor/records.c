@@ -166,6 +166,8 @@ static pp_str text_of(const pp_nats_session *s, enum pp_record_text which)
         return user_of(s);
     case PP_RECORD_ACCOUNT:
         return account_of(s);
+    case PP_RECORD_PROXY:
+        return pp_str_of(s->proxy_key);
     case PP_RECORD_TEXT_COUNT:
         break;
     }

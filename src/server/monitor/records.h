@@ -18,6 +18,7 @@ enum pp_record_text {
     PP_RECORD_VERSION,
     PP_RECORD_USER,
     PP_RECORD_ACCOUNT,
+    PP_RECORD_PROXY,
     PP_RECORD_TEXT_COUNT
 };
 

@@ -197,6 +197,21 @@ static void put_disk_waits(pp_json *json)
     pp_json_end_object(json);
 }
 
+static void put_proxies(pp_json *json, const pp_options *options)
+{
+    if (!options->trusted_proxy_count)
+        return;
+    pp_json_begin_object(json, "proxies");
+    pp_json_begin_array(json, "trusted");
+    for (size_t i = 0; i < options->trusted_proxy_count; i++) {
+        pp_json_begin_object(json, NULL);
+        pp_json_text(json, "key", pp_str_of(options->trusted_proxies[i]));
+        pp_json_end_object(json);
+    }
+    pp_json_end_array(json);
+    pp_json_end_object(json);
+}
+
 pipit_err pp_monitor_write_varz(pp_page *page)
 {
     const pipit_server *server = page->server;
@@ -221,5 +236,6 @@ pipit_err pp_monitor_write_varz(pp_page *page)
     put_kinds(&json, "slow_consumer_stats", PP_VITALS_SUM(server, slow_consumers));
     put_kinds(&json, "stale_connection_stats", PP_VITALS_SUM(server, stale_connections));
     put_disk_waits(&json);
+    put_proxies(&json, server->options);
     return pp_page_end(&json);
 }

@@ -90,7 +90,7 @@ static pipit_err ask(pp_authority *authority, pp_login *login)
         pp_login_refuse(login, err == PIPIT_ENOMEM ? PP_LOGIN_NO_MEMORY : PP_LOGIN_DENIED,
                         text.len ? "User JWT not valid" : "Authentication requires a user JWT");
         err = PIPIT_OK;
-    } else if (token.claims.limits.proxy_required && !login->proxied) {
+    } else if (token.claims.limits.proxy_required && !login->proxy) {
         pp_login_refuse(login, PP_LOGIN_PROXY_REQUIRED, "Connection must come by a trusted proxy");
     } else if (!pp_operator_plan_pins(plan, pp_user_claims_account(&token.claims))) {
         (void)atomic_fetch_add(&operators->pinned_fails, 1);

@@ -117,7 +117,7 @@ void pp_operators_decide(pp_operators *operators, pp_login *login, pp_token *tok
         .sig = login->shown.sig,
         .host = login->shown.host,
         .connection_type = login->shown.connection_type,
-        .proxied = login->proxied,
+        .proxied = login->proxy != NULL,
         .now_s = pp_operators_now_s(),
     };
     pp_login_fault fault = PP_LOGIN_DENIED;
@@ -151,7 +151,7 @@ pp_token_fault pp_operators_place(pp_operators *operators, pp_login *login, pp_t
     const pp_token_visit visit = {
         .host = login->shown.host,
         .connection_type = login->shown.connection_type,
-        .proxied = login->proxied,
+        .proxied = login->proxy != NULL,
         .known = true, /* it has shown who it is to whoever has written the token */
         .now_s = now_s,
     };
@@ -161,7 +161,7 @@ pp_token_fault pp_operators_place(pp_operators *operators, pp_login *login, pp_t
     pp_token_fault fault =
         pp_token_judge(token, &claims->claims, &plan->trust, &visit, &grant, out_why);
 
-    if (!fault && grant.limits.proxy_required && !login->proxied) {
+    if (!fault && grant.limits.proxy_required && !login->proxy) {
         *out_why = "Proxy required";
         fault = PP_TOKEN_PROXY_REQUIRED;
     }

@@ -233,10 +233,14 @@ pipit_err pp_services_attach(pp_system *system, pp_account *account, bool is_sys
 {
     pp_services *own = pp_calloc(1, sizeof(*own));
     pipit_err err = PIPIT_OK;
+    size_t count = 0;
 
     if (!own)
         return PIPIT_ENOMEM;
-    own->subs = pp_calloc(SERVICE_COUNT + 1, sizeof(pp_sub *));
+    for (unsigned i = 0; i < SERVICE_COUNT; i++)
+        count += (services[i].where & (is_system ? PP_IN_SYSTEM : PP_IN_OTHERS)) != 0;
+    /* And one for the inbox. */
+    own->subs = pp_calloc(count + 1, sizeof(pp_sub *));
     if (!own->subs) {
         pp_free(own);
         return PIPIT_ENOMEM;

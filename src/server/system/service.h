@@ -64,8 +64,8 @@ pipit_err pp_services_open_inbox(struct pp_system *system, pp_account *account,
 /* How long may the payload of a request be? */
 size_t pp_service_body_max(const pp_service *service);
 
-/* Put the services of a system account, or of any other, into account. Errors: PIPIT_ENOMEM.
- * Thread: the one that starts and reloads; lock of accounts held, or nobody else is there. */
+/* Put the services of a system account, or of any other, into account, which has none. Errors:
+ * PIPIT_ENOMEM. Thread: any; lock of accounts held, or nobody else is there. */
 pipit_err pp_services_attach(struct pp_system *system, pp_account *account, bool is_system);
 
 /* Take them out. Those who deliver to them meanwhile are waited for. Thread: the same. */

@@ -24,6 +24,14 @@ struct placing {
     pipit_err err;
 };
 
+/* Who could ask in it? There may be very many accounts, of which few have clients; the program asks
+ * in the global one. */
+static bool needs_services(const pp_system *system, pp_account *account)
+{
+    return atomic_load(&account->clients) > 0 || account == system->server->global ||
+           account == pp_directory_system(system->server->directory);
+}
+
 static void place(pp_account *account, void *arg)
 {
     struct placing *placing = arg;
@@ -34,7 +42,7 @@ static void place(pp_account *account, void *arg)
         pp_services_detach(account);
         own = NULL;
     }
-    if (!own && placing->account && !placing->err)
+    if (!own && placing->account && !placing->err && needs_services(placing->system, account))
         placing->err = pp_services_attach(placing->system, account, is_system);
 }
 
@@ -97,8 +105,23 @@ static void on_wake(pp_task *task)
     pp_conns_start(system);
 }
 
-void pp_system_note_count(pp_system *system, const pp_account *account)
+/* The account's first client has come. Without memory it does without, until the next one comes. */
+static void serve(pp_system *system, pp_account *account)
 {
+    pp_accounts *accounts = &system->server->accounts;
+
+    (void)pthread_mutex_lock(&accounts->lock);
+    if (!atomic_load(&account->services) && account->state == PP_ACCOUNT_LISTED)
+        (void)pp_services_attach(system, account, false);
+    (void)pthread_mutex_unlock(&accounts->lock);
+}
+
+void pp_system_note_count(pp_system *system, pp_account *account)
+{
+    if (PP_UNLIKELY(!atomic_load_explicit(&account->services, memory_order_acquire)) &&
+        atomic_load_explicit(&system->account, memory_order_relaxed) &&
+        atomic_load(&account->clients) > 0)
+        serve(system, account);
     if (account == atomic_load_explicit(&system->account, memory_order_relaxed) &&
         has_clients(system) && !atomic_exchange(&system->awake, true))
         pp_loop_post(&system->home->loop, &system->wake);

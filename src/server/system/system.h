@@ -77,9 +77,10 @@ void pp_system_init(pp_system *system, struct pipit_server *server);
 pipit_err pp_system_install(pp_system *system);
 /* Loops are about to run. */
 void pp_system_start(pp_system *system);
-/* An account has a client more or less: what is told at intervals is told only while the system
- * account has clients, so that nothing wakes an idle server. Thread: any loop's. */
-void pp_system_note_count(pp_system *system, const pp_account *account);
+/* An account has a client more or less. With its first it gets its services; and what is told at
+ * intervals is told only while the system account has clients, so that nothing wakes an idle
+ * server. Thread: any loop's. */
+void pp_system_note_count(pp_system *system, pp_account *account);
 /* Are there still any? If not the timers may end; they are set anew when one comes. Thread: the
  * home loop's. */
 bool pp_system_stays_awake(pp_system *system);
