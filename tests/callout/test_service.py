@@ -178,6 +178,18 @@ class Sessions(unittest.TestCase):
                     guest.wait_closed()
                     self.assertEqual(guest.errors, ["Authorization Violation"])
 
+    def test_who_is_let_in_for_a_while_goes_when_it_is_over(self):
+        with both() as servers:
+            guests = []
+            for server in servers:
+                with Service(server.port, lambda r: r.answer(
+                        r.user_token(exp=int(time.time()) + 2))):
+                    guests.append(Guest(server.port, "joe"))
+                    self.assertFalse(guests[-1].refused)
+            for guest in guests:
+                guest.wait_closed()
+                self.assertEqual(guest.errors, ["User Authentication Expired"])
+
     def test_the_service_needs_no_more_than_to_answer(self):
         text = configuration().replace(
             "{user: auth, password: auth}",

@@ -205,6 +205,10 @@ pipit_err pp_services_open_inbox(pp_system *system, pp_account *account, const c
     if (own && atomic_load_explicit(&own->has_inbox, memory_order_acquire))
         return PIPIT_OK;
     (void)pthread_mutex_lock(lock);
+    /* An account without clients has had no need of them. */
+    if (!atomic_load(&account->services) && account->state == PP_ACCOUNT_LISTED &&
+        atomic_load(&system->account))
+        err = pp_services_attach(system, account, false);
     own = atomic_load(&account->services); /* does not go while the lock is held */
     if (own)
         err = insert_at(own, INBOX, subject);

@@ -34,7 +34,7 @@ typedef struct pp_service {
     bool broadcasts; /* does something also for who wants no answer */
     /* Answer, now or later. Thread: the home loop's. */
     void (*answer)(struct pp_request *request);
-    unsigned detail;    /* what of several things that answer knows */
+    unsigned detail; /* what of several things that answer knows */
 } pp_service;
 
 /* The server's part in one account. */
@@ -57,7 +57,8 @@ typedef struct pp_services {
 } pp_services;
 
 /* Have answers come to account, on a subject with wildcards. It stays as long as the services do.
- * Errors: PIPIT_ENOTFOUND there are none in that account; PIPIT_ENOMEM. Thread: the home loop's. */
+ * Errors: PIPIT_ENOTFOUND there is no system account, or the account is not listed; PIPIT_ENOMEM.
+ * Thread: the home loop's. */
 pipit_err pp_services_open_inbox(struct pp_system *system, pp_account *account,
                                  const char *subject);
 
