@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "fatal.h"
+#include "tls.h"
 
 #define BUFFER_BYTES_FIRST 8192
 #define FIELDS_MAX 6
@@ -81,6 +82,8 @@ void bench_client_open(bench_client *client, const bench_target *target)
     if (setsockopt(client->fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit) != 0 ||
         setsockopt(client->fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit) != 0)
         bench_fatal("setsockopt: %s", strerror(errno));
+    if (target->tls)
+        client->tls = bench_tls_connect(client->fd);
     if (target->websocket)
         bench_websocket_ask(client->fd, target->host);
     client->by_websocket = target->websocket;
@@ -90,16 +93,34 @@ void bench_client_open(bench_client *client, const bench_target *target)
 
 void bench_client_close(bench_client *client)
 {
+    bench_tls_close(client->tls);
     if (client->buffer)
         (void)close(client->fd); /* nothing waits to be written */
     free(client->buffer);
     *client = (bench_client){.fd = -1, .closed = true};
 }
 
+ssize_t bench_client_receive(bench_client *client, void *to, size_t len, int flags)
+{
+    return client->tls ? bench_tls_receive(client->tls, to, len, flags)
+                       : recv(client->fd, to, len, flags);
+}
+
+ssize_t bench_client_write(bench_client *client, const void *bytes, size_t len, int flags)
+{
+    return client->tls ? bench_tls_send(client->tls, bytes, len)
+                       : send(client->fd, bytes, len, flags);
+}
+
+bool bench_client_pending(const bench_client *client)
+{
+    return client->tls && bench_tls_pending(client->tls);
+}
+
 static void send_all(bench_client *client, const char *at, size_t len)
 {
     while (len > 0) {
-        ssize_t sent = send(client->fd, at, len, MSG_NOSIGNAL);
+        ssize_t sent = bench_client_write(client, at, len, MSG_NOSIGNAL);
 
         if (sent < 0 && errno == EINTR)
             continue;
@@ -163,8 +184,8 @@ bool bench_client_fill(bench_client *client, int flags)
 
     make_room(client);
     do
-        got = recv(client->fd, client->buffer + client->end, client->buffer_bytes - client->end,
-                   flags);
+        got = bench_client_receive(client, client->buffer + client->end,
+                                   client->buffer_bytes - client->end, flags);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
         client->end += bench_client_unframe(client, client->buffer + client->end, (size_t)got);

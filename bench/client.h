@@ -21,6 +21,7 @@ typedef struct bench_target {
     const char *port;
     const char *unix_path;
     bool websocket;
+    bool tls; /* after INFO; whose certificate it is does not matter */
 } bench_target;
 
 typedef struct bench_slice {
@@ -28,13 +29,16 @@ typedef struct bench_slice {
     size_t len;
 } bench_slice;
 
+struct ssl_st; /* OpenSSL's SSL */
+
 typedef struct bench_client {
     int fd;
     bool by_websocket;
     bench_websocket websocket;
-    bool closed;     /* the server ended the connection; error says why if it said so */
-    char error[128]; /* text of the last -ERR, else empty */
-    char *buffer;    /* bytes read and not yet used lie in [start, end) */
+    struct ssl_st *tls; /* NULL: plain */
+    bool closed;        /* the server ended the connection; error says why if it said so */
+    char error[128];    /* text of the last -ERR, else empty */
+    char *buffer;       /* bytes read and not yet used lie in [start, end) */
     size_t buffer_bytes;
     size_t start;
     size_t end;
@@ -71,6 +75,13 @@ extern const char bench_client_hello[];
 /* Connect, and return when the server has answered the first PING.
  * Owner: the caller closes the client, also when the server did. */
 void bench_client_open(bench_client *client, const bench_target *target);
+/* recv and send of what the protocol says, whatever lies below. */
+ssize_t bench_client_receive(bench_client *client, void *to, size_t len, int flags);
+ssize_t bench_client_write(bench_client *client, const void *bytes, size_t len, int flags);
+
+/* Is there more to receive that the socket does not tell of? */
+bool bench_client_pending(const bench_client *client);
+
 void bench_client_close(bench_client *client);
 
 /* Write all bytes, as one frame where they go by WebSocket, waiting as long as needed. */

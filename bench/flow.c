@@ -142,7 +142,8 @@ static void receive_counting(flow *self, subscriber *to)
     char *from = self->read_buffer + READ_BYTES - held;
     uint64_t before = to->counter.message_count;
     size_t used;
-    ssize_t got = recv(client->fd, self->read_buffer + READ_BYTES, READ_BYTES, MSG_DONTWAIT);
+    ssize_t got =
+        bench_client_receive(client, self->read_buffer + READ_BYTES, READ_BYTES, MSG_DONTWAIT);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -204,6 +205,16 @@ static void receive_verifying(flow *self, subscriber *to)
     }
 }
 
+static void receive(flow *self, subscriber *to)
+{
+    do {
+        if (self->options->verify)
+            receive_verifying(self, to);
+        else
+            receive_counting(self, to);
+    } while (!to->gone && bench_client_pending(&to->client));
+}
+
 /* Read until all that was published has arrived, or until nothing arrives any more. */
 static void receive_all(flow *self)
 {
@@ -225,10 +236,8 @@ static void receive_all(flow *self)
 
             if (!to)
                 (void)epoll_ctl(self->epoll_fd, EPOLL_CTL_DEL, self->published_fd, NULL);
-            else if (self->options->verify)
-                receive_verifying(self, to);
             else
-                receive_counting(self, to);
+                receive(self, to);
         }
         if (self->delivered > before)
             last_ns = bench_now_ns();

@@ -20,6 +20,8 @@ static const struct {
      false},
     {"idle", bench_run_idle, "connections with one subscription each: memory, connect rate", false},
     {"churn", bench_run_churn, "distinct subscriptions on one connection: rates, memory", false},
+    {"handshake", bench_run_handshake,
+     "connections one after another; with --keep those stay: memory", false},
     {"start", bench_run_start, "start the command after --: time until it accepts, memory", false},
 };
 

@@ -63,6 +63,9 @@ static const struct row {
      "without progress for that long, the missing messages are lost (5)"},
     {"--verify", KIND_FLAG, offsetof(bench_options, verify),
      "number every message and check each one; slower"},
+    {"--tls", KIND_FLAG, offsetof(bench_options, target.tls),
+     "publish, deliver, handshake, churn: TLS after INFO"},
+    {"--keep", KIND_FLAG, offsetof(bench_options, keep), "handshake: --connections, which stay"},
     {"--json", KIND_FLAG, offsetof(bench_options, json), "report one JSON object"},
 };
 

@@ -28,6 +28,7 @@ typedef struct bench_options {
     double rate;   /* paced messages a second, all publishers together */
     bool wildcard; /* subscribe to the subjects with one pattern */
     bool verify;
+    bool keep;
     bool json;
     char **command; /* what follows "--": the server to start */
 } bench_options;

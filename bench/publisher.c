@@ -107,8 +107,8 @@ static void write_some(publisher *self, unsigned index, bool verify)
         self->numbered += self->wire->frame_count;
     }
     wanted = next_write_bytes(self);
-    sent = send(self->client.fd, self->wire->bytes + self->offset, wanted,
-                MSG_DONTWAIT | MSG_NOSIGNAL);
+    sent = bench_client_write(&self->client, self->wire->bytes + self->offset, wanted,
+                              MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && errno != EAGAIN && errno != EINTR)
         bench_fatal("publisher %u: send: %s", index, strerror(errno));
     if (sent > 0) {

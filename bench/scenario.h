@@ -13,6 +13,7 @@ bool bench_run_request(const bench_options *options);
 bool bench_run_paced(const bench_options *options);
 bool bench_run_idle(const bench_options *options);
 bool bench_run_churn(const bench_options *options);
+bool bench_run_handshake(const bench_options *options);
 bool bench_run_start(const bench_options *options);
 
 #endif

@@ -111,17 +111,31 @@ void pp_read_host(pp_reader *reader, const pp_key *key, const pp_value *value, v
     }
 }
 
-void pp_read_http(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+static void read_monitoring(pp_reader *reader, const pp_key *key, const pp_value *value,
+                            pp_options *o, int32_t *out_port)
 {
-    pp_options *o = base;
     pp_str host;
     int32_t port;
 
     if (!pp_reader_address(reader, key, value, &host, &port))
         return;
-    o->http_port = port;
+    *out_port = port;
     if (host.len)
         o->http_host = pp_reader_copy(reader, host);
+}
+
+void pp_read_http(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+
+    read_monitoring(reader, key, value, o, &o->http_port);
+}
+
+void pp_read_https(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+
+    read_monitoring(reader, key, value, o, &o->https_port);
 }
 
 bool pp_reader_advertised(pp_reader *reader, const pp_key *key, const pp_value *value,

@@ -8,33 +8,6 @@
         .initial = (initially), .help = (help_text)                                                \
     }
 
-static const pp_key tls[] = {
-    KEY("cert_file", "path", NULL, "Certificate"),
-    KEY("key_file", "path", NULL, "Its private key"),
-    KEY("ca_file", "path", NULL, "Certificates of who signs those of the other side"),
-    KEY("certs certificates", "array of maps", NULL, "Several pairs of cert_file and key_file"),
-    KEY("verify", "switch", "false", "The other side must show a certificate"),
-    KEY("verify_and_map", "switch", "false", "The certificate says which user it is"),
-    KEY("verify_cert_and_check_known_urls", "switch", "false", "It must name a known server"),
-    KEY("insecure", "switch", "false", "Do not check the name of the other side"),
-    KEY("timeout", "seconds or time", "2", "How long a handshake may take"),
-    KEY("handshake_first first immediate", "switch, time or auto", "false",
-        "TLS before anything else is said"),
-    KEY("min_version", "text", "1.2", "Oldest version of TLS"),
-    KEY("cipher_suites", "array of texts", NULL, "The only ciphers"),
-    KEY("allow_insecure_cipher_suites", "switch", "false", "Weak ciphers, too"),
-    KEY("curve_preferences", "array of texts", NULL, "Curves, the best first"),
-    KEY("pinned_certs", "array of texts", NULL, "The only certificates of the other side, by hash"),
-    KEY("connection_rate_limit", "handshakes per second", "0", "How many are begun"),
-    KEY("ocsp_peer", "switch or map", "false",
-        "Check the state of the certificates of the other side"),
-    KEY("cert_store", "text", NULL, "Where Windows keeps the certificate"),
-    KEY("cert_match_by", "text", NULL, "How it is found there"),
-    KEY("cert_match", "text", NULL, "What it is found by"),
-    KEY("ca_certs_match", "array of texts", NULL, "Which signers are taken from there"),
-    KEY("cert_match_skip_invalid", "switch", "false", "Pass over those that are not valid"),
-};
-
 static const pp_key ocsp[] = {
     KEY("mode", "auto, always, must or never", "auto", "Which certificates it is done for"),
     KEY("url", "URL", NULL, "Who is asked"),
@@ -232,10 +205,9 @@ static const pp_key account_jetstream[] = {
     }
 
 const pp_key_block pp_missing_blocks[] = {
-    BLOCK(tls, "TLS", "TLS of a listener or of connections to other servers."),
-    BLOCK(ocsp, "TLS", "Stapling of certificate states."),
-    BLOCK(ocsp_peer, "TLS", "Checking the state of certificates of the other side."),
-    BLOCK(ocsp_cache, "TLS", "Where certificate states are kept."),
+    BLOCK(ocsp, "OCSP", "Stapling of certificate states."),
+    BLOCK(ocsp_peer, "OCSP", "Checking the state of certificates of the other side."),
+    BLOCK(ocsp_cache, "OCSP", "Where certificate states are kept."),
     BLOCK(cluster, "clustering", "Several servers as one."),
     BLOCK(compression, "clustering", "Compression between servers."),
     BLOCK(gateway, "gateways", "Several clusters as one."),

@@ -110,10 +110,30 @@ static void check_limits(const struct check *check)
               strlen(o->unix_path), UNIX_PATH_MAX);
 }
 
+static void check_tls(const struct check *check)
+{
+    const pp_options *o = check->o;
+
+    if (o->http_port && o->https_port)
+        WRONG(check, "can't specify both HTTP (%d) and HTTPs (%d) ports", o->http_port,
+              o->https_port);
+    if (o->https_port && !o->tls.given)
+        WRONG(check, "TLS cert and key required for HTTPS");
+}
+
+static bool is_user(const pp_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->user_count; i++) {
+        if (strcmp(o->users[i].name, name) == 0 ||
+            (o->users[i].nkey && strcmp(o->users[i].nkey, name) == 0))
+            return true;
+    }
+    return false;
+}
+
 static void check_users(const struct check *check)
 {
     const pp_options *o = check->o;
-    bool found = false;
 
     if (o->pass && !o->user)
         WRONG(check, "a password without a user protects nothing: give both");
@@ -127,26 +147,14 @@ static void check_users(const struct check *check)
         WRONG(check, "http_password is a bcrypt hash: give the password itself");
     if (o->http_user && strchr(o->http_user, ':'))
         WRONG(check, "http_user cannot hold a colon");
-    for (size_t i = 0; o->no_auth_user && i < o->user_count && !found; i++)
-        found = strcmp(o->users[i].name, o->no_auth_user) == 0 ||
-                (o->users[i].nkey && strcmp(o->users[i].nkey, o->no_auth_user) == 0);
     if (o->no_auth_user && !o->user_count)
         WRONG(check, "no_auth_user: \"%.200s\" present, but users/nkeys are not defined",
               o->no_auth_user);
-    else if (o->no_auth_user && !found)
+    else if (o->no_auth_user && !is_user(o, o->no_auth_user))
         WRONG(check,
               "no_auth_user: \"%.200s\" not present as user or nkey in authorization block "
               "or account configuration",
               o->no_auth_user);
-}
-
-static bool is_user(const pp_options *o, const char *name)
-{
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (strcmp(o->users[i].name, name) == 0)
-            return true;
-    }
-    return false;
 }
 
 static void check_websocket(const struct check *check)
@@ -156,7 +164,7 @@ static void check_websocket(const struct check *check)
 
     if (!ws->port)
         return;
-    if (!ws->no_tls)
+    if (!ws->no_tls && !ws->tls.given)
         WRONG(check, "websocket requires TLS configuration");
     if (o->user_count && ws->user)
         WRONG(check,
@@ -170,7 +178,7 @@ static void check_websocket(const struct check *check)
               "websocket no_auth_user: \"%.200s\" not present as user or nkey in authorization "
               "block or account configuration",
               ws->no_auth_user);
-    if (ws->jwt_cookie)
+    if (ws->jwt_cookie && !o->operator_count && !o->trusted_key_count)
         WRONG(check,
               "trusted operators or trusted keys configuration is required for JWT authentication "
               "via cookie \"%.100s\"",
@@ -221,6 +229,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
 
     check_limits(&check);
     check_memory(&check);
+    check_tls(&check);
     check_users(&check);
     check_websocket(&check);
     check_system_account(&check);

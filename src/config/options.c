@@ -20,7 +20,8 @@ pipit_err pp_options_init(pp_options *options)
         .auth_timeout_ns = 2 * NS_PER_S,
         .callout.account = "$G",
         .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
-        .websocket.host = PP_DEFAULT_HOST,
+        .websocket = {.host = PP_DEFAULT_HOST, .tls = pp_tls_options_none()},
+        .tls = pp_tls_options_none(),
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,
@@ -46,6 +47,11 @@ pipit_err pp_options_init(pp_options *options)
     fresh.account_count = 1;
     *options = fresh;
     return PIPIT_OK;
+}
+
+pp_tls_options pp_tls_options_none(void)
+{
+    return (pp_tls_options){.timeout_ns = 2 * NS_PER_S, .min_version = 12};
 }
 
 pp_account_options pp_account_options_none(const char *name)

@@ -20,6 +20,7 @@ enum pp_options_action {
     PP_OPTIONS_RUN,
     PP_OPTIONS_TEST, /* -t: say whether all of this is right */
     PP_OPTIONS_HELP, /* these: print what was written for it */
+    PP_OPTIONS_HELP_TLS,
     PP_OPTIONS_VERSION,
     PP_OPTIONS_REFERENCE, /* --help-config */
     PP_OPTIONS_REFERENCE_MARKDOWN,
@@ -177,6 +178,38 @@ typedef struct pp_account_options {
     pp_option_position at;
 } pp_account_options;
 
+typedef struct pp_tls_pair_option {
+    const char *cert_file;
+    const char *key_file;
+} pp_tls_pair_option;
+
+enum { PP_TLS_FIRST_OFF = 0, PP_TLS_FIRST_ON = -1 };
+
+/* TLS of a listener. */
+typedef struct pp_tls_options {
+    bool given; /* there is a block, or a flag that asks for it */
+    const char *cert_file, *key_file, *ca_file;
+    const pp_tls_pair_option *pairs; /* instead of the first two */
+    size_t pair_count;
+    bool verify; /* also if verify_and_map */
+    bool verify_and_map;
+    int64_t timeout_ns;
+    int64_t first_ns;     /* how long to wait for TLS before INFO; PP_TLS_FIRST_OFF, _ON */
+    uint32_t min_version; /* 12 or 13 */
+    const char *const *ciphers;
+    size_t cipher_count;
+    bool insecure_ciphers;
+    const char *const *curves;
+    size_t curve_count;
+    const char *const *pinned; /* SHA-256 of public keys, in hex */
+    size_t pinned_count;
+    uint32_t connection_rate_limit; /* handshakes per second; 0: any */
+    pp_option_position at;
+} pp_tls_options;
+
+/* What an empty block means. */
+pp_tls_options pp_tls_options_none(void);
+
 typedef struct pp_pair_option {
     const char *key;
     const char *value;
@@ -210,6 +243,7 @@ typedef struct pp_websocket_options {
     const char *advertise_host;
     uint16_t advertise_port; /* 0: the port that is listened on */
     bool no_tls;
+    pp_tls_options tls;
     bool same_origin;
     const char *const *origins; /* each is one */
     size_t origin_count;
@@ -276,10 +310,15 @@ typedef struct pp_options {
     /* Monitoring. */
     const char *http_host;      /* NULL: as host, if that was given, else loopback */
     int32_t http_port;          /* 0: none; -1: any that is free */
+    int32_t https_port;         /* the same, over TLS */
     const char *http_base_path; /* begins with '/'; "/" alone for none */
     const char *http_user;      /* NULL: nobody is asked */
     const char *http_password;  /* secret */
     uint32_t max_closed_clients;
+
+    /* TLS of clients, and of monitoring over HTTPS. */
+    pp_tls_options tls;
+    bool allow_non_tls;
 
     /* Who may come in. */
     const char *user;

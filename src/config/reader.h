@@ -87,6 +87,7 @@ void pp_read_listen(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_host(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_http(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_unix(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_https(pp_reader *, const pp_key *, const pp_value *, void *);
 /* websocket.c, */
 void pp_read_websocket(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_websocket_listen(pp_reader *, const pp_key *, const pp_value *, void *);
@@ -94,6 +95,14 @@ void pp_read_websocket_host(pp_reader *, const pp_key *, const pp_value *, void 
 void pp_read_websocket_advertise(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_origins(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_websocket_headers(pp_reader *, const pp_key *, const pp_value *, void *);
+/* tls.c, */
+void pp_read_tls(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tls_pairs(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tls_first(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tls_version(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tls_ciphers(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tls_curves(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_tls_pinned(pp_reader *, const pp_key *, const pp_value *, void *);
 /* users.c, */
 void pp_read_authorization(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_uid(pp_reader *, const pp_key *, const pp_value *, void *);

@@ -151,6 +151,65 @@ static void write_key(struct writer *w, const pp_key *key, const void *base)
     end_line(w, hashed);
 }
 
+static void write_texts(struct writer *w, const char *const *texts, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, texts[i]);
+    }
+}
+
+/* What no type of its own says. */
+static void write_tls_value(struct writer *w, const pp_key *key, const pp_tls_options *o)
+{
+    char text[PP_DURATION_TEXT_BYTES];
+
+    if (key->offset == offsetof(pp_tls_options, ciphers))
+        write_texts(w, o->ciphers, o->cipher_count);
+    else if (key->offset == offsetof(pp_tls_options, curves))
+        write_texts(w, o->curves, o->curve_count);
+    else if (key->offset == offsetof(pp_tls_options, pinned))
+        write_texts(w, o->pinned, o->pinned_count);
+    else if (key->offset == offsetof(pp_tls_options, min_version))
+        add(w, &w->text, o->min_version == 13 ? "1.3" : "1.2");
+    else if (key->offset == offsetof(pp_tls_options, first_ns))
+        add(w, &w->text,
+            o->first_ns == PP_TLS_FIRST_OFF  ? "off"
+            : o->first_ns == PP_TLS_FIRST_ON ? "on"
+                                             : pp_duration_format(text, o->first_ns));
+    for (size_t i = 0; i < o->pair_count && key->offset == offsetof(pp_tls_options, pairs); i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, o->pairs[i].cert_file);
+        add(w, &w->text, ",");
+        add_escaped(w, &w->text, o->pairs[i].key_file);
+    }
+}
+
+static void write_tls(struct writer *w, const char *block_name, pp_str name,
+                      const pp_tls_options *o)
+{
+    const pp_key_block *block = pp_key_block_find("tls");
+    pp_key given = {.names = "", .type = PP_KEY_SWITCH, .offset = offsetof(pp_tls_options, given)};
+
+    for (size_t i = 0; i <= block->count; i++) {
+        const pp_key *key = i < block->count ? &block->keys[i] : &given;
+
+        if (key->offset == PP_KEY_NO_FIELD)
+            continue;
+        if (!w->err)
+            w->err = pp_buf_addf(&w->path, "%s%s%.*s%s", block_name, *block_name ? "." : "",
+                                 PP_STR_ARGS(name), *key->names ? "." : "");
+        if (key->type != PP_KEY_OTHER) {
+            write_key(w, key, o);
+            continue;
+        }
+        if (!w->err)
+            w->err = pp_buf_addf(&w->path, "%.*s", PP_STR_ARGS(pp_key_name(key)));
+        write_tls_value(w, key, o);
+        end_line(w, false);
+    }
+}
+
 static void write_scalars(struct writer *w, const pp_options *options)
 {
     for (size_t b = 0; b < pp_served_block_count; b++) {
@@ -159,6 +218,9 @@ static void write_scalars(struct writer *w, const pp_options *options)
         for (size_t i = 0; block->in_options && i < block->count; i++) {
             const pp_key *key = &block->keys[i];
 
+            if (key->offset != PP_KEY_NO_FIELD && key->block && strcmp(key->block, "tls") == 0)
+                write_tls(w, block->name, pp_key_name(key),
+                          (const pp_tls_options *)((const char *)options + key->offset));
             if (key->type == PP_KEY_OTHER || key->offset == PP_KEY_NO_FIELD)
                 continue;
             add(w, &w->path, block->name);
@@ -208,7 +270,7 @@ static void write_labels(struct writer *w, const pp_options *o)
 /* --- operator mode ------------------------------------------------------------------------ */
 
 /* A hash of texts, which may be long; nothing for none. */
-static void write_texts(struct writer *w, const char *path, const char *const *texts, size_t count)
+static void write_hashed(struct writer *w, const char *path, const char *const *texts, size_t count)
 {
     crypto_generichash_state state;
 
@@ -226,10 +288,10 @@ static void write_operators(struct writer *w, const pp_options *o)
 {
     crypto_generichash_state state;
 
-    write_texts(w, "operator", o->operators, o->operator_count);
-    write_texts(w, "trusted_keys", o->trusted_keys, o->trusted_key_count);
-    write_texts(w, "resolver_pinned_accounts", o->pinned_accounts, o->pinned_account_count);
-    write_texts(w, "resolver", &o->resolver_url, o->resolver_url ? 1 : 0);
+    write_hashed(w, "operator", o->operators, o->operator_count);
+    write_hashed(w, "trusted_keys", o->trusted_keys, o->trusted_key_count);
+    write_hashed(w, "resolver_pinned_accounts", o->pinned_accounts, o->pinned_account_count);
+    write_hashed(w, "resolver", &o->resolver_url, o->resolver_url ? 1 : 0);
     add(w, &w->path, "resolver_preload");
     if (o->resolver_preload_count) {
         begin_hash(w, &state);

@@ -42,6 +42,7 @@ static ssize_t take_early(pp_layer *layer, char *to, size_t len)
 
     memcpy(to, layer->early->bytes + layer->early_at, n);
     layer->early_at += n;
+    layer->more = true; /* what stood behind it in the socket has not been asked for */
     if (n == left) {
         pp_body_unref(layer->early);
         layer->early = NULL;

@@ -46,9 +46,10 @@ typedef struct pp_layer_ops {
      * is nothing now. Fewer than len: below has nothing left, or layer->more is set. Work for one
      * call is bounded; a layer that has had its share sets more. Thread: the connection's loop. */
     ssize_t (*receive)(pp_layer *layer, char *to, size_t len);
-    /* Like sendmsg: how many of the bytes were taken, held back or not. -1: none were; EAGAIN:
-     * since below takes nothing, or it is too early. What is held goes first; count 0: nothing else
-     * is to be sent. Thread: who holds the outbox's `sending`, on loop. */
+    /* Like sendmsg: how many of the bytes were taken, held back or not; fewer than there are does
+     * not mean that below is full. -1: none were; EAGAIN: since below takes nothing, or it is too
+     * early. What is held goes first; count 0: nothing else is to be sent. Thread: who holds the
+     * outbox's `sending`, on loop. */
     ssize_t (*send)(pp_layer *layer, struct pp_loop *loop, const struct iovec *iov, size_t count);
     /* The connection ends, all that was to be sent is: hold last words, if there are any.
      * reason: a pp_close_reason. Thread: the connection's loop. NULL: it has none. */

@@ -190,6 +190,13 @@ size_t pp_outbox_waiting_locked(const pp_conn *conn)
     return conn->box.pending_bytes + held(conn);
 }
 
+/* Layers take as much at once as they like, so a short send does not say that the socket is full:
+ * what they hold back does. */
+static bool takes_more(const pp_conn *conn)
+{
+    return conn->layer && pp_layers_held(conn->layer) == 0;
+}
+
 /* Why a send failed. */
 static pp_close_reason fault_of(const pp_conn *conn)
 {
@@ -498,6 +505,8 @@ static void drain_locked(pp_conn *conn, pp_loop *loop)
         before += sent > 0 ? (size_t)sent : 0;
         if (before > after)
             note_progress_locked(conn, loop, before - after);
+        if (sent >= 0 && takes_more(conn))
+            continue;
         if (sent < 0 || (size_t)sent < bytes || after) {
             if (!box->armed)
                 set_armed_locked(conn, true);
@@ -569,7 +578,7 @@ static void after_queueing_locked(pp_outlet *outlet, bool mine, bool was_empty)
         stop_sending_locked(conn);
         if (!box->armed)
             set_armed_locked(conn, true);
-        else if (box->retry) {
+        else if (box->retry || takes_more(conn)) {
             box->sending = true;
             drain_locked(conn, outlet->loop);
         }

@@ -177,7 +177,17 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
         .entrances[PP_ENTRANCE_CLIENTS] = {.user = options->auth_token ? NULL : options->user,
                                            .pass = options->pass,
                                            .token = options->auth_token,
-                                           .no_auth_user = options->no_auth_user},
+                                           .no_auth_user = options->no_auth_user,
+                                           .verify_and_map =
+                                               options->tls.given && options->tls.verify_and_map},
+        .entrances[PP_ENTRANCE_WEBSOCKET] = {.user = options->websocket.user,
+                                             .pass = options->websocket.pass,
+                                             .token = options->websocket.token,
+                                             .no_auth_user = options->websocket.port
+                                                                 ? options->websocket.no_auth_user
+                                                                 : NULL, /* not looked at */
+                                             .verify_and_map =
+                                                 options->websocket.tls.verify_and_map},
         .open = is_open(d, options),
         .anybody = {.account = d->accounts[0],
                     .slow_policy = (uint8_t)options->slow_consumer,
@@ -273,9 +283,9 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
         err = pp_gate_new(&d->gate, &(pp_gate_setup){
                                         .users = d->users,
                                         .hasher = hasher,
+                                        .operators = operators,
                                         .proxies = options->trusted_proxies,
                                         .proxy_count = options->trusted_proxy_count,
-                                        .operators = operators,
                                         .callout = d->callout  ? pp_callout_authority(d->callout)
                                                    : operators ? pp_operators_callout(operators)
                                                                : NULL,

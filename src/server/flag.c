@@ -21,6 +21,7 @@ struct parser {
     pp_str typed; /* the flag at hand, with its dashes and without its value */
     bool wipe;
     bool user_given, token_given;
+    bool tls_given;
 };
 
 /* Write one line that says what is wrong. */
@@ -285,6 +286,24 @@ static pipit_err apply_text(struct parser *parser, const pp_flag *flag, const ch
     return PIPIT_OK;
 }
 
+/* Any flag of TLS but --tls=false asks for it; a certificate replaces those of the file. */
+static void note_tls(struct parser *parser, const pp_flag *flag, const char *value)
+{
+    pp_options *o = parser->options;
+    bool on = true;
+
+    if (flag->offset < offsetof(pp_options, tls) ||
+        flag->offset >= offsetof(pp_options, tls) + sizeof(o->tls))
+        return;
+    if (flag->offset == offsetof(pp_options, tls.given)) {
+        parser->tls_given = !value || (parse_bool(value, &on) && on);
+        return;
+    }
+    parser->tls_given = true;
+    if (flag->kind == PP_FLAG_TEXT && flag->offset != offsetof(pp_options, tls.ca_file))
+        o->tls.pair_count = 0;
+}
+
 /* value is NULL only for a switch that was given none. */
 static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
 {
@@ -292,6 +311,7 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
 
     parser->user_given |= field == &parser->options->user;
     parser->token_given |= field == &parser->options->auth_token;
+    note_tls(parser, flag, value);
     switch (flag->kind) {
     case PP_FLAG_TEXT:
         return apply_text(parser, flag, value);
@@ -470,6 +490,7 @@ pipit_err pp_flags_apply(pp_options *options, int argc, char **argv, bool wipe, 
                             .wipe = wipe};
     pipit_err err = parse_arguments(&parser);
 
+    options->tls.given |= parser.tls_given;
     /* One way of coming in that a flag names replaces the other one, which the file names. */
     if (parser.user_given && !parser.token_given)
         options->auth_token = NULL;

@@ -32,6 +32,8 @@ const pp_flag pp_flags[] = {
     {.kind = PP_FLAG_HEADING, .help = "Monitoring options"},
     {"m http_port", PP_FLAG_PORT, AT(http_port), 0, .value = "PORT",
      .help = "Answer HTTP on this port; -1 for any\nfree (default 0: no)"},
+    {"ms https_port", PP_FLAG_PORT, AT(https_port), 0, .value = "PORT",
+     .help = "Answer HTTPS on this port, with the\ncertificate of TLS (default 0: no)"},
     {"http_host", PP_FLAG_TEXT, AT(http_host), .value = "HOST",
      .help = "On this address (default: that of -a,\nif given, else 127.0.0.1)"},
     {"http_base_path", PP_FLAG_TEXT, AT(http_base_path), .value = "PATH",
@@ -73,6 +75,18 @@ const pp_flag pp_flags[] = {
      .help = "Token that clients must present"},
     {"auth_timeout", PP_FLAG_DURATION, AT(auth_timeout_ns), 1, .value = "TIME",
      .help = "How long they may take (default 2s)"},
+
+    {.kind = PP_FLAG_HEADING, .help = "TLS options"},
+    {"tls", PP_FLAG_SWITCH, AT(tls.given),
+     .help = "Speak TLS with clients; =false: not\n"
+             "even if the file says so"},
+    {"tlscert", PP_FLAG_TEXT, AT(tls.cert_file), .value = "FILE",
+     .help = "Certificate of the server"},
+    {"tlskey", PP_FLAG_TEXT, AT(tls.key_file), .value = "FILE", .help = "Its private key"},
+    {"tlsverify", PP_FLAG_SWITCH, AT(tls.verify), .help = "Clients must show a certificate"},
+    {"tlscacert", PP_FLAG_TEXT, AT(tls.ca_file), .value = "FILE",
+     .help = "Certificates of who signs theirs"},
+    {"help_tls", PP_FLAG_ACTION, 0, PP_OPTIONS_HELP_TLS, .help = "Show names of ciphers, curves"},
 
     {.kind = PP_FLAG_HEADING, .help = "Limits"},
     {"max_connections", PP_FLAG_COUNT, AT(max_connections), 0, INT32_MAX, "N",
@@ -123,9 +137,6 @@ const size_t pp_flag_count = sizeof(pp_flags) / sizeof(pp_flags[0]);
 const pp_missing_flag pp_missing_flags[] = {
     {"js jetstream", "JetStream", true},
     {"sd store_dir", "JetStream", false},
-    {"ms https_port", "HTTPS monitoring", false},
-    {"tls tlsverify help_tls", "TLS", true},
-    {"tlscert tlskey tlscacert", "TLS", false},
     {"routes cluster cluster_listen cluster_name cluster_advertise connect_retries", "clustering",
      false},
     {"no_advertise", "clustering", true},

@@ -10,6 +10,7 @@
 #include "server/flag.h"
 #include "server/operators/plan.h"
 #include "server/passages.h"
+#include "server/tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -76,6 +77,10 @@ static pipit_err check(pp_options *options, pp_diagnostics *diagnostics)
     err = check_mappings(options, diagnostics);
     if (!err)
         err = pp_operator_options_complete(options, diagnostics);
+    if (!err)
+        err = pp_server_tls_check(&options->tls, diagnostics);
+    if (!err && options->websocket.port)
+        err = pp_server_tls_check(&options->websocket.tls, diagnostics);
     if (!err && !pp_diagnostics_error_count(diagnostics))
         err = pp_passages_check(options, diagnostics);
     if (err)
@@ -228,6 +233,8 @@ static pipit_err finish(const pp_options *options, const pp_diagnostics *diagnos
     case PP_OPTIONS_VERSION:
         return pp_buf_addf(message, "pipit-server: v%s (follows nats-server %s)\n", PIPIT_VERSION,
                            PP_NATS_VERSION);
+    case PP_OPTIONS_HELP_TLS:
+        return pp_server_tls_help(message);
     case PP_OPTIONS_REFERENCE:
         return pp_reference_format(message, PP_REFERENCE_TEXT);
     case PP_OPTIONS_REFERENCE_MARKDOWN:

@@ -104,12 +104,14 @@ static bool write_pid(const pp_process *process, const char *path)
 /* That it cannot be written does not keep the server from serving, as in nats-server. */
 static void write_ports(pp_process *process)
 {
-    const char *folder = process->options->ports_file_dir;
+    const pp_options *o = process->options;
+    const char *folder = o->ports_file_dir;
     bool wss;
     int websocket = pp_server_websocket_fd(process->server, &wss);
     const pp_ports_entry entries[] = {
-        {"nats", "nats", pp_server_client_fd(process->server)},
-        {"monitoring", "http", pp_server_monitor_fd(process->server)},
+        {"nats", o->tls.given && !o->allow_non_tls ? "tls" : "nats",
+         pp_server_client_fd(process->server)},
+        {"monitoring", o->https_port ? "https" : "http", pp_server_monitor_fd(process->server)},
         {"websocket", wss ? "wss" : "ws", websocket},
     };
     char reason[128];

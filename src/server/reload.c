@@ -6,6 +6,7 @@
 #include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/settings.h"
+#include "server/tls.h"
 
 #include <string.h>
 
@@ -17,6 +18,7 @@ struct candidate {
     pp_directory *directory;
     pp_nats_settings *settings;
     pp_operator_plan *plan; /* NULL: not in operator mode */
+    pp_tls_context *https, *wss;
 };
 
 /* --- making ready ------------------------------------------------------------------------- */
@@ -82,7 +84,11 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
     if (!err && server->operators)
         err = pp_operator_plan_new(&c->plan, c->options);
     if (!err)
-        err = pp_server_settings_new(&c->settings, server, c->options, c->directory);
+        err = pp_server_settings_new(&c->settings, server, c->options, c->directory, error);
+    if (!err)
+        err = pp_server_https_new(&c->https, c->options, server->tls_tickets, error);
+    if (!err)
+        err = pp_websocket_tls_new(&c->wss, server, c->options, error);
     if (!err)
         err = check_http_user(c->options, error);
     if (!err && hook)
@@ -92,8 +98,10 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
 
 static void drop_candidate(pipit_server *server, struct candidate *c)
 {
-    pp_free(c->settings);
+    pp_server_settings_free(c->settings);
     pp_operator_plan_let_go(c->plan);
+    pp_tls_context_unref(c->https);
+    pp_tls_context_unref(c->wss);
     pp_directory_free(c->directory);
     pp_accounts_drop_new(&server->accounts);
     pp_snapshot_free(c->snapshot);
@@ -189,6 +197,8 @@ static void install(pipit_server *server, struct candidate *c)
         pp_log_write(&server->log, PP_LOG_ERROR,
                      "Some accounts lack the services of the system account: out of memory");
     pp_server_install_limits(server, c->options);
+    pp_server_install_https(server, c->https);
+    pp_websocket_install_tls(server, c->wss);
     (void)pp_http_credentials_set(&server->http_door.credentials, pp_str_of(c->options->http_user),
                                   pp_str_of(c->options->http_password)); /* checked before */
     pp_options_forget_secrets(c->options); /* nothing needs them any more */
@@ -198,7 +208,7 @@ static void install(pipit_server *server, struct candidate *c)
     shrink_to_limit(server);
     pp_server_on_all(server, come_round);
     pp_directory_settle(c->directory);
-    pp_free((void *)old_settings);
+    pp_server_settings_free((pp_nats_settings *)old_settings);
     pp_server_options_free(old_options);
     pp_snapshot_free(server->snapshot);
     server->snapshot = c->snapshot;

@@ -1,5 +1,7 @@
 #include "server/server.h"
 
+#include "server/tls.h"
+
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
@@ -122,6 +124,9 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     if (many)
         (void)malloc_trim(0); /* reading them took several times what is left */
     server->nats_door.log = &server->log;
+    err = pp_server_tls_init(server, count);
+    if (err)
+        return err;
     err = pp_reclaim_init(&server->reclaim, count);
     if (err)
         return err;
@@ -195,6 +200,8 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     (void)pthread_mutex_init(&server->reloading, NULL);
     (void)pthread_mutex_init(&server->report_lock, NULL);
     (void)pthread_rwlock_init(&server->options_lock, NULL);
+    (void)pthread_mutex_init(&server->https_lock, NULL);
+    (void)pthread_mutex_init(&server->websocket.tls_lock, NULL);
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
     pp_memory_init(&server->memory, server);
@@ -244,7 +251,8 @@ void pipit_server_free(pipit_server *server)
     pp_history_free(server->history);
     pp_system_fini(&server->system);
     pp_operators_free(server->operators);
-    pp_free((void *)server->settings);
+    pp_server_settings_free((pp_nats_settings *)server->settings);
+    pp_server_tls_fini(server);
     pp_hasher_free(server->hasher);
     pp_directory_free(server->directory);
     while (server->old_directories) {
@@ -263,6 +271,7 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->reload_report.error);
     pp_arguments_fini(&server->arguments);
     (void)pthread_rwlock_destroy(&server->options_lock);
+    (void)pthread_mutex_destroy(&server->https_lock);
     (void)pthread_mutex_destroy(&server->reloading);
     (void)pthread_mutex_destroy(&server->report_lock);
     if (server->done_fd >= 0)
@@ -324,6 +333,13 @@ static bool listen_adopted(int *adopted, pp_listener *listener)
     return listener->source.fd >= 0;
 }
 
+static void log_tls(const pipit_server *server)
+{
+    if (server->options->tls.given)
+        pp_log_write(&server->log, PP_LOG_INFO, "TLS %s for client connections",
+                     server->options->allow_non_tls ? "available" : "required");
+}
+
 static pipit_err listen_tcp(pipit_server *server)
 {
     const pp_options *o = server->options;
@@ -335,6 +351,7 @@ static pipit_err listen_tcp(pipit_server *server)
     if (listen_adopted(&server->adopted_tcp, &server->tcp)) {
         pp_listen_text(server->tcp.source.fd, where, sizeof(where));
         pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s", where);
+        log_tls(server);
         return pp_listen_port(server->tcp.source.fd, &server->port);
     }
     err = pp_listen_tcp(o->host, (uint16_t)port, &server->tcp.source.fd, &server->port);
@@ -346,6 +363,8 @@ static pipit_err listen_tcp(pipit_server *server)
     else
         pp_log_write(&server->log, PP_LOG_INFO, "Listening for client connections on %s%s%s:%u",
                      open, o->host, close, server->port);
+    if (!err)
+        log_tls(server);
     return err;
 }
 
@@ -404,10 +423,26 @@ static pipit_err start_threads(pipit_server *server)
 static pipit_err install_settings(pipit_server *server)
 {
     pp_nats_settings *settings;
-    pipit_err err = pp_server_settings_new(&settings, server, server->options, server->directory);
+    pp_tls_context *https = NULL, *wss = NULL;
+    pp_buf error;
+    pipit_err err;
 
-    if (err)
+    pp_buf_init(&error, 4096);
+    err = pp_server_https_new(&https, server->options, server->tls_tickets, &error);
+    if (!err)
+        err = pp_websocket_tls_new(&wss, server, server->options, &error);
+    if (!err)
+        err = pp_server_settings_new(&settings, server, server->options, server->directory, &error);
+    if (err && error.len)
+        pp_log_write(&server->log, PP_LOG_FATAL, "tls: %.*s", PP_STR_ARGS(pp_buf_str(&error)));
+    pp_buf_fini(&error);
+    if (err) {
+        pp_tls_context_unref(https);
+        pp_tls_context_unref(wss);
         return err;
+    }
+    pp_server_install_https(server, https);
+    pp_websocket_install_tls(server, wss);
     server->settings = settings;
     server->client_door.proto = &pp_nats_proto;
     pp_server_install_limits(server, server->options);

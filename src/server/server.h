@@ -19,6 +19,7 @@
 #include "server/settings.h"
 #include "server/system/system.h"
 #include "server/websocket.h"
+#include "tls/place.h"
 
 #include <pthread.h>
 
@@ -101,6 +102,10 @@ struct pipit_server {
     uint64_t http_given;
     atomic_uint_fast64_t http_next_id;
     bool http_made; /* http_door is initialised */
+    pp_tls_places tls_places;
+    pp_tls_tickets *tls_tickets;
+    pthread_mutex_t https_lock;
+    pp_tls_context *https; /* of the monitoring port, under https_lock; NULL: it speaks HTTP */
     bool started;
     atomic_bool open;      /* messages come in and go out in-process */
     atomic_uint next_home; /* of a subscription made in-process */

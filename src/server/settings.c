@@ -1,8 +1,10 @@
 #include "server/settings.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "server/options.h"
 #include "server/server.h"
+#include "server/tls.h"
 
 #include <string.h>
 
@@ -71,10 +73,34 @@ void pp_server_options_free(pp_options *options)
 
 /* --- settings ----------------------------------------------------------------------------- */
 
-pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_server *server,
-                                 const pp_options *o, const pp_directory *directory)
+/* Until somebody has said otherwise, a client has a second for CONNECT after the handshake.
+ * Source: NATS client protocol, section 14. */
+static int64_t auth_timeout_ns(const pp_options *o)
+{
+    bool usual = o->auth_timeout_ns == 2 * PP_NS_PER_S;
+
+    return usual && o->tls.given ? o->tls.timeout_ns + PP_NS_PER_S : o->auth_timeout_ns;
+}
+
+static pipit_err make_tls(pp_nats_tls *out, pipit_server *server, const pp_options *o,
+                          pp_buf *error)
+{
+    *out = (pp_nats_tls){
+        .places = &server->tls_places,
+        .verify = o->tls.verify,
+        .optional = o->allow_non_tls,
+        .timeout_ns = o->tls.timeout_ns,
+        .first_ns = o->tls.first_ns,
+        .rate_max = o->tls.connection_rate_limit,
+    };
+    return pp_server_tls_new(&out->context, &o->tls, server->tls_tickets, error);
+}
+
+pipit_err pp_server_settings_new(pp_nats_settings **out_settings, pipit_server *server,
+                                 const pp_options *o, const pp_directory *directory, pp_buf *error)
 {
     pp_nats_settings *settings = pp_alloc(sizeof(*settings));
+    pipit_err err;
 
     if (!settings)
         return PIPIT_ENOMEM;
@@ -92,7 +118,7 @@ pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_se
         .max_subscriptions = o->max_subscriptions,
         .max_subscription_tokens = o->max_subscription_tokens,
         .ping_interval_ns = o->ping_interval_ns,
-        .auth_timeout_ns = o->auth_timeout_ns,
+        .auth_timeout_ns = auth_timeout_ns(o),
         .ping_max = o->ping_max,
         .headers = !o->no_header_support,
         .proxy_protocol = o->proxy_protocol,
@@ -101,8 +127,21 @@ pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_se
         .gate = pp_directory_gate(directory),
         .websocket = pp_websocket_session_settings(server, o),
     };
+    err = make_tls(&settings->tls, server, o, error);
+    if (err) {
+        pp_free(settings);
+        return err;
+    }
     *out_settings = settings;
     return PIPIT_OK;
+}
+
+void pp_server_settings_free(pp_nats_settings *settings)
+{
+    if (!settings)
+        return;
+    pp_tls_context_unref(settings->tls.context);
+    pp_free(settings);
 }
 
 const pp_nats_settings *pp_server_settings(const pipit_server *server)

@@ -30,9 +30,11 @@ pipit_err pp_server_options_new(pp_options **out_options, const pp_arguments *ar
 void pp_server_options_free(pp_options *options);
 
 /* What NATS sessions go by. It borrows texts of options and server, and the users of directory; the
- * caller's, for pp_free. Errors: PIPIT_ENOMEM. */
-pipit_err pp_server_settings_new(pp_nats_settings **out_settings, const pipit_server *server,
-                                 const pp_options *options, const pp_directory *directory);
+ * caller's, for pp_server_settings_free. Errors: PIPIT_EINVAL, error says why; PIPIT_ENOMEM. */
+pipit_err pp_server_settings_new(pp_nats_settings **out_settings, pipit_server *server,
+                                 const pp_options *options, const pp_directory *directory,
+                                 pp_buf *error);
+void pp_server_settings_free(pp_nats_settings *settings);
 
 /* The settings in force for who asks: on a loop its own, elsewhere the server's. Thread: a loop's,
  * or one that holds options_lock. */

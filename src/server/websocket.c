@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "proto/nats/session.h"
 #include "server/server.h"
+#include "server/tls.h"
+#include "tls/layer.h"
 
 #include <errno.h>
 #include <string.h>
@@ -53,19 +55,41 @@ static pp_str real_ip(const pp_conn *conn)
     return layer ? pp_ws_layer_real_ip(layer) : (pp_str){"", 0};
 }
 
+static pipit_err push(pp_conn *conn, pp_layer *layer)
+{
+    pipit_err err = pp_conn_push_layer(conn, layer, PP_STR(""));
+
+    if (err)
+        pp_layer_free(layer);
+    return err;
+}
+
+static pipit_err push_tls(pp_websocket *websocket, pp_conn *conn)
+{
+    pipit_server *server = PP_CONTAINER(websocket, pipit_server, websocket);
+    pp_tls_context *context;
+    pp_layer *layer;
+    pipit_err err;
+
+    (void)pthread_mutex_lock(&websocket->tls_lock);
+    context = pp_tls_context_ref(websocket->tls);
+    (void)pthread_mutex_unlock(&websocket->tls_lock);
+    err = pp_tls_layer_new(&layer, context, &server->tls_places);
+    pp_tls_context_unref(context);
+    return err ? err : push(conn, layer);
+}
+
 static pipit_err wrap(const pp_door *door, pp_conn *conn)
 {
     pp_websocket *websocket = PP_CONTAINER(door, pp_websocket, door);
     pp_layer *layer;
-    pipit_err err = pp_ws_layer_new(&websocket->host, &layer);
+    pipit_err err = PIPIT_OK;
 
+    if (websocket->settings->rules.tls)
+        err = push_tls(websocket, conn);
     if (!err)
-        err = pp_conn_push_layer(conn, layer, (pp_str){NULL, 0});
-    else
-        layer = NULL;
-    if (err)
-        pp_layer_free(layer);
-    return err;
+        err = pp_ws_layer_new(&websocket->host, &layer);
+    return err ? err : push(conn, layer);
 }
 
 /* --- settings ----------------------------------------------------------------------------- */
@@ -142,6 +166,7 @@ static pipit_err settings_new(pp_ws_settings **out, const pp_websocket_options *
 
     if (!settings)
         return PIPIT_ENOMEM;
+    settings->rules.tls = o->tls.given;
     settings->rules.same_origin = o->same_origin;
     settings->rules.compression = o->compression;
     err = take_origins(settings, o);
@@ -170,6 +195,29 @@ pp_nats_websocket_settings pp_websocket_session_settings(const pipit_server *ser
         .auth_timeout_ns = o->auth_timeout_ns,
         .handshake_timeout_ns = o->handshake_timeout_ns,
     };
+}
+
+pipit_err pp_websocket_tls_new(pp_tls_context **out, const pipit_server *server,
+                               const pp_options *options, pp_buf *error)
+{
+    *out = NULL;
+    if (!server->websocket.settings || !server->websocket.settings->rules.tls)
+        return PIPIT_OK;
+    return pp_server_tls_new(out, &options->websocket.tls, server->tls_tickets, error);
+}
+
+void pp_websocket_install_tls(pipit_server *server, pp_tls_context *context)
+{
+    pp_websocket *websocket = &server->websocket;
+    pp_tls_context *old;
+
+    if (!context)
+        return;
+    (void)pthread_mutex_lock(&websocket->tls_lock);
+    old = websocket->tls;
+    websocket->tls = context;
+    (void)pthread_mutex_unlock(&websocket->tls_lock);
+    pp_tls_context_unref(old);
 }
 
 void pp_websocket_install_limits(pipit_server *server, const pp_options *o)
@@ -213,6 +261,8 @@ void pp_websocket_fini(pipit_server *server)
 {
     pp_ws_host_fini(&server->websocket.host, server->worker_count);
     settings_free(server->websocket.settings);
+    pp_tls_context_unref(server->websocket.tls);
+    (void)pthread_mutex_destroy(&server->websocket.tls_lock);
     pp_free(server->websocket.bound_host);
 }
 

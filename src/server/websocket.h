@@ -6,7 +6,10 @@
 #include "config/options.h"
 #include "net/listener.h"
 #include "proto/nats/door.h"
+#include "tls/context.h"
 #include "websocket/layer.h"
+
+#include <pthread.h>
 
 struct pipit_server;
 
@@ -18,6 +21,8 @@ typedef struct pp_websocket {
     uint16_t port;            /* that is listened on; 0: none */
     char *bound_host;         /* as was asked for at the start */
     pp_ws_settings *settings; /* with all that they point to */
+    pthread_mutex_t tls_lock;
+    pp_tls_context *tls; /* under tls_lock; NULL: it is not spoken */
 } pp_websocket;
 
 /* Take from the options what does not change while the server lives. Errors: PIPIT_ENOMEM;
@@ -30,6 +35,13 @@ void pp_websocket_fini(struct pipit_server *server);
 pipit_err pp_websocket_listen(struct pipit_server *server);
 /* Begin to accept. The loops run. */
 pipit_err pp_websocket_start(struct pipit_server *server);
+
+/* Make what options say of TLS; NULL if they ask for none, or nobody listens. Errors: as
+ * pp_server_tls_new. */
+pipit_err pp_websocket_tls_new(pp_tls_context **out, const struct pipit_server *server,
+                               const pp_options *options, pp_buf *error);
+/* Speak it with those who connect from now on; context is the server's. */
+void pp_websocket_install_tls(struct pipit_server *server, pp_tls_context *context);
 
 /* What options say of limits, for connections that are there and those to come. */
 void pp_websocket_install_limits(struct pipit_server *server, const pp_options *options);

@@ -305,7 +305,7 @@ static void test_load_refuses_with_a_place(void **state)
         {"no_auth_user: x", "no_auth_user: \"x\" present, but users/nkeys are not defined"},
         {"no_auth_user: x\nauthorization { users [{user: a}] }", "not present as user"},
         {"system_account: X", "there is no account \"X\""},
-        {"tls {}", "\"tls\" is not served: this version has no TLS yet; leave it out"},
+        {"tls {}", "\"tls\" has no 'cert_file' and 'key_file'"},
         {"cluster { port: 1 }", "no clustering yet"},
         {"jetstream: true", "no JetStream yet"},
         {"jetstream { enabled: false, store_dir: x }", "no JetStream yet"},
@@ -349,7 +349,7 @@ static void test_load_takes_what_asks_for_nothing(void **state)
         "authorization { users [{user: a, nkey: '', proxy_required: false}] }",
         "authorization { users [{user: a, permissions { allow_responses: false }}] }",
         "connect_error_reports: 5, reconnect_error_reports: 1",
-        "disable_sublist_cache: true, allow_non_tls: true, prof_block_rate: 0",
+        "disable_sublist_cache: true, prof_block_rate: 0",
         "feature_flags { js_ack_fc_v2: true }",
     };
 

@@ -4,6 +4,7 @@
 #include "loops.h"
 #include "seed.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 /* On the wire: a length from 1 to FRAME_MAX and so many bytes, changed by the key; or one byte that
@@ -434,6 +435,42 @@ static void test_layer_holds_back_what_the_socket_refuses(void **state)
     world_fini(&x);
 }
 
+/* A TCP socket tells of room only if it was full: what a layer takes by and by must not wait for
+ * that. */
+static void test_layer_that_takes_little_at_once(void **state)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof(addr);
+    int listener = socket(AF_INET, SOCK_STREAM, 0), old, fd;
+    struct world x;
+
+    (void)state;
+    world_init(&x, 1, &roomy_limits, 0);
+    assert_int_equal(bind(listener, (struct sockaddr *)&addr, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&addr, &len), 0);
+    fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&addr, len), 0);
+    assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+    old = x.w.peer;
+    x.w.peer = accept4(listener, NULL, NULL, SOCK_NONBLOCK);
+    assert_int_equal(pp_loop_unwatch(&x.l.at[0], &x.w.conn->source), 0);
+    assert_int_equal(dup2(fd, x.w.conn->source.fd), x.w.conn->source.fd);
+    assert_int_equal(pp_loop_watch(&x.l.at[0], &x.w.conn->source), 0);
+    push(&x, false, PP_STR(""));
+    for (unsigned i = 0; i < 200; i++) {
+        stage(&x, &x.w.conn->own, 100000);
+        pp_loop_flush(&x.l.at[0]);
+    }
+    assert_true(x.w.conn->box.armed); /* it is full */
+    assert_true(exchange(&x));
+    check_heard(&x, 0, 0, 0);
+    (void)close(old);
+    (void)close(fd);
+    (void)close(listener);
+    world_fini(&x);
+}
+
 static void test_layer_is_sent_whatever_is_short(void **state)
 {
     (void)state;
@@ -724,6 +761,7 @@ int main(void)
         cmocka_unit_test(test_layer_begins_after_what_was_staged),
         cmocka_unit_test(test_layer_that_is_not_ready_makes_output_wait),
         cmocka_unit_test(test_layer_holds_back_what_the_socket_refuses),
+        cmocka_unit_test(test_layer_that_takes_little_at_once),
         cmocka_unit_test(test_layer_is_sent_whatever_is_short),
         cmocka_unit_test(test_layer_receives_again_when_it_has_sent),
         cmocka_unit_test(test_layer_says_goodbye_last),

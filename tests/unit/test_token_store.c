@@ -48,7 +48,7 @@ static int remove_dir(void **state)
 
 static char *token_of(unsigned key, int64_t issued_s, int64_t expires_s, const char *id)
 {
-    char json[512];
+    char json[1024];
 
     (void)snprintf(json, sizeof(json),
                    "{\"sub\":\"%s\",\"iat\":%lld,\"exp\":%lld,\"jti\":\"%s\","

@@ -56,15 +56,18 @@ class Gone(Exception):
 
 
 class Peer:
-    """Connects; unless upgrade is False it asks for WebSocket and reads the answer and INFO."""
+    """Connects, with tls (an ssl.SSLContext) encrypted; unless upgrade is False it asks for
+    WebSocket and reads the answer and INFO."""
 
-    def __init__(self, port, upgrade=True, buffer=None, **fields):
+    def __init__(self, port, upgrade=True, buffer=None, tls=None, **fields):
         self.socket = socket.socket()
         if buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
         self.socket.settimeout(WAIT_S)
         self.socket.connect(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket)
         self.bytes = bytearray()
         self.stream = bytearray()  # of NATS
         self.frames = []           # (opcode, fin, rsv, length) of all that came

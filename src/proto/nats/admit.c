@@ -211,7 +211,7 @@ static void renew(pp_conn *conn, void *arg)
             pp_nats_schedule_ping(s, false);
         renew_user(s);
     } else if (!s->login && !s->expects_layer) {
-        s->authenticated = pp_nats_admit_anybody(s);
+        s->authenticated = !s->tls && pp_nats_admit_anybody(s);
         s->conn->guarded = !s->authenticated;
         if (s->authenticated)
             pp_nats_schedule_start(s);

@@ -12,6 +12,7 @@
 #include "net/loop.h"
 #include "proto/nats/connect.h"
 #include "proto/nats/reader.h"
+#include "tls/layer.h"
 
 #include <stdatomic.h>
 
@@ -28,6 +29,19 @@ typedef struct pp_nats_websocket_settings {
     int64_t auth_timeout_ns;
     int64_t handshake_timeout_ns;
 } pp_nats_websocket_settings;
+
+enum { PP_NATS_TLS_FIRST_OFF = 0, PP_NATS_TLS_FIRST_ON = -1 };
+
+/* TLS of clients that come in by TCP. */
+typedef struct pp_nats_tls {
+    pp_tls_context *context; /* NULL: there is none. A reference is the settings' */
+    pp_tls_places *places;
+    bool verify;
+    bool optional;      /* clients without it are served, too */
+    int64_t timeout_ns; /* of a handshake */
+    int64_t first_ns;   /* how long to wait for it before INFO; PP_NATS_TLS_FIRST_OFF, _ON */
+    uint32_t rate_max;  /* connections per second; 0: any number */
+} pp_nats_tls;
 
 typedef struct pp_nats_settings {
     const char *server_id;
@@ -47,7 +61,8 @@ typedef struct pp_nats_settings {
     uint32_t ping_max;
     bool headers;        /* supported */
     bool proxy_protocol; /* a PROXY header may come first */
-    bool no_stall;       /* drop for a recipient that lags instead of making publishers wait */
+    pp_nats_tls tls;
+    bool no_stall; /* drop for a recipient that lags instead of making publishers wait */
     const pp_users *users;
     const pp_gate *gate; /* over them */
     pp_nats_websocket_settings websocket;
@@ -85,7 +100,8 @@ typedef struct pp_nats_door {
     pp_nats_observer observer;
     _Alignas(64) atomic_int_fast64_t clients;
     atomic_bool lame_duck;
-    atomic_uint_fast64_t events; /* that the server has published about itself */
+    atomic_uint_fast64_t tls_rate; /* connections in this second, and which one it is */
+    atomic_uint_fast64_t events;   /* that the server has published about itself */
 } pp_nats_door;
 
 /* One per loop. */
@@ -94,8 +110,8 @@ typedef struct pp_nats_context {
     const pp_nats_settings *settings;
     pp_router *router;
     pp_loop *loop;
-    pp_loop *const *loops;            /* of the server, by router index */
-    pp_log_limit auth_log, proxy_log; /* of lines about failures */
+    pp_loop *const *loops;                     /* of the server, by router index */
+    pp_log_limit auth_log, proxy_log, tls_log; /* of lines about failures */
     /* While one connection's input is read: its last PUB, and that one's route, which is good
      * while the cache's changes are route_changes. */
     pp_nats_memo memo;

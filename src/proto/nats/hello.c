@@ -10,9 +10,12 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
 {
     const pp_nats_settings *settings = s->context->settings;
     bool websocket = pp_nats_by_websocket(s->conn);
+    bool wss = websocket && settings->websocket.tls;
+    bool tls = settings->tls.context && !s->conn->local && !websocket;
     char ip[48];
     pp_buf line;
 
+    s->informed = true;
     pp_conn_peer_text(s->conn, ip);
     pp_buf_init(&line, INFO_MAX);
     if (pp_nats_info_format(
@@ -25,9 +28,10 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .host = pp_str_of(websocket ? settings->websocket.host : settings->host),
                 .port = websocket ? settings->websocket.port : settings->port,
                 .headers = settings->headers,
-                .tls_required = websocket && settings->websocket.tls,
-                .tls_available = websocket && settings->websocket.tls,
                 .auth_required = pp_gate_announced(settings->gate, pp_nats_entrance(s->conn)),
+                .tls_required = wss || (tls && (!settings->tls.optional || s->tls_first)),
+                .tls_verify = tls && settings->tls.verify,
+                .tls_available = wss || (tls && settings->tls.optional && !s->tls_first),
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),

@@ -7,6 +7,14 @@
 static const int64_t first_ping_ns = 2 * PP_NS_PER_S;
 static const int64_t rtt_valid_ns = 3600 * PP_NS_PER_S;
 
+static int64_t ping_interval(const pp_nats_session *s)
+{
+    const pp_nats_settings *settings = s->context->settings;
+    int64_t ns = pp_nats_by_websocket(s->conn) ? settings->websocket.ping_interval_ns : 0;
+
+    return ns ? ns : settings->ping_interval_ns;
+}
+
 /* When it must go, by the loop's clock; INT64_MAX: it may stay. The wall clock may be set anew
  * meanwhile: whoever is there at that time asks again. */
 static int64_t expiry_ns(const pp_nats_session *s)
@@ -21,14 +29,6 @@ static int64_t expiry_ns(const pp_nats_session *s)
 bool pp_nats_has_expired(const pp_nats_session *s)
 {
     return expiry_ns(s) <= s->conn->loop->now_ns;
-}
-
-static int64_t ping_interval(const pp_nats_session *s)
-{
-    const pp_nats_settings *settings = s->context->settings;
-    int64_t ns = pp_nats_by_websocket(s->conn) ? settings->websocket.ping_interval_ns : 0;
-
-    return ns ? ns : settings->ping_interval_ns;
 }
 
 void pp_nats_schedule_ping(pp_nats_session *s, bool first)

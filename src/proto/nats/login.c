@@ -5,6 +5,7 @@
 #include "proto/nats/log_prefix.h"
 #include "proto/nats/quote.h"
 #include "proto/nats/session.h"
+#include "proto/nats/shown_certificate.h"
 
 #include <stdio.h>
 
@@ -18,6 +19,7 @@ struct pp_nats_login {
     pp_task task;
     pp_nats_session *s;
     char host[48];
+    pp_nats_shown_certificate *certificate; /* NULL: none is shown */
 };
 
 static void on_wake(pp_task *task);
@@ -80,6 +82,7 @@ static void fill(struct pp_nats_login *l)
     shown->lang = pp_nats_connect_text(c, PP_CONNECT_LANG);
     shown->version = pp_nats_connect_text(c, PP_CONNECT_VERSION);
     shown->protocol = c->protocol;
+    shown->certificate = pp_nats_shown_certificate_of(l->certificate);
 }
 
 /* --- waiting ------------------------------------------------------------------------------ */
@@ -100,6 +103,7 @@ static void end(struct pp_nats_login *l, bool waited)
     pp_nats_session *s = l->s;
 
     s->login = NULL;
+    pp_nats_shown_certificate_free(l->certificate);
     pp_free(l);
     if (waited) {
         pp_conn_start_reading(s->conn);
@@ -241,7 +245,9 @@ void pp_nats_log_in(pp_nats_session *s)
     struct pp_nats_login *l = pp_calloc(1, sizeof(*l));
 
     PP_ASSERT(!s->login);
-    if (!l) {
+    /* One that cannot be read is none: it maps to nobody. */
+    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn) == PIPIT_ENOMEM) {
+        pp_free(l);
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return;
     }

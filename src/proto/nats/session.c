@@ -236,6 +236,11 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         s->proxy_skip -= (uint32_t)skip;
         used += skip;
     }
+    if (PP_UNLIKELY(s->tls) && !s->proxy_skip && !s->conn->closing &&
+        !pp_nats_hear_tls(s, (pp_str){window.ptr + used, window.len - used})) {
+        *out_used = window.len;
+        return;
+    }
     s->context->memo.len = 0;
     s->reader.memo = &s->context->memo;
     op.msg.body = s->conn->in_body ? s->conn->body : NULL;
@@ -318,6 +323,8 @@ static void on_timer(void *session)
     } else if (s->expects_proxy) {
         pp_nats_log_limited(s, &s->context->proxy_log, PP_LOG_WARN, "no PROXY header in time");
         pp_nats_refuse(s, PP_CLOSE_PROTOCOL, NULL);
+    } else if (s->tls) {
+        pp_nats_on_tls_timer(s);
     } else if (!s->authenticated && pp_nats_login_goes_on(s)) {
         pp_nats_schedule_start(s);
     } else if (!s->authenticated) {
@@ -352,6 +359,8 @@ void pp_nats_schedule_start(pp_nats_session *s)
         pp_conn_set_timer(s->conn, now_ns + layer_timeout(s));
     else if (s->expects_proxy)
         pp_conn_set_timer(s->conn, now_ns + proxy_timeout_ns);
+    else if (s->tls)
+        pp_conn_set_timer(s->conn, now_ns + s->context->settings->tls.timeout_ns);
     else if (!s->authenticated)
         pp_conn_set_timer(s->conn, now_ns + auth_timeout(s));
     else
@@ -368,12 +377,22 @@ static void let_go(pp_task *task)
         pp_conn_unhold(s->conn);
 }
 
+void pp_nats_welcome(pp_nats_session *s)
+{
+    s->authenticated = pp_nats_admit_anybody(s);
+    s->conn->guarded = !s->authenticated;
+    if (!s->conn->closing)
+        pp_nats_schedule_start(s);
+}
+
 /* Say hello, now that the client can be talked to. */
 static void begin(pp_nats_session *s, bool over)
 {
     pp_conn *conn = s->conn;
 
-    pp_nats_send_info(s, false);
+    pp_nats_expect_tls(s);
+    if (!s->tls_first)
+        pp_nats_send_info(s, false);
     if (over || pp_ceiling_pressed()) {
         /* At the memory limit in the same words: clients know them, and try again elsewhere. */
         pp_count(&conn->loop->counters->memory_refusals, !over);
@@ -381,12 +400,19 @@ static void begin(pp_nats_session *s, bool over)
                        "maximum connections exceeded");
         return;
     }
-    s->authenticated = pp_nats_admit_anybody(s);
-    conn->guarded = !s->authenticated;
-    if (conn->closing)
+    if (pp_nats_throttles(s)) {
+        pp_nats_refuse(s, PP_CLOSE_CONNECTIONS,
+                       "Connection throttling is active. Please try again later.");
         return;
-    pp_nats_schedule_start(s);
-    PP_NATS_DEBUG(s, "Client connection created");
+    }
+    if (!s->tls)
+        pp_nats_welcome(s);
+    else if (s->expects_proxy)
+        pp_nats_schedule_start(s);
+    else
+        pp_nats_begin_tls(s, PP_STR(""));
+    if (!conn->closing)
+        PP_NATS_DEBUG(s, "Client connection created");
 }
 
 static void on_layer(void *session, pp_layer *layer)
@@ -394,10 +420,12 @@ static void on_layer(void *session, pp_layer *layer)
     pp_nats_session *s = session;
     int64_t max = s->context->settings->max_connections;
 
-    if (!s->expects_layer || layer != s->conn->layer)
-        return; /* one below, or in the middle of things */
-    s->expects_layer = false;
-    begin(s, atomic_load(&s->context->door->clients) > max);
+    if (!s->expects_layer) {
+        pp_nats_on_layer(session, layer);
+    } else if (layer == s->conn->layer) { /* not one below */
+        s->expects_layer = false;
+        begin(s, atomic_load(&s->context->door->clients) > max);
+    }
 }
 
 /* Its layer has to be agreed on before it can say anything: it waits for that, if there is hope. */
@@ -433,6 +461,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
     s->expects_proxy = settings->proxy_protocol && pp_nats_entrance(conn) == PP_ENTRANCE_CLIENTS;
     if (pp_gate_wants_nonce(settings->gate))
         pp_nonce_make(s->nonce);
+    conn->guarded = true; /* until it is known who it is */
     s->counted = true;
     others = atomic_fetch_add(&context->door->clients, 1);
     if (conn->door->wrap)
@@ -448,6 +477,7 @@ static void on_close(void *session)
 
     if (!s->expects_layer) /* else it never was a client */
         PP_NATS_OBSERVE(s, closed, s);
+    pp_nats_log_tls_failure(s);
     pp_nats_abandon_login(s);
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);

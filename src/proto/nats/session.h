@@ -50,6 +50,9 @@ typedef struct pp_nats_session {
     atomic_bool headers;         /* negotiated: wants header blocks */
     bool expects_layer;          /* nothing can be said yet: its layer is being agreed on */
     bool expects_proxy;          /* a PROXY header may come first */
+    uint8_t tls;                 /* pp_nats_tls_phase: what of TLS is awaited */
+    bool tls_first;              /* it comes before INFO, or may */
+    bool informed;               /* INFO has been sent */
     bool authenticated;          /* operations are served */
     bool connected;              /* CONNECT was accepted */
     bool told;                   /* the first PONG and what follows it were sent */
@@ -71,6 +74,23 @@ typedef struct pp_nats_session {
     pp_retired barrier;   /* a PONG that waits until no loop can deliver to an ended sub */
     pp_task let_go;       /* ending very many subscriptions in slices */
 } pp_nats_session;
+
+/* Of a connection that may or must have TLS, before it has or has not.
+ *
+ *        DUE ----------------+---------------+
+ *         | [auto]           | [optional]    | [else]
+ *         v                  v               v
+ *       EARLY --[no bytes]-> SNIFF       HANDSHAKE --[on_layer]--> NONE
+ *         |                  |  |            ^
+ *         +----[bytes]-------|--+-[0x16]-----+
+ *                            +-[other bytes, or none]------------> NONE */
+typedef enum pp_nats_tls_phase {
+    PP_NATS_TLS_NONE,
+    PP_NATS_TLS_DUE,       /* a PROXY header comes before it */
+    PP_NATS_TLS_EARLY,     /* it may come before INFO does */
+    PP_NATS_TLS_SNIFF,     /* the first byte tells */
+    PP_NATS_TLS_HANDSHAKE, /* nothing else will do */
+} pp_nats_tls_phase;
 
 extern const pp_proto_ops pp_nats_proto;
 
@@ -163,6 +183,24 @@ static inline pp_str pp_nats_carried(pp_conn *conn, enum pp_nats_connect_text wh
 
     return front && front->carried ? front->carried(conn, which) : (pp_str){"", 0};
 }
+
+/* secure.c: TLS, before anything else */
+/* Does s come in where TLS is spoken? Then it begins with it; INFO may have to wait. */
+void pp_nats_expect_tls(pp_nats_session *s);
+/* Are there too many of these in this second? */
+bool pp_nats_throttles(pp_nats_session *s);
+/* Nothing stands before TLS any more; early: what has been read behind that. */
+void pp_nats_begin_tls(pp_nats_session *s, pp_str early);
+/* Look at what has come while TLS was awaited. True: it is plain, and to be read as such. Otherwise
+ * all of it has been used. */
+bool pp_nats_hear_tls(pp_nats_session *s, pp_str window);
+/* It has not come in time. */
+void pp_nats_on_tls_timer(pp_nats_session *s);
+void pp_nats_on_layer(void *session, pp_layer *layer);
+void pp_nats_log_tls_failure(pp_nats_session *s);
+
+/* session.c: with or without TLS, s may speak now. */
+void pp_nats_welcome(pp_nats_session *s);
 
 /* hello.c: INFO, CONNECT */
 void pp_nats_send_info(pp_nats_session *s, bool answers_connect);

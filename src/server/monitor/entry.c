@@ -196,6 +196,10 @@ void pp_entry_write(const pp_page *page, pp_json *json, const pp_conn_record *co
     write_text(json, "name", conn, PP_RECORD_NAME);
     write_text(json, "lang", conn, PP_RECORD_LANG);
     write_text(json, "version", conn, PP_RECORD_VERSION);
+    write_text(json, "tls_version", conn, PP_RECORD_TLS_VERSION);
+    write_text(json, "tls_cipher_suite", conn, PP_RECORD_TLS_CIPHER);
+    if (conn->tls_first)
+        pp_json_bool(json, "tls_first", true);
     if (page->options->auth) {
         write_text(json, "authorized_user", conn, PP_RECORD_USER);
         if (!pp_str_eq(account, PP_STR("$G")))

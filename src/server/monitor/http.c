@@ -187,29 +187,32 @@ static pipit_err listen_adopted(pipit_server *server)
     server->http_host = pp_memdupz(where, port ? (size_t)(port - where) : strlen(where));
     if (!server->http_host)
         return PIPIT_ENOMEM;
-    pp_log_write(&server->log, PP_LOG_INFO, "Starting http monitor on %s", where);
+    pp_log_write(&server->log, PP_LOG_INFO, "Starting %s monitor on %s",
+                 server->options->https_port ? "https" : "http", where);
     return pp_listen_port(fd, &server->http_port);
 }
 
 static pipit_err listen_as_told(pipit_server *server)
 {
     const pp_options *o = server->options;
+    int port = o->https_port ? o->https_port : o->http_port;
     bool six;
     pipit_err err;
 
     server->http_host = pp_memdupz(listening_host(o), strlen(listening_host(o)));
     if (!server->http_host)
         return PIPIT_ENOMEM;
-    err = pp_listen_tcp(server->http_host, o->http_port < 0 ? 0 : (uint16_t)o->http_port,
-                        &server->http.source.fd, &server->http_port);
+    err = pp_listen_tcp(server->http_host, port < 0 ? 0 : (uint16_t)port, &server->http.source.fd,
+                        &server->http_port);
     if (err) {
         pp_log_write(&server->log, PP_LOG_FATAL, "Can't listen to the monitor port: %s:%d: %s",
-                     server->http_host, (int)o->http_port, pipit_strerror(err));
+                     server->http_host, port, pipit_strerror(err));
         return err;
     }
     six = strchr(server->http_host, ':') != NULL;
-    pp_log_write(&server->log, PP_LOG_INFO, "Starting http monitor on %s%s%s:%u", six ? "[" : "",
-                 server->http_host, six ? "]" : "", server->http_port);
+    pp_log_write(&server->log, PP_LOG_INFO, "Starting %s monitor on %s%s%s:%u",
+                 o->https_port ? "https" : "http", six ? "[" : "", server->http_host,
+                 six ? "]" : "", server->http_port);
     return PIPIT_OK;
 }
 
@@ -217,7 +220,7 @@ pipit_err pp_http_monitor_listen(pipit_server *server)
 {
     pp_listener *listener = &server->http;
 
-    if (!server->options->http_port && server->adopted_http < 0)
+    if (!server->options->http_port && !server->options->https_port && server->adopted_http < 0)
         return PIPIT_OK;
     *listener = (pp_listener){
         .loop = server->loops[0],

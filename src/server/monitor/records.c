@@ -155,6 +155,8 @@ static pp_str account_of(const pp_nats_session *s)
 
 static pp_str text_of(const pp_nats_session *s, enum pp_record_text which)
 {
+    const pp_layer *tls = pp_tls_layer_of(s->conn);
+
     switch (which) {
     case PP_RECORD_NAME:
         return pp_nats_connect_text(&s->connect, PP_CONNECT_NAME);
@@ -168,6 +170,10 @@ static pp_str text_of(const pp_nats_session *s, enum pp_record_text which)
         return account_of(s);
     case PP_RECORD_PROXY:
         return pp_str_of(s->proxy_key);
+    case PP_RECORD_TLS_VERSION:
+        return pp_str_of(tls ? pp_tls_layer_version(tls) : NULL);
+    case PP_RECORD_TLS_CIPHER:
+        return pp_str_of(tls ? pp_tls_layer_cipher(tls) : NULL);
     case PP_RECORD_TEXT_COUNT:
         break;
     }
@@ -221,6 +227,7 @@ void pp_conn_record_fill(pp_conn_record *record, const pp_nats_session *session)
         .family = conn->addr_family,
         .reason = conn->reason,
         .websocket = pp_nats_by_websocket(conn),
+        .tls_first = session->tls_first && session->tls == PP_NATS_TLS_NONE,
     };
     memcpy(record->address, conn->peer_addr, sizeof(record->address));
     fill_output(record, conn);

@@ -19,6 +19,8 @@ enum pp_record_text {
     PP_RECORD_USER,
     PP_RECORD_ACCOUNT,
     PP_RECORD_PROXY,
+    PP_RECORD_TLS_VERSION,
+    PP_RECORD_TLS_CIPHER,
     PP_RECORD_TEXT_COUNT
 };
 
@@ -39,6 +41,7 @@ typedef struct pp_conn_record {
     uint8_t family; /* AF_ */
     uint8_t reason; /* pp_close_reason */
     bool websocket;
+    bool tls_first;
     uint32_t text_len[PP_RECORD_TEXT_COUNT];
     uint32_t subs_bytes; /* of the pp_sub_records behind the texts */
     char texts[];

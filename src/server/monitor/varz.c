@@ -20,6 +20,10 @@ static void put_identity(pp_json *json, const pipit_server *server)
     pp_json_u64(json, "port", settings->port);
     if (pp_gate_announced(settings->gate, PP_ENTRANCE_CLIENTS))
         pp_json_bool(json, "auth_required", true);
+    if (settings->tls.context && !settings->tls.optional)
+        pp_json_bool(json, "tls_required", true);
+    if (settings->tls.context && settings->tls.verify)
+        pp_json_bool(json, "tls_verify", true);
 }
 
 static void put_text(pp_json *json, const char *key, const char *text)
@@ -54,6 +58,13 @@ static void put_websocket(pp_json *json, const pipit_server *server)
         if (o->auth_timeout_ns)
             pp_json_f64(json, "auth_timeout", (double)o->auth_timeout_ns / PP_NS_PER_S);
         put_switch(json, "no_tls", !server->websocket.settings->rules.tls);
+        put_switch(json, "tls_map", o->tls.verify_and_map);
+        if (o->tls.pinned_count)
+            pp_json_begin_array(json, "tls_pinned_certs");
+        for (size_t i = 0; i < o->tls.pinned_count; i++)
+            pp_json_text(json, NULL, pp_str_of(o->tls.pinned[i]));
+        if (o->tls.pinned_count)
+            pp_json_end_array(json);
         put_switch(json, "same_origin", o->same_origin);
         if (o->origin_count)
             pp_json_begin_array(json, "allowed_origins");
@@ -71,6 +82,7 @@ static void put_limits(pp_json *json, const pipit_server *server)
     static const char *const blocks[] = {"cluster", "gateway", "leaf", "mqtt"};
     const char *base_path = server->options->http_base_path;
     const pp_nats_settings *settings = server->settings;
+    bool secure = server->options->https_port != 0;
 
     pp_json_i64(json, "max_connections", settings->max_connections);
     if (settings->max_subscriptions)
@@ -78,10 +90,10 @@ static void put_limits(pp_json *json, const pipit_server *server)
     pp_json_i64(json, "ping_interval", settings->ping_interval_ns);
     pp_json_u64(json, "ping_max", settings->ping_max);
     pp_json_text(json, "http_host", pp_str_of(server->http_port ? server->http_host : ""));
-    pp_json_u64(json, "http_port", server->http_port);
+    pp_json_u64(json, "http_port", secure ? 0 : server->http_port);
     pp_json_text(json, "http_base_path",
                  pp_str_of(strcmp(base_path, "/") == 0 ? "" : base_path)); /* as it was given */
-    pp_json_u64(json, "https_port", 0);
+    pp_json_u64(json, "https_port", secure ? server->http_port : 0);
     pp_json_f64(json, "auth_timeout", (double)settings->auth_timeout_ns / PP_NS_PER_S);
     pp_json_u64(json, "max_control_line", settings->max_control_line);
     pp_json_i64(json, "max_payload", settings->max_payload);
@@ -93,7 +105,7 @@ static void put_limits(pp_json *json, const pipit_server *server)
     put_websocket(json, server);
     pp_json_begin_object(json, "jetstream");
     pp_json_end_object(json);
-    pp_json_f64(json, "tls_timeout", 2);
+    pp_json_f64(json, "tls_timeout", (double)settings->tls.timeout_ns / PP_NS_PER_S);
     pp_json_i64(json, "write_deadline", atomic_load(&server->client_door.limits.write_deadline_ns));
 }
 
@@ -237,5 +249,8 @@ pipit_err pp_monitor_write_varz(pp_page *page)
     put_kinds(&json, "stale_connection_stats", PP_VITALS_SUM(server, stale_connections));
     put_disk_waits(&json);
     put_proxies(&json, server->options);
+    if (server->settings->tls.context)
+        pp_json_time(&json, "tls_cert_not_after",
+                     pp_tls_context_not_after(server->settings->tls.context) * PP_NS_PER_S);
     return pp_page_end(&json);
 }

@@ -1,0 +1,86 @@
+/* handshake.c -- TLS connections one after another, on as many threads as --pubs says, each a
+ * CONNECT and an answered PING; or, with --keep, --connections of them that stay: memory of idle
+ * ones. */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client.h"
+#include "fatal.h"
+#include "process.h"
+#include "report.h"
+#include "scenario.h"
+
+typedef struct handshakes {
+    const bench_options *options;
+    _Atomic uint64_t done;
+    int64_t until_ns;
+    bench_client *kept; /* --keep: connection_count of them */
+} handshakes;
+
+static void *connect_all(void *context)
+{
+    handshakes *self = context;
+    const bench_options *options = self->options;
+
+    for (;;) {
+        bench_client client;
+        uint64_t at;
+
+        if (!self->kept && bench_now_ns() >= self->until_ns)
+            break;
+        at = atomic_fetch_add(&self->done, 1);
+        if (self->kept && at >= options->connection_count) {
+            (void)atomic_fetch_sub(&self->done, 1);
+            break;
+        }
+        bench_client_open(&client, &options->target);
+        if (!self->kept) {
+            bench_client_close(&client);
+            continue;
+        }
+        free(client.buffer); /* nothing more is read */
+        client.buffer = NULL;
+        self->kept[at] = client;
+    }
+    return NULL;
+}
+
+bool bench_run_handshake(const bench_options *options)
+{
+    handshakes self = {.options = options, .until_ns = bench_now_ns() + options->duration_ns};
+    pthread_t *threads = bench_alloc(options->publisher_count, sizeof *threads);
+    struct timespec settle = {.tv_sec = options->settle_ns / 1000000000,
+                              .tv_nsec = options->settle_ns % 1000000000};
+    bench_memory before = bench_memory_take(options->pid), after;
+    bench_instant from, to;
+    bench_report report;
+
+    if (options->keep)
+        self.kept = bench_alloc(options->connection_count, sizeof *self.kept);
+    from = bench_instant_take(options->pid);
+    for (unsigned i = 0; i < options->publisher_count; i++) {
+        if (pthread_create(&threads[i], NULL, connect_all, &self) != 0)
+            bench_fatal("no thread could be made");
+    }
+    for (unsigned i = 0; i < options->publisher_count; i++)
+        (void)pthread_join(threads[i], NULL);
+    to = bench_instant_take(options->pid);
+    report = bench_report_begin(options->json, "handshake");
+    bench_report_count(&report, "threads", options->publisher_count);
+    bench_report_count(&report, "handshakes", self.done);
+    bench_report_rates(&report, options->pid, &from, &to, self.done);
+    if (self.kept) {
+        (void)nanosleep(&settle, NULL);
+        after = bench_memory_take(options->pid);
+        bench_report_count(&report, "bytes_per_connection",
+                           (after.resident_kib - before.resident_kib) * 1024 / self.done);
+    }
+    bench_report_memory(&report, options->pid);
+    bench_report_end(&report);
+    free(self.kept); /* the sockets go with the program */
+    free(threads);
+    return true;
+}

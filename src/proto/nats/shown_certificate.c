@@ -1,0 +1,76 @@
+/* TLS knows nothing of users, and logins nothing of TLS: what one has read is handed to the other.
+ */
+#include "proto/nats/shown_certificate.h"
+
+#include "base/alloc.h"
+#include "tls/identity.h"
+#include "tls/layer.h"
+
+struct pp_nats_shown_certificate {
+    pp_tls_identity *identity; /* owns the texts */
+    pp_certificate certificate;
+    pp_certificate_attribute subject[];
+};
+
+static pipit_err hand_over(pp_nats_shown_certificate **out, pp_tls_identity *identity)
+{
+    pp_nats_shown_certificate *shown =
+        pp_alloc(sizeof(*shown) + identity->subject_count * sizeof(shown->subject[0]));
+
+    if (!shown)
+        return PIPIT_ENOMEM;
+    shown->identity = identity;
+    for (size_t i = 0; i < identity->subject_count; i++)
+        shown->subject[i] = (pp_certificate_attribute){
+            .oid = identity->subject[i].oid,
+            .value = identity->subject[i].value,
+            .rdn = identity->subject[i].rdn,
+        };
+    shown->certificate = (pp_certificate){
+        .emails = identity->emails,
+        .email_count = identity->email_count,
+        .dns_names = identity->dns_names,
+        .dns_name_count = identity->dns_name_count,
+        .uris = identity->uris,
+        .uri_count = identity->uri_count,
+        .subject = shown->subject,
+        .subject_count = identity->subject_count,
+    };
+    *out = shown;
+    return PIPIT_OK;
+}
+
+pipit_err pp_nats_shown_certificate_new(pp_nats_shown_certificate **out, const pp_conn *conn)
+{
+    const pp_layer *layer = pp_tls_layer_of(conn);
+    pp_tls_identity *identity = NULL;
+    pp_str der = {NULL, 0};
+    pipit_err err;
+
+    *out = NULL;
+    if (!layer || !pp_tls_layer_has_peer(layer))
+        return PIPIT_OK;
+    der.ptr = pp_tls_layer_peer_der(layer, &der.len);
+    if (!der.ptr)
+        return PIPIT_ENOMEM;
+    err = pp_tls_identity_new(&identity, der);
+    if (!err)
+        err = hand_over(out, identity);
+    if (err)
+        pp_free(identity);
+    pp_free((char *)der.ptr);
+    return err;
+}
+
+void pp_nats_shown_certificate_free(pp_nats_shown_certificate *shown)
+{
+    if (!shown)
+        return;
+    pp_free(shown->identity);
+    pp_free(shown);
+}
+
+const pp_certificate *pp_nats_shown_certificate_of(const pp_nats_shown_certificate *shown)
+{
+    return shown ? &shown->certificate : NULL;
+}

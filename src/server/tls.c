@@ -1,0 +1,164 @@
+#include "server/tls.h"
+
+#include "base/alloc.h"
+#include "net/conn.h"
+#include "server/server.h"
+#include "tls/layer.h"
+#include "tls/names.h"
+#include "tls/tickets.h"
+
+static pipit_err make(pp_tls_context **out, const pp_tls_options *o, bool asks_clients,
+                      pp_tls_tickets *tickets, pp_buf *error)
+{
+    pp_tls_pair one = {o->cert_file, o->key_file};
+    pp_tls_pair *pairs = pp_calloc(o->pair_count + 1, sizeof(*pairs));
+    pp_tls_spec spec = {
+        .pairs = o->pair_count ? pairs : &one,
+        .pair_count = o->pair_count ? o->pair_count : 1,
+        .ca_file = o->ca_file,
+        .verify = asks_clients && o->verify,
+        .pinned = o->pinned,
+        .pinned_count = asks_clients ? o->pinned_count : 0,
+        .ciphers = o->ciphers,
+        .cipher_count = o->cipher_count,
+        .insecure_ciphers = o->insecure_ciphers,
+        .curves = o->curves,
+        .curve_count = o->curve_count,
+        .min_version = (uint16_t)o->min_version,
+    };
+    pipit_err err;
+
+    if (!pairs)
+        return PIPIT_ENOMEM;
+    for (size_t i = 0; i < o->pair_count; i++)
+        pairs[i] = (pp_tls_pair){o->pairs[i].cert_file, o->pairs[i].key_file};
+    err = pp_tls_context_new(out, &spec, tickets, error);
+    pp_free(pairs);
+    return err;
+}
+
+pipit_err pp_server_tls_new(pp_tls_context **out, const pp_tls_options *o, pp_tls_tickets *tickets,
+                            pp_buf *error)
+{
+    *out = NULL;
+    return o->given ? make(out, o, true, tickets, error) : PIPIT_OK;
+}
+
+pipit_err pp_server_https_new(pp_tls_context **out, const pp_options *o, pp_tls_tickets *tickets,
+                              pp_buf *error)
+{
+    *out = NULL;
+    return o->tls.given && o->https_port ? make(out, &o->tls, false, tickets, error) : PIPIT_OK;
+}
+
+pipit_err pp_server_tls_check(const pp_tls_options *o, pp_diagnostics *diagnostics)
+{
+    pp_config_position at = {o->at.file, o->at.line, o->at.column};
+    pp_tls_context *context = NULL;
+    pipit_err err;
+    pp_buf error;
+
+    if (!o->given)
+        return PIPIT_OK;
+    if (!o->pair_count && (!o->cert_file || !o->key_file)) {
+        pp_diagnostics_error(diagnostics, at, "%s must be present and valid",
+                             o->cert_file ? "TLS Server private key" : "TLS Server certificate");
+        return PIPIT_OK;
+    }
+    pp_buf_init(&error, 4096);
+    err = pp_server_tls_new(&context, o, NULL, &error);
+    pp_tls_context_unref(context);
+    if (err == PIPIT_EINVAL) {
+        pp_diagnostics_error(diagnostics, at, "tls: %.*s", PP_STR_ARGS(pp_buf_str(&error)));
+        err = PIPIT_OK;
+    }
+    pp_buf_fini(&error);
+    return err;
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+pipit_err pp_server_tls_init(pipit_server *server, unsigned loops)
+{
+    pipit_err err = pp_tls_places_init(&server->tls_places, loops);
+
+    return err ? err : pp_tls_tickets_new(&server->tls_tickets);
+}
+
+void pp_server_tls_fini(pipit_server *server)
+{
+    pp_tls_context_unref(server->https);
+    pp_tls_places_fini(&server->tls_places);
+    pp_tls_tickets_free(server->tls_tickets);
+}
+
+/* --- HTTPS -------------------------------------------------------------------------------- */
+
+/* A connection to the monitoring port begins with TLS. */
+static pipit_err wrap(const pp_door *door, pp_conn *conn)
+{
+    const pp_http_door *http = door->context;
+    pipit_server *server = http->context;
+    pp_tls_context *context;
+    pp_layer *layer;
+    pipit_err err;
+
+    (void)pthread_mutex_lock(&server->https_lock);
+    context = pp_tls_context_ref(server->https);
+    (void)pthread_mutex_unlock(&server->https_lock);
+    err = pp_tls_layer_new(&layer, context, &server->tls_places);
+    pp_tls_context_unref(context);
+    if (err)
+        return err;
+    err = pp_conn_push_layer(conn, layer, PP_STR(""));
+    if (err)
+        pp_layer_free(layer);
+    return err;
+}
+
+void pp_server_install_https(pipit_server *server, pp_tls_context *context)
+{
+    pp_tls_context *old;
+
+    if (!context)
+        return;
+    (void)pthread_mutex_lock(&server->https_lock);
+    old = server->https;
+    server->https = context;
+    (void)pthread_mutex_unlock(&server->https_lock);
+    server->http_door.door.wrap = wrap; /* the same at each reload, and before the first arrival */
+    pp_tls_context_unref(old);
+}
+
+/* --- help --------------------------------------------------------------------------------- */
+
+pipit_err pp_server_tls_help(pp_buf *out)
+{
+    pipit_err err =
+        pp_buf_addf(out, "TLS is configured by a block of the configuration file:\n"
+                         "\n"
+                         "    tls {\n"
+                         "        cert_file:       \"server-cert.pem\"\n"
+                         "        key_file:        \"server-key.pem\"\n"
+                         "        # clients must show a certificate, which says who they are:\n"
+                         "        ca_file:         \"ca.pem\"\n"
+                         "        verify_and_map:  true\n"
+                         "        # if the defaults will not do:\n"
+                         "        min_version:     \"1.3\"\n"
+                         "        handshake_first: auto\n"
+                         "    }\n"
+                         "\n"
+                         "or by the flags --tlscert, --tlskey, --tlscacert and --tlsverify.\n"
+                         "\n"
+                         "Names for cipher_suites (* needs allow_insecure_cipher_suites):\n");
+
+    for (const pp_tls_cipher *c = pp_tls_ciphers; c->name && !err; c++) {
+        if (c->openssl)
+            err = pp_buf_addf(out, "  %s %s\n", c->insecure ? "*" : " ", c->name);
+    }
+    if (!err)
+        err = pp_buf_addf(out, "\nNames for curve_preferences, as far as OpenSSL has them:\n");
+    for (const pp_tls_curve *c = pp_tls_curves; c->name && !err; c++)
+        err = pp_buf_addf(out, "    %s\n", c->name);
+    return err;
+}

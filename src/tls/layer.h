@@ -1,0 +1,42 @@
+/* tls/layer.h -- TLS as a layer of a connection.
+ *
+ * It does no I/O of its own: what is received is decrypted from the loop's buffer, what is sent is
+ * encrypted into it. One lock guards OpenSSL's object: the owner decrypts, any loop encrypts.
+ * Nothing is made for a connection before its peer has said something. */
+#ifndef PP_TLS_LAYER_H
+#define PP_TLS_LAYER_H
+
+#include "net/layer.h"
+#include "tls/context.h"
+#include "tls/place.h"
+
+/* For a connection whose peer is the client. Errors: PIPIT_ENOMEM. */
+pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_places *places);
+
+/* Is it one of these? */
+bool pp_layer_is_tls(const pp_layer *layer);
+
+/* The one among the layers of a connection; NULL: it has none. */
+pp_layer *pp_tls_layer_of(const struct pp_conn *conn);
+
+/* --- of a TLS layer; thread: the connection's loop ---------------------------------------- */
+
+/* What has been agreed: "1.3"; the cipher's name in IANA's registry. Empty before the handshake has
+ * ended. */
+const char *pp_tls_layer_version(const pp_layer *layer);
+const char *pp_tls_layer_cipher(const pp_layer *layer);
+
+/* Has an earlier session been resumed? */
+bool pp_tls_layer_resumed(const pp_layer *layer);
+
+/* Why the handshake or what followed it has failed; empty: it has not. */
+const char *pp_tls_layer_failure(const pp_layer *layer);
+
+/* Has the peer shown a certificate? */
+bool pp_tls_layer_has_peer(const pp_layer *layer);
+
+/* The peer's certificate in DER, which is the caller's, for pp_free; NULL: it has shown none, or
+ * no memory. */
+void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len);
+
+#endif

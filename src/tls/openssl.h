@@ -1,0 +1,22 @@
+/* tls/openssl.h -- what only files that know OpenSSL see of each other. */
+#ifndef PP_TLS_OPENSSL_H
+#define PP_TLS_OPENSSL_H
+
+#include "tls/context.h"
+
+#include <openssl/ssl.h>
+
+/* What an error of OpenSSL's queue says. */
+const char *pp_tls_error_text(unsigned long error);
+
+/* A connection's TLS, and what it does its I/O by; NULL: no memory. */
+SSL *pp_tls_context_open(const pp_tls_context *context);
+BIO *pp_tls_context_bio(const pp_tls_context *context);
+
+/* Are keys pinned? */
+bool pp_tls_context_has_pins(const pp_tls_context *context);
+
+/* layer.c: the I/O of layers, which contexts hold for them; NULL: no memory. */
+BIO_METHOD *pp_tls_bio_method_new(void);
+
+#endif
