@@ -80,12 +80,13 @@ bool pp_gate_idle(const pp_gate *gate)
 
 bool pp_gate_required(const pp_gate *gate, pp_entrance entrance)
 {
-    return gate->operators || pp_users_required(gate->users, entrance);
+    return gate->operators || gate->callout || pp_users_required(gate->users, entrance);
 }
 
 bool pp_gate_announced(const pp_gate *gate, pp_entrance entrance)
 {
-    return gate->operators || pp_users_announced(gate->users, entrance);
+    return gate->operators || pp_users_announced(gate->users, entrance) ||
+           (gate->callout && !pp_users_required(gate->users, entrance));
 }
 
 bool pp_gate_wants_nonce(const pp_gate *gate)
@@ -413,6 +414,7 @@ pipit_err pp_gate_ask(const pp_gate *gate, pp_login *login)
     login->gate = gate;
     login->step = ASK_PROXY;
     login->proxy = NULL;
+    login->timed = false;
     /* It may be woken, on another thread, before this returns: but it goes on here. */
     (void)atomic_fetch_add(waiting_of(gate), 1);
     err = proceed(login);

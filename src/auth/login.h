@@ -73,6 +73,7 @@ typedef struct pp_login {
     unsigned step;
     const pp_user *candidate; /* not held: of the gate's table */
     const char *proxy; /* key of the trusted proxy that vouches for it; the gate's. NULL: none */
+    bool timed;        /* whoever works on it gives up by itself, in time */
     bool hashing;      /* a password is compared: that may take long, and is our doing */
     void *work;        /* of who works on it */
 } pp_login;

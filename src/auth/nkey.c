@@ -198,17 +198,18 @@ void pp_nkey_public(uint8_t kind, const uint8_t seed[PP_NKEY_RAW_BYTES],
     sodium_memzero(secret_key, sizeof(secret_key));
 }
 
-pipit_err pp_nkey_new_server(char out[PP_NKEY_TEXT_BYTES])
+pipit_err pp_nkey_new(uint8_t kind, uint8_t *out_seed, char out[PP_NKEY_TEXT_BYTES])
 {
-    uint8_t public_key[crypto_sign_PUBLICKEYBYTES];
-    uint8_t secret_key[crypto_sign_SECRETKEYBYTES];
+    uint8_t seed[PP_NKEY_RAW_BYTES], key[PP_NKEY_RAW_BYTES];
 
     if (sodium_init() < 0) /* may be called again and again */
         return PIPIT_EIO;
-    if (crypto_sign_keypair(public_key, secret_key) != 0)
-        return PIPIT_EIO;
-    sodium_memzero(secret_key, sizeof(secret_key));
-    pp_nkey_format(PP_NKEY_SERVER, public_key, out);
+    randombytes_buf(seed, sizeof(seed));
+    pp_nkey_public(kind, seed, key);
+    pp_nkey_format(kind, key, out);
+    if (out_seed)
+        memcpy(out_seed, seed, sizeof(seed));
+    sodium_memzero(seed, sizeof(seed));
     return PIPIT_OK;
 }
 

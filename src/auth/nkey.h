@@ -60,12 +60,13 @@ void pp_nkey_public(uint8_t kind, const uint8_t seed[PP_NKEY_RAW_BYTES],
                     uint8_t out_key[PP_NKEY_RAW_BYTES]);
 
 /**
- * Make a fresh server key and write its public text; the private half is forgotten.
+ * Make a fresh key of that kind and write its public text. out_seed NULL: nobody
+ * will ever sign with it, and its private half is forgotten.
  *
  * Thread: any.
  * Errors: PIPIT_EIO if libsodium finds no source of randomness.
  */
-pipit_err pp_nkey_new_server(char out[PP_NKEY_TEXT_BYTES]);
+pipit_err pp_nkey_new(uint8_t kind, uint8_t *out_seed, char out[PP_NKEY_TEXT_BYTES]);
 
 /* --- signatures: not by curve keys -------------------------------------------------------- */
 

@@ -1,6 +1,7 @@
 #include "auth/token_login.h"
 
 #include "auth/address_range.h"
+#include "auth/callout_request.h"
 #include "auth/day_time.h"
 #include "auth/user_template.h"
 #include "base/alloc.h"
@@ -213,6 +214,28 @@ pp_token_fault pp_token_judge(pp_token *token, const pp_account_claims *account,
     return PP_TOKEN_FINE;
 }
 
+pp_token_fault pp_token_terms(const pp_token *token, const pp_token_visit *visit,
+                              pp_token_grant *grant, const char **out_reason)
+{
+    int64_t until_s;
+
+    grant->connection_types = types_of(&grant->limits.connection_types);
+    grant->expires_s = token->jwt.expires_s > 0 ? token->jwt.expires_s : 0;
+    *out_reason = "Connection type not allowed";
+    if (!(grant->connection_types & visit->connection_type))
+        return PP_TOKEN_DENIED;
+    *out_reason = "Bad source address";
+    if (!comes_from(&grant->limits.sources, visit->host))
+        return PP_TOKEN_DENIED;
+    *out_reason = "User JWT has expired, or it is not its time of the day";
+    if (expired(grant->expires_s, visit->now_s) ||
+        !pp_day_times_have(&grant->limits, visit->now_s, &until_s))
+        return PP_TOKEN_EXPIRED;
+    if (until_s && (!grant->expires_s || until_s < grant->expires_s))
+        grant->expires_s = until_s;
+    return PP_TOKEN_FINE;
+}
+
 /* --- permissions --------------------------------------------------------------------------- */
 
 static size_t copy_rules(pp_permission_rule *to, const pp_claim_list *from)
@@ -240,10 +263,17 @@ static pp_permission_rules make_rules(const pp_claim_rules *rules, pp_permission
     return out;
 }
 
-pipit_err pp_claim_permissions_make(const pp_claim_permissions *claims, pp_permissions **out)
+pp_str pp_account_claims_closed(const pp_account_claims *account)
+{
+    return account->auth_users.count ? PP_STR(PP_CALLOUT_SUBJECT) : PP_STR("");
+}
+
+/* closed: a subject that nothing may be published to, whatever claims say; empty: none. */
+static pipit_err make_permissions(const pp_claim_permissions *claims, pp_str closed,
+                                  pp_permissions **out)
 {
     const pp_claim_rules *publish = &claims->publish, *subscribe = &claims->subscribe;
-    size_t half = publish->allow.count + publish->deny.count;
+    size_t half = publish->allow.count + publish->deny.count + (closed.len != 0);
     size_t count = half + subscribe->allow.count + subscribe->deny.count;
     pp_permission_rules publish_rules, subscribe_rules;
     pp_permission_rule *room;
@@ -256,6 +286,8 @@ pipit_err pp_claim_permissions_make(const pp_claim_permissions *claims, pp_permi
     if (!room)
         return PIPIT_ENOMEM;
     publish_rules = make_rules(publish, room);
+    if (closed.len)
+        room[publish_rules.allow_count + publish_rules.deny_count++].subject = closed;
     publish_rules.responses = (pp_permission_responses){
         .allowed = claims->has_responses,
         .max = claims->responses_max,
@@ -267,11 +299,22 @@ pipit_err pp_claim_permissions_make(const pp_claim_permissions *claims, pp_permi
     return err;
 }
 
+pipit_err pp_claim_permissions_make(const pp_claim_permissions *claims, pp_permissions **out)
+{
+    return make_permissions(claims, PP_STR(""), out);
+}
+
+pipit_err pp_claim_permissions_make_closed(const pp_claim_permissions *claims, pp_str closed,
+                                           pp_permissions **out)
+{
+    return make_permissions(claims, closed, out);
+}
+
 pipit_err pp_token_permissions(const pp_token_grant *grant, const pp_account_claims *account,
                                pp_permissions **out)
 {
-    return pp_claim_permissions_make(pp_claim_permissions_empty(&grant->limits.permissions)
-                                         ? &account->default_permissions
-                                         : &grant->limits.permissions,
-                                     out);
+    const pp_claim_permissions *own = &grant->limits.permissions;
+
+    return make_permissions(pp_claim_permissions_empty(own) ? &account->default_permissions : own,
+                            pp_account_claims_closed(account), out);
 }

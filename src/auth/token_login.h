@@ -61,6 +61,11 @@ pp_token_fault pp_token_judge(pp_token *token, const pp_account_claims *account,
                               const pp_trust *trust, const pp_token_visit *visit,
                               pp_token_grant *out_grant, const char **out_reason);
 
+/* The part of it that needs no account: kinds of connection, addresses, times of the day and
+ * expiry, by grant->limits. Neither a signature nor a proxy is asked for. */
+pp_token_fault pp_token_terms(const pp_token *token, const pp_token_visit *visit,
+                              pp_token_grant *grant, const char **out_reason);
+
 /**
  * What a user may do, as rules of the core; *out NULL: everything. Those of the grant, or, if it
  * says nothing, those that are the account's default.
@@ -70,8 +75,14 @@ pp_token_fault pp_token_judge(pp_token *token, const pp_account_claims *account,
 pipit_err pp_token_permissions(const pp_token_grant *grant, const pp_account_claims *account,
                                pp_permissions **out);
 
-/* The same of any permissions that claims have. */
+/* The same of any permissions that claims have; closed is a subject that nothing may be published
+ * to, whatever they say, or empty. */
 pipit_err pp_claim_permissions_make(const pp_claim_permissions *claims, pp_permissions **out);
+pipit_err pp_claim_permissions_make_closed(const pp_claim_permissions *claims, pp_str closed,
+                                           pp_permissions **out);
+
+/* Where an account has a callout service asked, its users may not publish. Empty: it has none. */
+pp_str pp_account_claims_closed(const pp_account_claims *account);
 
 /* "STANDARD", ... in any case; 0: not one of them. */
 uint16_t pp_connection_type_of(pp_str name);

@@ -316,10 +316,24 @@ static const pp_key authorization[] = {
     {"default_permissions default_permission permissions", PP_KEY_OTHER, NONE, .unit = "map",
      .block = "permissions", .read = pp_read_default_permissions,
      .help = "What users may do who have no permissions of their own"},
-    MISSING("auth_callout auth_hook", "auth callout", "map", NULL,
-            "A service that decides who may come in"),
+    {"auth_callout auth_hook", PP_KEY_OTHER, NONE, .unit = "map", .block = "auth_callout",
+     .read = pp_read_callout, .help = "A service that decides who may come in"},
     {"proxy_required", PP_KEY_SWITCH, TOP(auth_proxy_required), .initial = "false",
      .help = "Come in by a trusted proxy only; of the one user and the token"},
+};
+
+static const pp_key auth_callout[] = {
+    {"issuer", PP_KEY_TEXT, TOP(callout.issuer), .reload = PP_KEY_RESTART, .unit = "key",
+     .help = "Account key that signs its answers"},
+    {"account acc", PP_KEY_TEXT, TOP(callout.account), .reload = PP_KEY_RESTART, .initial = "$G",
+     .help = "Account in which it is asked"},
+    {"auth_users users", PP_KEY_OTHER, NONE, .unit = "array of texts", .reload = PP_KEY_RESTART,
+     .read = pp_read_callout_users, .help = "Users that it does not decide on: the service itself"},
+    {"xkey key", PP_KEY_TEXT, TOP(callout.xkey), .reload = PP_KEY_RESTART, .unit = "key",
+     .help = "Curve key that requests are encrypted for"},
+    {"allowed_accounts", PP_KEY_OTHER, NONE, .unit = "array of texts", .reload = PP_KEY_RESTART,
+     .read = pp_read_callout_accounts,
+     .help = "Accounts whose users it decides on, beside `$G`; without any, all"},
 };
 
 static const pp_key proxies[] = {
@@ -557,6 +571,8 @@ const pp_key_block pp_served_blocks[] = {
     BLOCK("tls", tls, "TLS of a listener."),
     BLOCK("certificate", certificate, "One of several certificates of a listener."),
     OPTIONS_BLOCK("authorization", authorization, "Who may come in, in account $G."),
+    OPTIONS_BLOCK("auth_callout", auth_callout,
+                  "A service that decides who may come in; see docs/security.md."),
     OPTIONS_BLOCK("websocket", websocket, "NATS over WebSocket."),
     OPTIONS_BLOCK("websocket_authorization", websocket_authorization,
                   "Who may come in by WebSocket, instead of what `authorization` says of one user "

@@ -8,14 +8,6 @@
         .initial = (initially), .help = (help_text)                                                \
     }
 
-static const pp_key auth_callout[] = {
-    KEY("issuer", "key", NULL, "Account key that signs its answers"),
-    KEY("account acc", "text", "$G", "Account of the service"),
-    KEY("auth_users users", "array of texts", NULL, "Users that the service itself is"),
-    KEY("xkey key", "key", NULL, "Key that requests are encrypted for"),
-    KEY("allowed_accounts", "array of texts", NULL, "The only accounts that it may name"),
-};
-
 static const pp_key ocsp[] = {
     KEY("mode", "auto, always, must or never", "auto", "Which certificates it is done for"),
     KEY("url", "URL", NULL, "Who is asked"),
@@ -213,7 +205,6 @@ static const pp_key account_jetstream[] = {
     }
 
 const pp_key_block pp_missing_blocks[] = {
-    BLOCK(auth_callout, "auth callout", "A service that decides who may come in."),
     BLOCK(ocsp, "OCSP", "Stapling of certificate states."),
     BLOCK(ocsp_peer, "OCSP", "Checking the state of certificates of the other side."),
     BLOCK(ocsp_cache, "OCSP", "Where certificate states are kept."),

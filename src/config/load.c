@@ -216,6 +216,8 @@ static void check_operators(const struct check *check)
         WRONG(check, "operators do not allow Accounts to be configured directly");
     if (o->user_count || o->user || o->auth_token)
         WRONG(check, "operators do not allow users to be configured directly");
+    if (o->callout.configured)
+        WRONG(check, "operators do not allow authorization callouts to be configured directly");
     if (o->no_auth_user)
         WRONG(check, "no_auth_user not compatible with Trusted Operator");
 }

@@ -18,6 +18,7 @@ pipit_err pp_options_init(pp_options *options)
         .http_base_path = "/",
         .max_closed_clients = 10000,
         .auth_timeout_ns = 2 * NS_PER_S,
+        .callout.account = "$G",
         .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
         .websocket = {.host = PP_DEFAULT_HOST, .tls = pp_tls_options_none()},
         .tls = pp_tls_options_none(),

@@ -215,6 +215,19 @@ typedef struct pp_pair_option {
     const char *value;
 } pp_pair_option;
 
+/* The service that decides who may come in. */
+typedef struct pp_callout_options {
+    bool configured;
+    const char *issuer;            /* public key of who signs its answers */
+    const char *account;           /* where it is asked */
+    const char *xkey;              /* public curve key that it is asked under; NULL: openly */
+    const char *const *auth_users; /* names and keys: of the service itself */
+    size_t auth_user_count;
+    const char *const *allowed_accounts; /* whose users it decides on; none: all */
+    size_t allowed_account_count;
+    pp_option_position at;
+} pp_callout_options;
+
 /* Where the tokens of accounts come from. */
 enum pp_resolver_kind {
     PP_RESOLVER_NONE,
@@ -320,6 +333,7 @@ typedef struct pp_options {
     const pp_user_options *users; /* of all accounts, in the order of accounts */
     size_t user_count;
     const char *no_auth_user;
+    pp_callout_options callout;
     const char *system_account; /* NULL: $SYS, or in operator mode what the operator says */
     bool no_system_account;
 

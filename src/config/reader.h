@@ -40,6 +40,9 @@ void pp_reader_scalar(pp_reader *reader, const pp_key *key, const pp_value *valu
 /* users.c: bring accounts and users together and look for names that are taken twice. */
 void pp_reader_finish(pp_reader *reader);
 
+/* callout.c: look at what can be said only when all accounts are known. */
+void pp_reader_check_callout(pp_reader *reader);
+
 /* Take memory that the options own, cleared; NULL when there is none, and then err is set. */
 void *pp_reader_take(pp_reader *reader, size_t count, size_t bytes);
 /* Copy a text to there; NULL for an empty one. One that holds NUL is refused and NULL, too. */
@@ -104,6 +107,9 @@ void pp_read_tls_pinned(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_authorization(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_uid(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_gid(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_callout(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_callout_users(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_callout_accounts(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_trusted_proxies(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_account_nkey(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_users(pp_reader *, const pp_key *, const pp_value *, void *);

@@ -230,6 +230,16 @@ static void write_scalars(struct writer *w, const pp_options *options)
     }
 }
 
+static void write_list(struct writer *w, const char *path, const char *const *texts, size_t count)
+{
+    add(w, &w->path, path);
+    for (size_t i = 0; i < count; i++) {
+        add(w, &w->text, i ? " " : "");
+        add_escaped(w, &w->text, texts[i]);
+    }
+    end_line(w, false);
+}
+
 static void write_labels(struct writer *w, const pp_options *o)
 {
     add(w, &w->path, "server_tags");
@@ -246,6 +256,9 @@ static void write_labels(struct writer *w, const pp_options *o)
         add_escaped(w, &w->text, o->server_metadata[i].value);
     }
     end_line(w, false);
+    write_list(w, "auth_callout.auth_users", o->callout.auth_users, o->callout.auth_user_count);
+    write_list(w, "auth_callout.allowed_accounts", o->callout.allowed_accounts,
+               o->callout.allowed_account_count);
     add(w, &w->path, "proxies.trusted");
     for (size_t i = 0; i < o->trusted_proxy_count; i++) {
         add(w, &w->text, i ? " " : "");

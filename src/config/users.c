@@ -265,6 +265,7 @@ void pp_reader_finish(pp_reader *reader)
     o->users = users;
     o->user_count = user_count;
     refuse_doubles(reader, o);
+    pp_reader_check_callout(reader);
     if (reader->authorization_at.line && user_count > accounts[0].user_count) {
         if (o->user || o->pass)
             pp_diagnostics_error(reader->diagnostics, reader->authorization_at,

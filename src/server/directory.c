@@ -1,8 +1,11 @@
 #include "server/directory.h"
 
+#include "auth/callout_request.h"
 #include "base/alloc.h"
 #include "config/options.h"
 #include "server/account_settings.h"
+#include "server/callout/callout.h"
+#include "server/operators/operators.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -21,6 +24,8 @@ struct pp_directory {
     pp_permissions **permissions;
     size_t permission_count;
     pp_account *system;
+    pp_callout *callout;      /* NULL: nobody is asked who may come in */
+    pp_account *callout_home; /* where it is asked; NULL: no such account, and nobody is let in */
 };
 
 /* --- making ------------------------------------------------------------------------------- */
@@ -69,17 +74,38 @@ static_assert(sizeof(pp_rule_option) == sizeof(pp_permission_rule) &&
                   offsetof(pp_rule_option, queue) == offsetof(pp_permission_rule, queue),
               "rules are read in place");
 
-static pipit_err add_permissions(pp_directory *d, const pp_permission_options *option,
+/* Where the callout service is asked nobody may ask it in the server's name. */
+static bool denies(const pp_directory *d, const pp_account *account)
+{
+    return d->callout_home && account == d->callout_home;
+}
+
+/* denied: nor may anything be published where the callout service is asked. option may be NULL. */
+static pipit_err add_permissions(pp_directory *d, const pp_permission_options *option, bool denied,
                                  const pp_permissions **out)
 {
-    pp_permission_rules publish = rules_of(&option->publish);
-    const pp_permission_rules subscribe = rules_of(&option->subscribe);
+    static const pp_permission_options none = {0};
+    pp_permission_rules publish, subscribe;
+    pp_permission_rule *deny = NULL;
     pipit_err err;
 
+    option = option ? option : &none;
+    publish = rules_of(&option->publish);
+    subscribe = rules_of(&option->subscribe);
     publish.responses = (pp_permission_responses){option->responses.allowed, option->responses.max,
                                                   option->responses.ttl_ns};
+    if (denied) {
+        deny = pp_alloc((publish.deny_count + 1) * sizeof(*deny));
+        if (!deny)
+            return PIPIT_ENOMEM;
+        for (size_t i = 0; i < publish.deny_count; i++)
+            deny[i] = publish.deny[i];
+        deny[publish.deny_count] = (pp_permission_rule){PP_STR(PP_CALLOUT_SUBJECT), PP_STR("")};
+        publish.deny = deny;
+        publish.deny_count++;
+    }
     err = pp_permissions_new(&d->permissions[d->permission_count], &publish, &subscribe);
-
+    pp_free(deny);
     if (!err)
         *out = d->permissions[d->permission_count++];
     return err;
@@ -90,22 +116,26 @@ static pipit_err make_entries(pp_directory *d, const pp_options *options, pp_use
 {
     const pp_permission_options *last = NULL;
     const pp_permissions *made = NULL;
+    bool last_denied = false;
 
     for (size_t i = 0; i < options->user_count; i++) {
         const pp_user_options *user = &options->users[i];
+        bool denied = denies(d, d->accounts[user->account]);
 
-        if (user->permissions && user->permissions != last) {
-            pipit_err err = add_permissions(d, user->permissions, &made);
+        if ((user->permissions || denied) &&
+            (!made || user->permissions != last || denied != last_denied)) {
+            pipit_err err = add_permissions(d, user->permissions, denied, &made);
 
             if (err)
                 return err;
             last = user->permissions;
+            last_denied = denied;
         }
         entries[i] = (pp_user_entry){
             .name = user->name,
             .pass = user->password,
             .account = d->accounts[user->account],
-            .permissions = user->permissions ? made : NULL,
+            .permissions = user->permissions || denied ? made : NULL,
             .slow_policy =
                 (uint8_t)(user->slow_consumer == PP_SLOW_CONSUMER_INHERIT ? options->slow_consumer
                                                                           : user->slow_consumer),
@@ -167,9 +197,11 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
     };
     pipit_err err = PIPIT_ENOMEM;
 
-    d->permissions = pp_calloc(count + 1, sizeof(pp_permissions *));
+    d->permissions = pp_calloc(count + 2, sizeof(pp_permissions *));
     if (entries && d->permissions)
         err = make_entries(d, options, entries);
+    if (!err && denies(d, d->accounts[0]))
+        err = add_permissions(d, NULL, true, &setup.anybody.permissions);
     if (!err)
         err = pp_users_new(&d->users, &setup);
     if (err == PIPIT_ENOTFOUND) {
@@ -181,6 +213,33 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
     }
     pp_free(entries);
     return err;
+}
+
+static void find_callout_home(pp_directory *d, const pp_options *options)
+{
+    const pp_callout_options *callout = &options->callout;
+
+    for (size_t i = 0; callout->configured && i < d->account_count; i++) {
+        if (strcmp(d->accounts[i]->name, callout->account) == 0)
+            d->callout_home = d->accounts[i];
+    }
+}
+
+static pipit_err make_callout(pp_directory *d, pp_accounts *accounts, const pp_options *options,
+                              pp_calls *calls)
+{
+    const pp_callout_setup setup = {
+        .options = &options->callout,
+        .timeout_ns = options->auth_timeout_ns,
+        .slow_policy = (uint8_t)options->slow_consumer,
+        .users = d->users,
+        .accounts = accounts,
+        .account = d->callout_home,
+        .global = d->accounts[0],
+        .calls = calls,
+    };
+
+    return options->callout.configured ? pp_callout_new(&d->callout, &setup) : PIPIT_OK;
 }
 
 static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_options *options,
@@ -200,7 +259,7 @@ static pipit_err make_settings(pp_directory *d, pp_accounts *accounts, const pp_
 
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
                            const pp_options *options, const pp_user_key *key, pp_hasher *hasher,
-                           pp_authority *operators, pp_buf *error)
+                           pp_authority *operators, pp_calls *calls, pp_buf *error)
 {
     pp_directory *d = pp_calloc(1, sizeof(*d));
     pipit_err err = PIPIT_ENOMEM;
@@ -213,9 +272,13 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
         goto out;
     err = find_accounts(d, accounts, options);
     if (!err)
+        find_callout_home(d, options);
+    if (!err)
         err = make_settings(d, accounts, options, error);
     if (!err)
         err = make_users(d, accounts, options, key, error);
+    if (!err)
+        err = make_callout(d, accounts, options, calls);
     if (!err)
         err = pp_gate_new(&d->gate, &(pp_gate_setup){
                                         .users = d->users,
@@ -223,6 +286,9 @@ pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
                                         .operators = operators,
                                         .proxies = options->trusted_proxies,
                                         .proxy_count = options->trusted_proxy_count,
+                                        .callout = d->callout  ? pp_callout_authority(d->callout)
+                                                   : operators ? pp_operators_callout(operators)
+                                                               : NULL,
                                     });
     if (err)
         goto out;
@@ -238,6 +304,7 @@ void pp_directory_free(pp_directory *d)
     if (!d)
         return;
     pp_gate_free(d->gate);
+    pp_callout_free(d->callout);
     pp_users_free(d->users);
     for (size_t i = 0; i < d->permission_count; i++)
         pp_permissions_free(d->permissions[i]);

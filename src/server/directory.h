@@ -16,6 +16,7 @@
 #include "config/options.h"
 #include "server/accounts.h"
 
+struct pp_calls;
 typedef struct pp_directory pp_directory;
 
 /**
@@ -23,13 +24,13 @@ typedef struct pp_directory pp_directory;
  * made. operators decides on logins instead of the options' users; NULL: there is none. error gets
  * a sentence on PIPIT_EINVAL.
  *
- * Owner:  options are read only for the call; key and hasher are borrowed for the life of the
- *         directory.
+ * Owner:  options are read only for the call; key, hasher and calls are borrowed for the life of
+ *         the directory.
  * Errors: PIPIT_EINVAL; PIPIT_ENOMEM.
  */
 pipit_err pp_directory_new(pp_directory **out_directory, pp_accounts *accounts,
                            const pp_options *options, const pp_user_key *key, pp_hasher *hasher,
-                           pp_authority *operators, pp_buf *error);
+                           pp_authority *operators, struct pp_calls *calls, pp_buf *error);
 void pp_directory_free(pp_directory *directory);
 
 const pp_users *pp_directory_users(const pp_directory *directory);

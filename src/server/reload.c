@@ -80,7 +80,7 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
         err = compare(server, c, error);
     if (!err)
         err = pp_directory_new(&c->directory, &server->accounts, c->options, &server->user_key,
-                               server->hasher, pp_server_authority(server), error);
+                               server->hasher, pp_server_authority(server), &server->calls, error);
     if (!err && server->operators)
         err = pp_operator_plan_new(&c->plan, c->options);
     if (!err)

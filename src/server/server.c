@@ -88,7 +88,9 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     pipit_err err;
     bool many;
 
-    err = pp_nkey_new_server(server->server_id);
+    err = pp_nkey_new(PP_NKEY_SERVER, server->server_seed, server->server_id);
+    if (!err)
+        err = pp_nkey_new(PP_NKEY_CURVE, server->server_xkey_seed, server->server_xkey);
     if (err)
         return err;
     err = build_monitoring(server);
@@ -111,7 +113,8 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     if (err)
         return err;
     err = pp_directory_new(&server->directory, &server->accounts, server->options,
-                           &server->user_key, server->hasher, pp_server_authority(server), NULL);
+                           &server->user_key, server->hasher, pp_server_authority(server),
+                           &server->calls, NULL);
     if (err)
         return err;
     server->global = pp_directory_global(server->directory);
@@ -192,6 +195,7 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     server->start_wall_ns = server->config_wall_ns = pp_clock_wall_ns();
     server->start_mono_ns = pp_clock_mono_ns();
     server->adopted_tcp = server->adopted_local = server->adopted_http = -1;
+    pp_calls_init(&server->calls, server);
     (void)pthread_mutex_init(&server->errands, NULL);
     (void)pthread_mutex_init(&server->reloading, NULL);
     (void)pthread_mutex_init(&server->report_lock, NULL);
@@ -257,6 +261,7 @@ void pipit_server_free(pipit_server *server)
         server->old_directories = *pp_directory_next(old);
         pp_directory_free(old);
     }
+    pp_calls_fini(&server->calls);
     pp_accounts_fini(&server->accounts);
     pp_server_realm_fini(server);
     pp_free(server->local_path);
@@ -280,6 +285,8 @@ void pipit_server_free(pipit_server *server)
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->lock);
     (void)pthread_mutex_destroy(&server->errands);
+    explicit_bzero(server->server_seed, sizeof(server->server_seed));
+    explicit_bzero(server->server_xkey_seed, sizeof(server->server_xkey_seed));
     pp_free(server);
 }
 
@@ -627,6 +634,7 @@ void pipit_server_stop(pipit_server *server)
     pp_listener_stop(&server->http);
     if (server->hasher)
         pp_hasher_stop(server->hasher); /* logins that wait come home with the leftovers */
+    pp_calls_stop(&server->calls);      /* and so do these */
     while (more) {
         more = false;
         for (unsigned i = 0; i < server->worker_count; i++)

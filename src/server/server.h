@@ -9,6 +9,7 @@
 #include "net/loop.h"
 #include "pipit/server.h"
 #include "proto/nats/door.h"
+#include "server/callout/calls.h"
 #include "server/directory.h"
 #include "server/local.h"
 #include "server/memory.h"
@@ -59,6 +60,8 @@ struct pipit_server {
     pipit_log_fn log_fn;
     void *log_context;
     char server_id[PP_NKEY_TEXT_BYTES];
+    char server_xkey[PP_NKEY_TEXT_BYTES];
+    uint8_t server_seed[PP_NKEY_RAW_BYTES], server_xkey_seed[PP_NKEY_RAW_BYTES]; /* secret */
     pp_user_key user_key;
     pp_realm realm;
     pp_hasher *hasher;
@@ -68,6 +71,7 @@ struct pipit_server {
     pp_account *global;            /* $G; stays */
     pp_operators *operators;       /* of operator mode; NULL: it is not that */
     pp_system system;
+    pp_calls calls;
     const pp_nats_settings *_Atomic settings; /* in force; loops have their own pointer to it */
     /* What in-process publishers and subscribers must keep to; they may be on any thread. */
     atomic_size_t max_line;

@@ -106,7 +106,10 @@ pipit_err pp_server_settings_new(pp_nats_settings **out_settings, pipit_server *
         return PIPIT_ENOMEM;
     *settings = (pp_nats_settings){
         .server_id = server->server_id,
+        .server_xkey = server->server_xkey,
         .server_name = o->server_name ? o->server_name : server->server_id,
+        .tags = o->server_tags,
+        .tag_count = o->server_tag_count,
         .host = o->client_advertise_host ? o->client_advertise_host : o->host,
         .port = o->client_advertise_port ? o->client_advertise_port : server->port,
         .max_connections = o->max_connections,

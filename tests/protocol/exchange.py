@@ -19,7 +19,7 @@ NO_MATTER = 1e-3  # seconds a kernel question may be asked again after
 # Differ between any two servers, or between two runs of one.
 VOLATILE_FIELDS = ("server_id", "server_name", "version", "go", "client_id", "nonce", "port")
 # Present in one server only; the transcript `info: fields of one server only` tells of them.
-OWN_FIELDS = ("git_commit", "xkey", "pipit_version")
+OWN_FIELDS = ("git_commit", "pipit_version")
 
 
 class Failure(Exception):

@@ -270,7 +270,7 @@ static void test_load_refuses_with_a_place(void **state)
          "\"allow\" must be an array of strings only, not an integer"},
         {"authorization { users: [{user: a, permissions {allow_responses: 5}}] }",
          "\"allow_responses\" must be a switch or a map"},
-        {"authorization { auth_callout {} }", "no auth callout yet"},
+        {"authorization { auth_callout {} }", "require an issuer"},
         {"accounts: 5", "must be a map of accounts or an array of names"},
         {"accounts { A: 5 }", "Expected map entries for accounts"},
         {"accounts { $G {} }", "f:1:12: \"$G\" is a Reserved Account"},

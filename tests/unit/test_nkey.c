@@ -58,21 +58,27 @@ static unsigned decode(const char *text, uint8_t out[35])
     return crc;
 }
 
-static void test_nkey_new_server_is_well_formed_and_fresh(void **state)
+static void test_nkey_new_is_well_formed_and_fresh(void **state)
 {
+    static const uint8_t kinds[] = {PP_NKEY_SERVER, PP_NKEY_USER, PP_NKEY_CURVE};
+    static const char letters[] = "NUX";
+    uint8_t bytes[35], seed[PP_NKEY_RAW_BYTES], key[PP_NKEY_RAW_BYTES];
     char first[PP_NKEY_TEXT_BYTES], second[PP_NKEY_TEXT_BYTES];
-    uint8_t bytes[35];
     unsigned crc;
 
     (void)state;
-    assert_int_equal(pp_nkey_new_server(first), PIPIT_OK);
-    assert_int_equal(pp_nkey_new_server(second), PIPIT_OK);
-    assert_string_not_equal(first, second);
-    assert_int_equal(strlen(first), 56);
-    assert_int_equal(first[0], 'N');
-    crc = decode(first, bytes);
-    assert_int_equal(bytes[0], PP_NKEY_SERVER);
-    assert_int_equal(bytes[33] | bytes[34] << 8, crc);
+    for (size_t i = 0; i < sizeof(kinds); i++) {
+        assert_int_equal(pp_nkey_new(kinds[i], seed, first), PIPIT_OK);
+        assert_int_equal(pp_nkey_new(kinds[i], NULL, second), PIPIT_OK);
+        assert_string_not_equal(first, second);
+        assert_int_equal(strlen(first), 56);
+        assert_int_equal(first[0], letters[i]);
+        crc = decode(first, bytes);
+        assert_int_equal(bytes[0], kinds[i]);
+        assert_int_equal(bytes[33] | bytes[34] << 8, crc);
+        pp_nkey_public(kinds[i], seed, key);
+        assert_memory_equal(key, bytes + 1, sizeof(key));
+    }
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -242,7 +248,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_nkey_formats_the_published_vectors),
-        cmocka_unit_test(test_nkey_new_server_is_well_formed_and_fresh),
+        cmocka_unit_test(test_nkey_new_is_well_formed_and_fresh),
         cmocka_unit_test(test_nkey_seeds_and_their_public_keys),
         cmocka_unit_test(test_nkey_private_form),
         cmocka_unit_test(test_nkey_refuses_what_is_none),

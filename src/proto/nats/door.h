@@ -46,6 +46,9 @@ typedef struct pp_nats_tls {
 typedef struct pp_nats_settings {
     const char *server_id;
     const char *server_name;
+    const char *server_xkey; /* public */
+    const char *const *tags; /* of the server */
+    size_t tag_count;
     const char *host; /* as announced */
     uint16_t port;
     int64_t max_connections;          /* negative: nobody */

@@ -41,6 +41,7 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .remote_account =
                     answers_connect ? pp_str_of(pp_nats_account(s)->name) : (pp_str){NULL, 0},
                 .api_lvl = PP_NATS_API_LEVEL,
+                .xkey = pp_str_of(settings->server_xkey),
                 .pipit_version = PP_STR(PIPIT_VERSION),
             },
             &line))

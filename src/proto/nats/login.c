@@ -119,8 +119,10 @@ void pp_nats_abandon_login(pp_nats_session *s)
 
 bool pp_nats_login_goes_on(const pp_nats_session *s)
 {
-    return s->login && s->login->login.hashing &&
-           s->conn->loop->now_ns - s->start_ns < hashing_max_ns;
+    if (!s->login)
+        return false;
+    return s->login->login.timed ||
+           (s->login->login.hashing && s->conn->loop->now_ns - s->start_ns < hashing_max_ns);
 }
 
 /* --- the verdict -------------------------------------------------------------------------- */

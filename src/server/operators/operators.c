@@ -195,6 +195,7 @@ pipit_err pp_operators_new(pp_operators **out_operators, pipit_server *server,
     if (!operators)
         return PIPIT_ENOMEM;
     operators->authority = (pp_authority){.ask = ask, .renew = pp_operators_renew};
+    operators->callout = (pp_authority){.ask = pp_operators_call_out, .renew = pp_operators_renew};
     operators->server = server;
     (void)pthread_mutex_init(&operators->lock, NULL);
     pp_clerk_init(&operators->clerk, NULL);

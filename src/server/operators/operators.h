@@ -46,6 +46,7 @@ typedef struct pp_fetch {
 
 typedef struct pp_operators {
     pp_authority authority;
+    pp_authority callout; /* has the last word, where an account asks a service */
     struct pipit_server *server;
     pthread_mutex_t lock;
     pp_operator_plan *plan; /* held */
@@ -128,6 +129,17 @@ pipit_err pp_operators_fetch(pp_operators *operators, pp_str key, pp_login *logi
 /* As whom the holder of a token comes in; NULL: not at all, and the verdict says why. */
 void pp_operators_decide(pp_operators *operators, pp_login *login, pp_token *token,
                          const pp_tenant_claims *claims);
+/* As whom somebody comes in by a token that a callout service has written. The token need not be
+ * signed for by the client; its limits on subscriptions and payloads do not count. */
+pp_token_fault pp_operators_place(pp_operators *operators, pp_login *login, pp_token *token,
+                                  const pp_tenant_claims *claims, pp_str name, int64_t now_s,
+                                  pp_user **out_user, const char **out_why);
+
+/* callout.c: accounts that have a service decide who may come in. */
+pipit_err pp_operators_call_out(pp_authority *callout, pp_login *login);
+/* The one that goes with operators' authority. */
+pp_authority *pp_operators_callout(pp_authority *authority);
+
 const pp_user *pp_operators_renew(pp_authority *authority, const pp_user *old,
                                   pp_departure *out_why);
 /* All that is needed to have all loops look at an account's sessions; NULL: no memory. */

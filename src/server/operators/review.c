@@ -53,9 +53,9 @@ static int32_t subs_of(int64_t limit)
     return limit < 0 ? PP_USER_UNLIMITED : limit > INT32_MAX ? INT32_MAX : (int32_t)limit;
 }
 
-static pipit_err make_guest(pp_operators *operators, const pp_token *token,
-                            const pp_token_grant *grant, const pp_tenant_claims *claims,
-                            pp_account *account, pp_user **out_user)
+static pipit_err make_guest(pp_operators *operators, const pp_token *token, pp_str shown_name,
+                            bool by_callout, const pp_token_grant *grant,
+                            const pp_tenant_claims *claims, pp_account *account, pp_user **out_user)
 {
     struct origin *origin = pp_calloc(1, sizeof(*origin));
     char name[256];
@@ -75,10 +75,11 @@ static pipit_err make_guest(pp_operators *operators, const pp_token *token,
     origin->scope_hash = scope_of(&claims->claims, token->jwt.issuer);
     origin->has_defaults = pp_claim_permissions_empty(&grant->limits.permissions);
     origin->defaults_hash = claims->defaults_hash;
-    (void)snprintf(name, sizeof(name), "%.*s", PP_STR_ARGS(token->jwt.name));
     setup.permissions = permissions;
+    (void)snprintf(name, sizeof(name), "%.*s", PP_STR_ARGS(shown_name));
     setup.name = name;
-    setup.nkey = origin->subject;
+    /* The key in a callout's token was made up for the question. */
+    setup.nkey = by_callout ? NULL : origin->subject;
     setup.expires_s = grant->expires_s;
     setup.max_payload = grant->limits.payload < 0 ? PP_USER_UNLIMITED : grant->limits.payload;
     setup.max_subscriptions = subs_of(grant->limits.subs);
@@ -128,7 +129,8 @@ void pp_operators_decide(pp_operators *operators, pp_login *login, pp_token *tok
     const char *why;
 
     judged = pp_token_judge(token, &claims->claims, &plan->trust, &visit, &grant, &why);
-    if (!judged && account && make_guest(operators, token, &grant, claims, account, &user))
+    if (!judged && account &&
+        make_guest(operators, token, token->jwt.name, false, &grant, claims, account, &user))
         judged = PP_TOKEN_NO_MEMORY;
     pp_operator_plan_let_go(plan);
     if (user) {
@@ -140,6 +142,37 @@ void pp_operators_decide(pp_operators *operators, pp_login *login, pp_token *tok
     else if (judged == PP_TOKEN_NO_MEMORY)
         fault = PP_LOGIN_NO_MEMORY;
     pp_login_refuse(login, fault, why);
+}
+
+pp_token_fault pp_operators_place(pp_operators *operators, pp_login *login, pp_token *token,
+                                  const pp_tenant_claims *claims, pp_str name, int64_t now_s,
+                                  pp_user **out_user, const char **out_why)
+{
+    const pp_token_visit visit = {
+        .host = login->shown.host,
+        .connection_type = login->shown.connection_type,
+        .proxied = login->proxy != NULL,
+        .known = true, /* it has shown who it is to whoever has written the token */
+        .now_s = now_s,
+    };
+    pp_operator_plan *plan;
+    pp_account *account = account_of(operators, pp_user_claims_account(&token->claims), &plan);
+    pp_token_grant grant;
+    pp_token_fault fault =
+        pp_token_judge(token, &claims->claims, &plan->trust, &visit, &grant, out_why);
+
+    if (!fault && grant.limits.proxy_required && !login->proxy) {
+        *out_why = "Proxy required";
+        fault = PP_TOKEN_PROXY_REQUIRED;
+    }
+    if (!fault)
+        fault = pp_token_terms(token, &visit, &grant, out_why);
+    grant.limits.subs = grant.limits.payload = PP_CLAIM_NO_LIMIT; /* as nats-server has it */
+    if (!fault &&
+        (!account || make_guest(operators, token, name, true, &grant, claims, account, out_user)))
+        fault = PP_TOKEN_NO_MEMORY;
+    pp_operator_plan_let_go(plan);
+    return fault;
 }
 
 /* --- looking again ------------------------------------------------------------------------- */
@@ -179,7 +212,9 @@ static const pp_user *remake(pp_operators *operators, const pp_user *old,
     pp_permissions *permissions = NULL;
     pp_user *user = NULL;
 
-    if (!copy || pp_claim_permissions_make(&claims->claims.default_permissions, &permissions))
+    if (!copy ||
+        pp_claim_permissions_make_closed(&claims->claims.default_permissions,
+                                         pp_account_claims_closed(&claims->claims), &permissions))
         goto out;
     *copy = *origin;
     copy->defaults_hash = claims->defaults_hash;

@@ -40,6 +40,7 @@ typedef struct pp_tenant {
     pp_tenant_claims *claims; /* held */
     int64_t found_ns;         /* when, by the monotonic clock */
     int64_t until_s;          /* when one of its activations ends; 0: none does */
+    atomic_uint asked;        /* of its callout service, and not answered */
     bool has_activations;     /* some of its imports show one */
     bool ended;               /* its token has been deleted */
     bool expiry_told;         /* its clients have been sent away since its token expired */

@@ -17,8 +17,9 @@ static const pp_scope *root_of(const pp_worker *home, const pp_account *account)
 {
     const pp_scope *root = atomic_load_explicit(&account->root, memory_order_acquire);
     const pp_users *users = home->nats.settings->users;
+    const pp_users *table = root ? PP_CONTAINER(root, pp_user, scope)->table : NULL;
 
-    if (root && PP_CONTAINER(root, pp_user, scope)->table == users)
+    if (root && (table == users || !table)) /* of a tenant: it stays as long as the account */
         return root;
     return pp_users_find_root(users, account);
 }
@@ -52,11 +53,12 @@ static bool deliver(pp_system *system, const pp_audience *audience, const pp_msg
     return taken != 0;
 }
 
-bool pp_audience_tell_body(pp_system *system, const pp_audience *audience, pp_str subject,
-                           pp_body *body, size_t len, size_t header_len)
+static bool tell(pp_system *system, const pp_audience *audience, pp_str subject, pp_str reply,
+                 pp_body *body, size_t len, size_t header_len)
 {
     const pp_msg msg = {
         .subject = subject,
+        .reply = reply,
         .data = {body->bytes, len},
         .header_len = (uint32_t)header_len,
         .body = len >= PP_PARCEL_REFER_MIN ? body : NULL,
@@ -65,17 +67,29 @@ bool pp_audience_tell_body(pp_system *system, const pp_audience *audience, pp_st
     return deliver(system, audience, &msg);
 }
 
-bool pp_audience_tell(pp_system *system, const pp_audience *audience, pp_str subject, pp_str data,
-                      size_t header_len)
+bool pp_audience_tell_body(pp_system *system, const pp_audience *audience, pp_str subject,
+                           pp_body *body, size_t len, size_t header_len)
+{
+    return tell(system, audience, subject, PP_STR(""), body, len, header_len);
+}
+
+bool pp_audience_ask(pp_system *system, const pp_audience *audience, pp_str subject, pp_str reply,
+                     pp_str data, size_t header_len)
 {
     pp_body *body = pp_parcel_body(data);
     bool told;
 
     if (!body)
         return false;
-    told = pp_audience_tell_body(system, audience, subject, body, data.len, header_len);
+    told = tell(system, audience, subject, reply, body, data.len, header_len);
     pp_body_unref(body);
     return told;
+}
+
+bool pp_audience_tell(pp_system *system, const pp_audience *audience, pp_str subject, pp_str data,
+                      size_t header_len)
+{
+    return pp_audience_ask(system, audience, subject, PP_STR(""), data, header_len);
 }
 
 void pp_system_announce(pp_system *system,

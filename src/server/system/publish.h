@@ -26,7 +26,11 @@ bool pp_audience_find(struct pp_system *system, pp_account *account, pp_str subj
 bool pp_audience_tell(struct pp_system *system, const pp_audience *audience, pp_str subject,
                       pp_str data, size_t header_len);
 
-/* The same with data in a body, of which len bytes are meant and two more are there. */
+/* The same with a subject at which they may answer. */
+bool pp_audience_ask(struct pp_system *system, const pp_audience *audience, pp_str subject,
+                     pp_str reply, pp_str data, size_t header_len);
+
+/* Tell with data in a body, of which len bytes are meant and two more are there. */
 bool pp_audience_tell_body(struct pp_system *system, const pp_audience *audience, pp_str subject,
                            struct pp_body *body, size_t len, size_t header_len);
 

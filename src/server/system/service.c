@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "server/callout/calls.h"
 #include "server/server.h"
 #include "server/system/answer.h"
 #include "server/system/conns.h"
@@ -74,7 +75,8 @@ static const pp_service services[] = {
     CLAIMS("REQ.ACCOUNT.*.CLAIMS.LOOKUP", lookup, PP_WITH_FULL),
     CLAIMS("REQ.CLAIMS.PACK", pack, PP_WITH_FULL),
 };
-enum { SERVICE_COUNT = sizeof(services) / sizeof(services[0]) };
+/* After the services comes the inbox. */
+enum { SERVICE_COUNT = sizeof(services) / sizeof(services[0]), INBOX = SERVICE_COUNT };
 
 /* --- delivering ---------------------------------------------------------------------------- */
 
@@ -92,19 +94,24 @@ static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
     return 0;
 }
 
+static bool take(pp_services *own, unsigned index, pp_account *account, const pp_msg *msg)
+{
+    if (index == INBOX)
+        return pp_calls_take(&own->system->server->calls, msg);
+    /* Without a reply nobody is to be answered. */
+    return (!msg->reply.len && !services[index].broadcasts) ||
+           pp_request_take(own->system, &services[index], account, !own->is_system, msg);
+}
+
 static bool deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     pp_services *own = way;
     pp_account *account = atomic_load_explicit(&own->account, memory_order_acquire);
-    const pp_service *service = &services[(unsigned char)sub->text[0]];
+    unsigned index = (unsigned char)sub->text[0];
     pp_account_counters *counters;
 
     (void)head;
-    if (!account)
-        return false;
-    /* Without a reply nobody is to be answered. */
-    if ((msg->reply.len || service->broadcasts) &&
-        !pp_request_take(own->system, service, account, !own->is_system, msg))
+    if (!account || !take(own, index, account, msg))
         return false;
     counters = &account->counters[pp_loop_current()->index];
     pp_count(&counters->own_msgs, 1);
@@ -162,16 +169,12 @@ static void on_free(pp_retired *retired)
         free_now(own);
 }
 
-static pipit_err insert(pp_services *own, unsigned index)
+static pipit_err insert_at(pp_services *own, unsigned index, const char *subject)
 {
-    char subject[SUBJECT_MAX] = "$SYS.";
     char sid = (char)index;
     pp_sub *sub;
     pipit_err err;
 
-    /* A server's id is 56 characters, which all the formats leave room for. */
-    (void)snprintf(subject + 5, sizeof(subject) - 5, services[index].subject,
-                   own->system->server->server_id);
     sub = pp_sub_new(&own->client, (pp_str){&sid, 1}, PP_STR(""));
     if (!sub)
         return PIPIT_ENOMEM;
@@ -180,6 +183,40 @@ static pipit_err insert(pp_services *own, unsigned index)
         pp_sub_free(sub);
     else
         own->subs[own->sub_count++] = sub;
+    return err;
+}
+
+static pipit_err insert(pp_services *own, unsigned index)
+{
+    char subject[SUBJECT_MAX] = "$SYS.";
+
+    /* A server's id is 56 characters, which all the formats leave room for. */
+    (void)snprintf(subject + 5, sizeof(subject) - 5, services[index].subject,
+                   own->system->server->server_id);
+    return insert_at(own, index, subject);
+}
+
+pipit_err pp_services_open_inbox(pp_system *system, pp_account *account, const char *subject)
+{
+    pthread_mutex_t *lock = &system->server->accounts.lock;
+    pp_services *own = atomic_load(&account->services);
+    pipit_err err = PIPIT_ENOTFOUND;
+
+    if (own && atomic_load_explicit(&own->has_inbox, memory_order_acquire))
+        return PIPIT_OK;
+    (void)pthread_mutex_lock(lock);
+    /* An account without clients has had no need of them. */
+    if (!atomic_load(&account->services) && account->state == PP_ACCOUNT_LISTED &&
+        atomic_load(&system->account))
+        err = pp_services_attach(system, account, false);
+    own = atomic_load(&account->services); /* does not go while the lock is held */
+    if (own)
+        err = insert_at(own, INBOX, subject);
+    if (!err) {
+        atomic_store(&own->has_inbox, true);
+        atomic_store(&account->own_subs, own->sub_count);
+    }
+    (void)pthread_mutex_unlock(lock);
     return err;
 }
 
@@ -206,7 +243,8 @@ pipit_err pp_services_attach(pp_system *system, pp_account *account, bool is_sys
         return PIPIT_ENOMEM;
     for (unsigned i = 0; i < SERVICE_COUNT; i++)
         count += (services[i].where & (is_system ? PP_IN_SYSTEM : PP_IN_OTHERS)) != 0;
-    own->subs = pp_calloc(count, sizeof(pp_sub *));
+    /* And one for the inbox. */
+    own->subs = pp_calloc(count + 1, sizeof(pp_sub *));
     if (!own->subs) {
         pp_free(own);
         return PIPIT_ENOMEM;

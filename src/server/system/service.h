@@ -34,7 +34,7 @@ typedef struct pp_service {
     bool broadcasts; /* does something also for who wants no answer */
     /* Answer, now or later. Thread: the home loop's. */
     void (*answer)(struct pp_request *request);
-    unsigned detail;    /* what of several things that answer knows */
+    unsigned detail; /* what of several things that answer knows */
 } pp_service;
 
 /* The server's part in one account. */
@@ -48,12 +48,19 @@ typedef struct pp_services {
     pp_task retire;
     size_t sub_count;
     pp_sub **subs;
+    atomic_bool has_inbox; /* one of them is for answers to questions of the server's */
     /* Telling how many clients the account has; conns.c. */
     atomic_bool changed; /* count is posted */
     pp_task count;
     pp_link late_link;
     int64_t told_ns;
 } pp_services;
+
+/* Have answers come to account, on a subject with wildcards. It stays as long as the services do.
+ * Errors: PIPIT_ENOTFOUND there is no system account, or the account is not listed; PIPIT_ENOMEM.
+ * Thread: the home loop's. */
+pipit_err pp_services_open_inbox(struct pp_system *system, pp_account *account,
+                                 const char *subject);
 
 /* How long may the payload of a request be? */
 size_t pp_service_body_max(const pp_service *service);
