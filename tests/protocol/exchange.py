@@ -17,7 +17,8 @@ from transcript import Step, check_info
 
 NO_MATTER = 1e-3  # seconds a kernel question may be asked again after
 # Differ between any two servers, or between two runs of one.
-VOLATILE_FIELDS = ("server_id", "server_name", "version", "go", "client_id", "nonce", "port")
+VOLATILE_FIELDS = ("server_id", "server_name", "version", "go", "client_id", "nonce", "port",
+                   "xkey")
 # Present in one server only; the transcript `info: fields of one server only` tells of them.
 OWN_FIELDS = ("git_commit", "pipit_version")
 
