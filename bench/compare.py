@@ -90,6 +90,13 @@ SCENARIOS = [
     flow("1:1, 8 KiB", "deliver --size 8192", 1.5, 2.2),
     flow("1:1, 1 MB", "deliver --size 1000000", 1.8, 2.7),
     flow("WebSocket 1:1, 256 B", "deliver --websocket --size 256", 3, 3),
+    flow("TLS 1:1, 256 B", "deliver --tls --size 256", 2, 3),
+    Scenario("TLS handshakes", ["handshake", "--tls"],
+             [Metric("msgs_per_s", "handshakes", "/s", True, 1.5),
+              Metric("server_cpu_s_per_million", "CPU", "s/M", False)], 2, group="tls"),
+    Scenario("1000 idle TLS connections", "handshake --tls --keep --connections 1000".split(),
+             [Metric("bytes_per_connection", "memory per idle connection", "B", limit=12 * 1024)],
+             group="tls"),
     flow("request/reply, 1 in flight", "request --size 16", 1.3, 2.5,
          [latency("p50", ratio_target=1, ratio_open=True),
           latency("p99", ratio_target=1, ratio_open=True)]),
@@ -186,6 +193,15 @@ def run_bench(bench, arguments):
     return json.loads(run.stdout.splitlines()[-1])
 
 
+def make_tls(folder):
+    """The tls block for a fresh certificate on the usual curve, and the cipher both prefer."""
+    key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+                    "-keyout", key, "-out", certificate], capture_output=True, check=True)
+    return f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
+
+
 def run_round(bench, server, arguments):
     """One server, fresh, through one scenario."""
     port = free_port()
@@ -193,7 +209,12 @@ def run_round(bench, server, arguments):
     if arguments[0] == "start":
         return run_bench(bench, [*arguments, *target, "--", *server.command(port)])
     command = server.command(port)
-    with tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("w") as configuration:
+    with (tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("w") as configuration,
+          tempfile.TemporaryDirectory() as folder):
+        if "--tls" in arguments:
+            configuration.write(make_tls(folder))
+            configuration.flush()
+            command += ["-c", configuration.name]
         if "--websocket" in arguments:
             websocket = free_port()
             target[-1] = f"127.0.0.1:{websocket}"
