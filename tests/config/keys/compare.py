@@ -24,6 +24,10 @@ GROUPS = {
 }
 
 
+# nats-server's verdict depends on the order in which it happens to walk a map: it refuses most times.
+UNSTEADY = {"passages-stream-thr.conf"}
+
+
 def peer():
     folder = os.environ.get("PIPIT_PEERS_DIR") or corpus.HERE.parents[2] / "build/peers/bin"
     return os.path.join(folder, "nats-server")
@@ -56,6 +60,8 @@ def judge(path, ours, theirs, groups, program):
     """None, or what is wrong."""
     both = f"{path}:\n  pipit:       {ours[1]}\n  nats-server: {theirs[1]}"
     name = os.path.basename(path)
+    if name in UNSTEADY:
+        return both if ours[0] else None
     if not path.startswith("differences/"):
         return None if ours[0] == theirs[0] else both
     if ours[0] == theirs[0]:
