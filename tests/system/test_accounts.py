@@ -102,8 +102,9 @@ class Accounts(Beside):
                 before = client.request("$SYS.REQ.ACCOUNT.PING.STATZ").json()
                 after = client.request("$SYS.REQ.ACCOUNT.PING.STATZ").json()
                 before, after = (m["data"]["account_statz"][0] for m in (before, after))
-                # One request came in meanwhile, and one answer, the first, went out.
-                self.assertEqual(after["received"]["msgs"] - before["received"]["msgs"], 1)
+                # One request came in meanwhile, and one answer, the first, went out. (The first
+                # request may be counted when its turn ends, after its answer was made.)
+                self.assertIn(after["received"]["msgs"] - before["received"]["msgs"], (1, 2))
                 self.assertEqual(after["sent"]["msgs"] - before["sent"]["msgs"], 1)
 
     def test_user(self):

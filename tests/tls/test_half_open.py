@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Ten thousand clients that begin with TLS and do not go on. usage: test_half_open.py PIPIT-SERVER"""
 
+import os
 import resource
 import socket
 import ssl
@@ -52,7 +53,8 @@ class HalfOpen(TlsTest):
                     for sock in sockets:
                         sock.close()
                 print(f"{COUNT} that say {len(said)} bytes: {grown} KiB")
-                self.assertLess(grown, most_kib)
+                if "PIPIT_SANITIZED" not in os.environ:  # whose memory is another matter
+                    self.assertLess(grown, most_kib)
 
 
 if __name__ == "__main__":
