@@ -59,8 +59,10 @@ static struct {
 
 static void net_open(void)
 {
-    static const pp_conn_limits limits = {.pending_max = 64 << 20,
-                                          .write_deadline_ns = 3600 * PP_NS_PER_S};
+    static const pp_door door = {
+        .proto = &proto,
+        .limits = {.pending_max = 64 << 20, .write_deadline_ns = 3600 * PP_NS_PER_S},
+    };
     int fds[2];
 
     if (net.conn)
@@ -69,7 +71,7 @@ static void net_open(void)
     PP_ASSERT(pp_loop_init(&net.loop, 0, &net.reclaim, &net.counters) == PIPIT_OK);
     PP_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) == 0);
     net.peer = fds[1];
-    PP_ASSERT(pp_conn_open(&net.loop, fds[0], 1, &proto, &limits, &net.conn) == PIPIT_OK);
+    PP_ASSERT(pp_conn_open(&net.loop, fds[0], 1, &door, &net.conn) == PIPIT_OK);
 }
 
 static size_t receive(char *to, size_t max)

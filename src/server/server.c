@@ -192,7 +192,8 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     server->done_fd = -1;
     server->tcp.source.fd = server->local.source.fd = server->http.source.fd = -1;
     server->websocket.listener.source.fd = -1;
-    server->start_wall_ns = server->config_wall_ns = pp_clock_wall_ns();
+    server->start_wall_ns = pp_clock_wall_ns();
+    server->config_wall_ns = server->start_wall_ns;
     server->start_mono_ns = pp_clock_mono_ns();
     server->adopted_tcp = server->adopted_local = server->adopted_http = -1;
     pp_calls_init(&server->calls, server);
