@@ -486,8 +486,8 @@ static size_t place_of(const pp_users *users, const pp_user *user)
     return at < users->user_count ? FIRST_ROOT : at - users->user_count;
 }
 
-/* Who shows nothing more and was nobody in particular: it has shown a token, the same that is asked
- * for now, or nothing at all. */
+/* Who shows nothing more and was nobody in particular: it has shown a token, and the same one
+ * is asked for in this table, or nothing at all. */
 static const pp_user *renew_nameless(const pp_users *users, const pp_users *old, pp_entrance e)
 {
     const pp_secret *was = pp_users_token(old, e), *is = pp_users_token(users, e);
