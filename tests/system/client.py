@@ -172,7 +172,7 @@ class Client:
             return self._take_message(words, rest)
         self._bytes = rest
         if verb == b"PING":
-            self.send("PONG\r\n")
+            self._pong()
         elif verb == b"PONG":
             self._pongs += 1
         elif verb == b"INFO":
@@ -180,6 +180,14 @@ class Client:
         elif verb == b"-ERR":
             self.errors.append(line[5:].decode().strip("'"))
         return True
+
+    def _pong(self):
+        """Answer a PING. A server that is closing may have sent one just before: that it is gone is for the reader to
+        find, behind what else it said."""
+        try:
+            self.send("PONG\r\n")
+        except (BrokenPipeError, ConnectionResetError):
+            pass
 
     def _take_message(self, words, rest):
         with_header = words[0].upper() == b"HMSG"
