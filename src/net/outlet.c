@@ -490,9 +490,9 @@ static void drain_locked(pp_conn *conn, pp_loop *loop)
         if (box->pending_bytes)
             count = gather_queued_locked(box, iov, &bytes);
         box->retry = false;
-        (void)pthread_mutex_unlock(&box->lock);
+        pp_mutex_unlock(&box->lock);
         sent = send_iov(loop, conn, iov, count);
-        (void)pthread_mutex_lock(&box->lock);
+        pp_mutex_lock(&box->lock);
         if (frames)
             pp_slow_sent_locked(conn, loop, sent > 0 ? (size_t)sent : 0);
         if (sent < 0 && errno != EAGAIN) {
@@ -600,11 +600,11 @@ bool pp_outlet_lags(pp_outlet *outlet)
 {
     pp_conn *conn = outlet->conn;
 
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     if (conn->box.pending_bytes <= gate_bytes(conn, outlet->loop))
         outlet->gated = outlet->gate_listed = false;
     outlet->gated_pressed = outlet->gated && outlet->loop->pressed;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
     return outlet->gated;
 }
 
@@ -616,11 +616,11 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
     bool was_empty;
 
     pp_loop_feel_pressure(outlet->loop); /* now that memory has been taken for good */
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (box->closed) {
         if (mine)
             stop_sending_locked(conn);
-        (void)pthread_mutex_unlock(&box->lock);
+        pp_mutex_unlock(&box->lock);
         list_free(outlet->loop, list);
         return;
     }
@@ -628,7 +628,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
         if (mine)
             stop_sending_locked(conn);
         pp_conn_fault_locked(conn, PP_CLOSE_SLOW_PENDING);
-        (void)pthread_mutex_unlock(&box->lock);
+        pp_mutex_unlock(&box->lock);
         list_free(outlet->loop, list);
         return;
     }
@@ -641,7 +641,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
             append_locked(outlet->loop, box, list);
     }
     after_queueing_locked(outlet, mine, was_empty);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 /* The same for a connection that may miss messages: whole frames, or none of them. */
@@ -655,7 +655,7 @@ static void queue_frames(pp_outlet *outlet, size_t sent, bool mine)
     bool was_empty;
 
     pp_loop_feel_pressure(outlet->loop);
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     was_empty = box->pending_bytes == 0;
     err = box->closed ? PIPIT_ECLOSED : pp_slow_keep_locked(outlet, iov, count, sent, mine);
     if (!err) {
@@ -667,7 +667,7 @@ static void queue_frames(pp_outlet *outlet, size_t sent, bool mine)
             pp_conn_fault_locked(conn,
                                  err == PIPIT_ELIMIT ? PP_CLOSE_SLOW_PENDING : PP_CLOSE_NO_MEMORY);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     clear_staged(outlet);
 }
 
@@ -677,7 +677,7 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
     pp_outbox *box = &outlet->conn->box;
     bool mine;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (outlet->msgs)
         box->out_time = (uint32_t)(outlet->loop->now_ns >> PP_OUT_TIME_SHIFT);
     box->out_msgs += outlet->msgs;
@@ -688,7 +688,7 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
         box->retry = false;
     }
     *out_closed = box->closed;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     pp_count(&outlet->loop->counters->out_msgs, outlet->msgs);
     pp_count(&outlet->loop->counters->out_bytes, outlet->bytes);
     outlet->msgs = outlet->bytes = 0;
@@ -701,7 +701,7 @@ static void end_send(pp_outlet *outlet)
     pp_conn *conn = outlet->conn;
     pp_outbox *box = &conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (pp_outbox_waiting_locked(conn) && !box->closed) {
         drain_locked(conn, outlet->loop);
         if (pp_outbox_waiting_locked(conn) && !box->closed)
@@ -709,18 +709,18 @@ static void end_send(pp_outlet *outlet)
     } else {
         stop_sending_locked(conn);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 static void fail(pp_outlet *outlet, bool mine, pp_close_reason reason)
 {
     pp_outbox *box = &outlet->conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (mine)
         stop_sending_locked(outlet->conn);
     pp_conn_fault_locked(outlet->conn, reason);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     clear_staged(outlet);
 }
 
@@ -775,7 +775,7 @@ void pp_outbox_on_writable(pp_conn *conn)
 {
     pp_outbox *box = &conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (box->sending) {
         box->retry = true; /* the sender may have missed it */
     } else if (!box->closed) {
@@ -784,7 +784,7 @@ void pp_outbox_on_writable(pp_conn *conn)
         if (!pp_outbox_waiting_locked(conn) && box->armed && !box->closed)
             set_armed_locked(conn, false);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 void pp_outbox_nudge(pp_conn *conn)
@@ -792,20 +792,20 @@ void pp_outbox_nudge(pp_conn *conn)
     pp_outbox *box = &conn->box;
 
     pp_outbox_on_writable(conn);
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (pp_outbox_waiting_locked(conn) && !box->closed && !box->watching)
         watch_locked(conn, conn->loop, true);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 void pp_outbox_notify_sent(pp_conn *conn)
 {
     pp_outbox *box = &conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     box->owner_waits = true;
     notice_owner_locked(conn);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 void pp_outbox_shut(pp_conn *conn)
@@ -813,7 +813,7 @@ void pp_outbox_shut(pp_conn *conn)
     pp_outbox *box = &conn->box;
     struct chunk_list list;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     box->closed = true;
     pp_outbox_open_gate_locked(conn);
     list = (struct chunk_list){box->first, box->last, 0};
@@ -825,7 +825,7 @@ void pp_outbox_shut(pp_conn *conn)
             pp_backlog_clear(box->backlog);
     }
     list.bytes = box->pending_bytes;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     pp_loop_note_litter(conn->loop, list.bytes);
     list_free(conn->loop, &list);
 }
