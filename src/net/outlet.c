@@ -63,6 +63,21 @@ static void flush_early(pp_outlet *outlet)
         pp_outlet_flush(outlet);
 }
 
+/* The only chunk is full. The first one is small, since most outlets of most turns say little. */
+static bool grow_only_chunk(pp_outlet *outlet, size_t len)
+{
+    pp_chunk *grown;
+
+    close_last_chunk(outlet);
+    grown = pp_chunk_grow(&outlet->loop->chunks, outlet->last, len);
+    if (!grown)
+        return false;
+    outlet->first = outlet->last = grown;
+    outlet->at = grown->bytes + grown->len;
+    outlet->end = grown->bytes + grown->cap;
+    return true;
+}
+
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
 {
     pp_loop *loop = outlet->loop;
@@ -74,7 +89,11 @@ char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
         pp_loop_flush(loop);
     else if (outlet->chunk_count >= CHUNKS_MAX_OUTLET)
         flush_early(outlet);
-    chunk = pp_chunk_take(&loop->chunks, len);
+    if (outlet->chunk_count == 1 && outlet->ref_count == 0 &&
+        outlet->last->cap < PP_CHUNK_SMALL_BYTES)
+        return grow_only_chunk(outlet, len) ? outlet->at : NULL;
+    chunk =
+        outlet->last ? pp_chunk_take(&loop->chunks, len) : pp_chunk_take_small(&loop->chunks, len);
     if (!chunk)
         return NULL;
     loop->staged_chunks++;
