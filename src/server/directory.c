@@ -111,30 +111,28 @@ static pipit_err add_permissions(pp_directory *d, const pp_permission_options *o
     return err;
 }
 
-/* Those of each user; neighbours often have the same, which are then made once. */
-static pipit_err make_entries(pp_directory *d, const pp_options *options, pp_user_entry *entries)
+/* Those of each user of an account; neighbours often have the same, which are then made once. */
+static pipit_err make_entries(pp_directory *d, const pp_options *options, size_t a,
+                              pp_user_entry *entries)
 {
     const pp_permission_options *last = NULL;
     const pp_permissions *made = NULL;
-    bool last_denied = false;
+    bool denied = denies(d, d->accounts[a]);
 
-    for (size_t i = 0; i < options->user_count; i++) {
-        const pp_user_options *user = &options->users[i];
-        bool denied = denies(d, d->accounts[user->account]);
+    for (size_t i = 0; i < options->accounts[a].user_count; i++) {
+        const pp_user_options *user = &options->accounts[a].users[i];
 
-        if ((user->permissions || denied) &&
-            (!made || user->permissions != last || denied != last_denied)) {
+        if ((user->permissions || denied) && (!made || user->permissions != last)) {
             pipit_err err = add_permissions(d, user->permissions, denied, &made);
 
             if (err)
                 return err;
             last = user->permissions;
-            last_denied = denied;
         }
         entries[i] = (pp_user_entry){
             .name = user->name,
             .pass = user->password,
-            .account = d->accounts[user->account],
+            .account = d->accounts[a],
             .permissions = user->permissions || denied ? made : NULL,
             .slow_policy =
                 (uint8_t)(user->slow_consumer == PP_SLOW_CONSUMER_INHERIT ? options->slow_consumer
@@ -157,8 +155,8 @@ static bool is_open(const pp_directory *d, const pp_options *options)
 {
     if (!options->user_count || options->no_auth_user || options->account_count > 2)
         return false;
-    for (size_t i = 0; i < options->user_count; i++) {
-        if (d->accounts[options->users[i].account] != d->system)
+    for (size_t a = 0; a < options->account_count; a++) {
+        if (options->accounts[a].user_count && d->accounts[a] != d->system)
             return false;
     }
     return !options->user && !options->auth_token;
@@ -167,7 +165,7 @@ static bool is_open(const pp_directory *d, const pp_options *options)
 static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_options *options,
                             const pp_user_key *key, pp_buf *error)
 {
-    size_t count = options->user_count;
+    size_t count = options->user_count, made = 0;
     pp_user_entry *entries = pp_calloc(count + 1, sizeof(*entries));
     pp_users_setup setup = {
         .key = key,
@@ -199,7 +197,11 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
 
     d->permissions = pp_calloc(count + 2, sizeof(pp_permissions *));
     if (entries && d->permissions)
-        err = make_entries(d, options, entries);
+        err = PIPIT_OK;
+    for (size_t a = 0; a < options->account_count && !err; a++) {
+        err = make_entries(d, options, a, entries + made);
+        made += options->accounts[a].user_count;
+    }
     if (!err && denies(d, d->accounts[0]))
         err = add_permissions(d, NULL, true, &setup.anybody.permissions);
     if (!err)
