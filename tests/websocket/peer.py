@@ -163,9 +163,11 @@ class Peer:
         self.expect("PONG")
 
     def expect(self, line):
-        """Read lines up to this one, which may come behind an INFO."""
+        """Read lines up to this one, which may come behind an INFO, and behind a PING, which is answered."""
         got = self.line()
-        while got.startswith(b"INFO "):
+        while got.startswith(b"INFO ") or (got == b"PING" and line != "PING"):
+            if got == b"PING":
+                self.nats("PONG\r\n")
             got = self.line()
         assert got == line.encode(), f"{got!r}, not {line!r}"
 

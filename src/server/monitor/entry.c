@@ -139,7 +139,7 @@ static void write_peer(pp_json *json, const pp_conn_record *conn)
     pp_conn_address_text(conn->family, conn->address, text);
     pp_json_u64(json, "cid", conn->cid);
     pp_json_text(json, "kind", PP_STR("Client"));
-    pp_json_text(json, "type", conn->websocket ? PP_STR("websocket") : PP_STR("nats"));
+    pp_json_text(json, "type", pp_str_of(conn->type));
     pp_json_text(json, "ip", pp_str_of(text));
     pp_json_u64(json, "port", conn->port);
 }

@@ -73,12 +73,12 @@ static void visit_conn(pp_conn *conn, void *arg)
     pp_nats_session *session = pp_nats_session_of(conn);
     pp_conn_record *record;
 
-    if (!session || session->expects_layer)
+    if (!pp_conn_recorded(conn))
         return;
-    record = pp_records_add(state->records, pp_conn_record_bytes(session));
+    record = pp_records_add(state->records, pp_conn_record_bytes(conn));
     if (record)
-        pp_conn_record_fill(record, session);
-    if (state->pings_left && pp_nats_measure_rtt(session))
+        pp_conn_record_fill(record, conn);
+    if (session && state->pings_left && pp_nats_measure_rtt(session))
         state->pings_left--;
 }
 
