@@ -92,7 +92,7 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
     if (!err)
         err = pp_websocket_tls_new(&c->wss, server, c->options, error);
     if (!err)
-        err = pp_side_doors_prepare(server, c->options, &c->side, error);
+        err = pp_side_doors_prepare(server, c->options, c->directory, &c->side, error);
     if (!err)
         err = check_http_user(c->options, error);
     if (!err && hook)

@@ -440,7 +440,7 @@ static pipit_err install_settings(pipit_server *server)
     if (!err)
         err = pp_websocket_tls_new(&wss, server, server->options, &error);
     if (!err)
-        err = pp_side_doors_prepare(server, server->options, &side, &error);
+        err = pp_side_doors_prepare(server, server->options, server->directory, &side, &error);
     if (!err)
         err = pp_server_settings_new(&settings, server, server->options, server->directory, &error);
     if (err && error.len)

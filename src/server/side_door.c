@@ -98,13 +98,13 @@ size_t pp_side_doors_sockets(const struct pipit_server *server, pp_ports_entry *
 /* --- settings ----------------------------------------------------------------------------- */
 
 pipit_err pp_side_doors_prepare(struct pipit_server *server, const pp_options *options,
-                                pp_side_fresh *out, pp_buf *error)
+                                const pp_directory *directory, pp_side_fresh *out, pp_buf *error)
 {
     pipit_err err = PIPIT_OK;
 
     for (size_t i = 0; pp_side_doors[i] && !err; i++) {
         if (pp_side_doors[i]->prepare)
-            err = pp_side_doors[i]->prepare(server, options, &out->of[i], error);
+            err = pp_side_doors[i]->prepare(server, options, directory, &out->of[i], error);
     }
     return err;
 }

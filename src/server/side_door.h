@@ -15,6 +15,7 @@
 #include "base/json.h"
 #include "config/options.h"
 #include "net/conn.h"
+#include "server/directory.h"
 #include "server/monitor/exposition.h"
 #include "server/ports_file.h"
 
@@ -54,10 +55,11 @@ typedef struct pp_side_door {
      * or any when the loops have ended. */
     void (*stop_listening)(struct pipit_server *server);
 
-    /* Make of options what would be in force. *out_fresh goes to install or to drop.
+    /* Make of options what would be in force, with directory, which has their accounts and users
+     * and is old when settle is called the next time. *out_fresh goes to install or to drop.
      * Errors: PIPIT_EINVAL, error says why; PIPIT_ENOMEM. */
-    pipit_err (*prepare)(struct pipit_server *server, const pp_options *options, void **out_fresh,
-                         pp_buf *error);
+    pipit_err (*prepare)(struct pipit_server *server, const pp_options *options,
+                         const pp_directory *directory, void **out_fresh, pp_buf *error);
     void (*install)(struct pipit_server *server, void *fresh);
     void (*drop)(void *fresh);
     /* Put the sessions of one loop under what is in force. Thread: its loop's. */
@@ -99,7 +101,7 @@ typedef struct pp_side_fresh {
 
 /* Errors: PIPIT_EINVAL, error says why; PIPIT_ENOMEM; what was made until then is for drop. */
 pipit_err pp_side_doors_prepare(struct pipit_server *server, const pp_options *options,
-                                pp_side_fresh *out, pp_buf *error);
+                                const pp_directory *directory, pp_side_fresh *out, pp_buf *error);
 void pp_side_doors_install(struct pipit_server *server, pp_side_fresh *fresh);
 void pp_side_doors_drop(pp_side_fresh *fresh);
 
