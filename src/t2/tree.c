@@ -293,5 +293,6 @@ pipit_err pp_t2_tree_match(pp_t2_tree *tree, const pp_t2_topic *published,
 
     tree->serial++;
     go(&w, tree->root, 0, false);
+    tree->steps = w.steps;
     return w.err;
 }

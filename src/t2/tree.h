@@ -39,6 +39,7 @@ typedef struct pp_t2_tree {
     pp_table subs;
     uint64_t seed;
     uint64_t serial; /* of the last match */
+    size_t steps;    /* that it took */
 } pp_t2_tree;
 
 enum { PP_T2_STEPS_MAX = 1 << 20 }; /* what one match may take, in steps */

@@ -83,12 +83,12 @@ static char *put_ack(char *at, const pp_t2_message *m)
     return m->has_recipients ? put_uint(at, m->recipients) : put_null(at);
 }
 
-static char *put_response(char *at, const pp_t2_message *m)
+static char *put_response_head(char *at, uint32_t req_id, bool timed_out)
 {
-    at = put_uint(PUT_TEXT(put_map(at, 3), "req_id"), m->req_id);
+    at = put_uint(PUT_TEXT(put_map(at, 3), "req_id"), req_id);
     at = PUT_TEXT(at, "status");
-    at = m->timed_out ? PUT_TEXT(at, "Timeout") : PUT_TEXT(at, "Ok");
-    return put_payload(PUT_TEXT(at, "payload"), &m->payload);
+    at = timed_out ? PUT_TEXT(at, "Timeout") : PUT_TEXT(at, "Ok");
+    return PUT_TEXT(at, "payload");
 }
 
 static char *put_variant(char *at, const pp_t2_message *m)
@@ -115,30 +115,82 @@ static char *put_variant(char *at, const pp_t2_message *m)
     if (m->kind == PP_T2_ACK)
         return put_ack(at, m);
     if (m->kind == PP_T2_RSP)
-        return put_response(at, m);
+        return put_payload(put_response_head(at, m->req_id, m->timed_out), &m->payload);
     at = put_text(PUT_TEXT(put_map(at, payload ? 2 : 1), "topic"), m->topic);
     return payload ? put_payload(PUT_TEXT(at, "payload"), &m->payload) : at;
 }
 
-size_t pp_t2_write_head(char out[PP_T2_HEAD_MAX], uint32_t id, size_t content_bytes)
+static void put_length(char *out, size_t len)
 {
-    char *body = out + PP_T2_LENGTH_BYTES;
-    char *at = PUT_TEXT(put_uint(PUT_TEXT(put_map(body, 2), "id"), id), "content");
-    size_t len = (size_t)(at - body) + content_bytes;
-
     for (int i = 0; i < PP_T2_LENGTH_BYTES; i++)
         out[i] = (char)(len >> (24 - 8 * i) & 0xff);
+}
+
+static char *put_head(char *out, uint32_t id)
+{
+    char *at = out + PP_T2_LENGTH_BYTES;
+
+    at = put_uint(put(at, (pp_str){"\xa2\x62id", 4}), id);
+    return put(at, (pp_str){"\x67"
+                            "content",
+                            8});
+}
+
+size_t pp_t2_write_head(char out[PP_T2_HEAD_MAX], uint32_t id, size_t content_bytes)
+{
+    size_t len = (size_t)(put_head(out, id) - out);
+
+    put_length(out, len - PP_T2_LENGTH_BYTES + content_bytes);
+    return len;
+}
+
+size_t pp_t2_write_ack(char out[PP_T2_BRIEF_MAX], uint32_t id, uint32_t msg_id)
+{
+    return pp_t2_write_counted_ack(out, id, msg_id, UINT64_MAX);
+}
+
+size_t pp_t2_write_counted_ack(char out[PP_T2_BRIEF_MAX], uint32_t id, uint32_t msg_id,
+                               uint64_t recipients)
+{
+    char *at = put(put_head(out, id), (pp_str){"\xa1\x63"
+                                               "Ack\xa3\x66msg_id",
+                                               13});
+
+    at = put(put_uint(at, msg_id), (pp_str){"\x63"
+                                            "err\xf6\x6enum_recipients",
+                                            20});
+    at = recipients == UINT64_MAX ? put_null(at) : put_uint(at, recipients);
+    put_length(out, (size_t)(at - out) - PP_T2_LENGTH_BYTES);
     return (size_t)(at - out);
+}
+
+size_t pp_t2_write_response_head(char out[PP_T2_BRIEF_MAX], uint32_t id, uint32_t req_id,
+                                 bool timed_out, size_t payload_bytes)
+{
+    char *at = put_response_head(PUT_TEXT(put_map(put_head(out, id), 1), "Rsp"), req_id, timed_out);
+
+    put_length(out, (size_t)(at - out) - PP_T2_LENGTH_BYTES + payload_bytes);
+    return (size_t)(at - out);
+}
+
+size_t pp_t2_payload_max(const pp_t2_payload *payload)
+{
+    if (payload->wire.len)
+        return payload->wire.len;
+    return PP_T2_BRIEF_MAX + (payload->is_array ? 1 : 2) * payload->data.len;
+}
+
+size_t pp_t2_write_payload(const pp_t2_payload *payload, char *out)
+{
+    return (size_t)(put_payload(out, payload) - out);
 }
 
 size_t pp_t2_content_max(const pp_t2_message *m)
 {
-    size_t data = m->payload.is_array ? m->payload.data.len : 2 * m->payload.data.len;
-
     if (m->wire.len)
         return m->wire.len;
     return PP_T2_BRIEF_MAX + m->topic.len + m->error.text.len + m->error.other.len +
-           (m->payload.wire.len ? m->payload.wire.len : data);
+           pp_t2_payload_max(&m->payload);
 }
 
 size_t pp_t2_write_content(const pp_t2_message *m, char *out)
@@ -148,11 +200,9 @@ size_t pp_t2_write_content(const pp_t2_message *m, char *out)
 
 size_t pp_t2_write_frame(const pp_t2_message *m, char *out)
 {
-    char head[PP_T2_HEAD_MAX];
-    /* The head is as long as the id has it; so the content can stand in its place at once. */
-    size_t head_len = pp_t2_write_head(head, m->id, 0);
-    size_t len = pp_t2_write_content(m, out + head_len);
+    size_t head_len = (size_t)(put_head(out, m->id) - out);
+    size_t len = head_len + pp_t2_write_content(m, out + head_len);
 
-    (void)pp_t2_write_head(out, m->id, len);
-    return head_len + len;
+    put_length(out, len - PP_T2_LENGTH_BYTES);
+    return len;
 }
