@@ -37,7 +37,7 @@ typedef struct pp_t2_lane {
     uint64_t cost;    /* of matches, in steps: whoever shares out a turn's time takes it */
     uint32_t next_id; /* of messages that nobody answers */
     pp_timer timer;   /* of the oldest in waiting */
-    pp_link waiting;  /* requests made here, oldest first; under the bus's lock */
+    pp_link waiting;  /* requests made here, by when they are due; under the bus's lock */
 } pp_t2_lane;
 
 /* What a server supplies, for all listeners of a bus. */

@@ -50,6 +50,17 @@ static pp_t2_request *request_new(pp_t2_lane *lane, pp_str reply)
 
 static void set_timer(pp_t2_lane *lane, int64_t due_ns);
 
+/* Behind those that are due before it: all, unless a reload has made the time shorter. */
+static void wait_locked(pp_t2_lane *lane, pp_t2_request *r)
+{
+    pp_link *next = &lane->waiting;
+
+    while (next->prev != &lane->waiting &&
+           PP_CONTAINER(next->prev, pp_t2_request, of_lane)->due_ns > r->due_ns)
+        next = next->prev;
+    pp_list_append(next, &r->of_lane);
+}
+
 static pipit_err enter_locked(pp_t2_bus *bus, pp_t2_request *r)
 {
     uint32_t max = atomic_load_explicit(&bus->limits.requests_max, memory_order_relaxed);
@@ -68,7 +79,7 @@ static pipit_err enter_locked(pp_t2_bus *bus, pp_t2_request *r)
         return err;
     r->due_ns =
         lane->loop->now_ns + atomic_load_explicit(&bus->limits.request_ns, memory_order_relaxed);
-    pp_list_append(&lane->waiting, &r->of_lane);
+    wait_locked(lane, r);
     if (r->asker) {
         pp_list_append(&r->asker->asked, &r->of_asker);
         r->asker->asked_count++;
@@ -370,10 +381,10 @@ static void on_timer(pp_timer *timer)
         set_timer(lane, due_ns);
 }
 
-/* All wait equally long, so the first that is set is the first that is due. */
+/* It may go off for one that has been answered meanwhile; then it is set for the next. */
 static void set_timer(pp_t2_lane *lane, int64_t due_ns)
 {
-    if (lane->timer.place == PP_TIMER_IDLE)
+    if (lane->timer.place == PP_TIMER_IDLE || lane->timer.due_ns > due_ns)
         pp_timer_set(&lane->loop->timers, &lane->timer, due_ns, on_timer);
 }
 

@@ -18,7 +18,7 @@
 
 typedef struct pp_t2_request {
     pp_table_entry entry; /* in the bus's requests, by id */
-    pp_link of_lane;      /* oldest first */
+    pp_link of_lane;      /* the first that is due first */
     pp_link of_asker, of_owner;
     uint32_t id;          /* of the server's message */
     uint32_t asker_id;    /* of the message of the one who asks */
