@@ -18,6 +18,7 @@ pipit_err pp_options_init(pp_options *options)
         .log_format = PP_LOG_TEXT,
         .logtime = true,
         .http_base_path = "/",
+        .http_ui = PP_HTTP_UI_LOCAL,
         .max_closed_clients = 10000,
         .auth_timeout_ns = 2 * NS_PER_S,
         .callout.account = "$G",

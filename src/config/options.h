@@ -38,6 +38,9 @@ enum pp_slow_consumer {
 };
 
 /* What a write that passes its deadline means. Source: NATS configuration, write_timeout. */
+/* Who is shown the page of monitoring. */
+enum pp_http_ui { PP_HTTP_UI_NONE, PP_HTTP_UI_LOCAL, PP_HTTP_UI_ALL };
+
 enum pp_write_timeout { PP_WRITE_TIMEOUT_DEFAULT, PP_WRITE_TIMEOUT_CLOSE, PP_WRITE_TIMEOUT_RETRY };
 
 /* The kinds of connection that a user may come by; a set of them. */
@@ -339,6 +342,7 @@ typedef struct pp_options {
     const char *http_base_path; /* begins with '/'; "/" alone for none */
     const char *http_user;      /* NULL: nobody is asked */
     const char *http_password;  /* secret */
+    enum pp_http_ui http_ui;
     uint32_t max_closed_clients;
 
     /* TLS of clients, and of monitoring over HTTPS. */
