@@ -332,6 +332,13 @@ static void write_websocket(struct writer *w, const pp_websocket_options *o)
     end_line(w, false);
 }
 
+/* --- fanout ------------------------------------------------------------------------------- */
+
+static void write_fanout(struct writer *w, const pp_fanout_options *o)
+{
+    write_list(w, "fanout.allow", o->allow, o->allow_count);
+}
+
 /* --- accounts ----------------------------------------------------------------------------- */
 
 static void begin_account_line(struct writer *w, const pp_account_options *account,
@@ -597,6 +604,7 @@ pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
     write_labels(&w, options);
     write_operators(&w, options);
     write_websocket(&w, &options->websocket);
+    write_fanout(&w, &options->fanout);
     for (size_t i = 0; i < options->account_count && !w.err; i++)
         write_account(&w, &options->accounts[i]);
     pp_buf_fini(&w.path);
