@@ -8,9 +8,6 @@
 #include "tls/openssl.h"
 
 #include <errno.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/x509.h>
 #include <string.h>
 
 enum {

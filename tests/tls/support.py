@@ -164,7 +164,7 @@ def ping(sock, options="{}"):
     """What is said to CONNECT and PING: PONG, or the error."""
     sock.sendall(b"CONNECT " + options.encode() + b"\r\nPING\r\n")
     line = read_line(sock)
-    while line.startswith((b"INFO", b"+OK")):
+    while line.startswith((b"INFO", b"+OK", b"PING")):
         line = read_line(sock)
     return line.strip().decode()
 
