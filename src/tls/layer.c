@@ -586,17 +586,29 @@ const char *pp_tls_layer_failure(const pp_layer *layer)
     return of(layer)->failure ? of(layer)->failure : "";
 }
 
-bool pp_tls_layer_has_peer(const pp_layer *layer)
+/* A server's chain does not begin with the peer's own. */
+static X509 *peer_certificate(const tls_layer *t, size_t i)
 {
-    const tls_layer *t = of(layer);
-
-    return t->open && SSL_get0_peer_certificate(t->ssl);
+    if (!t->open)
+        return NULL;
+    return i ? sk_X509_value(SSL_get_peer_cert_chain(t->ssl), (int)i - 1)
+             : SSL_get0_peer_certificate(t->ssl);
 }
 
-void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len)
+size_t pp_tls_layer_peer_count(const pp_layer *layer)
 {
     const tls_layer *t = of(layer);
-    X509 *peer = t->open ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    int above;
+
+    if (!peer_certificate(t, 0))
+        return 0;
+    above = sk_X509_num(SSL_get_peer_cert_chain(t->ssl)); /* -1: there is none */
+    return above > 0 ? (size_t)above + 1 : 1;
+}
+
+void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len)
+{
+    X509 *peer = peer_certificate(of(layer), i);
     int len = peer ? i2d_X509(peer, NULL) : -1;
     unsigned char *der, *at;
 

@@ -32,11 +32,12 @@ bool pp_tls_layer_resumed(const pp_layer *layer);
 /* Why the handshake or what followed it has failed; empty: it has not. */
 const char *pp_tls_layer_failure(const pp_layer *layer);
 
-/* Has the peer shown a certificate? */
-bool pp_tls_layer_has_peer(const pp_layer *layer);
+/* How many certificates the peer has shown: its own, then those that vouch for it. Who has resumed
+ * a session has shown its own. */
+size_t pp_tls_layer_peer_count(const pp_layer *layer);
 
-/* The peer's certificate in DER, which is the caller's, for pp_free; NULL: it has shown none, or
- * no memory. */
-void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len);
+/* One of them in DER, its own is the first; the caller's, for pp_free. NULL: it has not shown so
+ * many, or no memory. */
+void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len);
 
 #endif
