@@ -13,6 +13,11 @@
 /* For a connection whose peer is the client. Errors: PIPIT_ENOMEM. */
 pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_places *places);
 
+/* There are other settings now. The peer's key must be among those that they pin, if they do; where
+ * it is not known yet that is found out later. False: it is not, and the connection must end.
+ * Thread: the connection's loop. */
+bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context);
+
 /* Is it one of these? */
 bool pp_layer_is_tls(const pp_layer *layer);
 
