@@ -103,6 +103,7 @@ struct pipit_server {
     uint64_t http_given;
     atomic_uint_fast64_t http_next_id;
     bool http_made; /* http_door is initialised */
+    enum pp_http_ui http_ui;
     pp_tls_places tls_places;
     pp_tls_tickets *tls_tickets;
     pthread_mutex_t https_lock;
