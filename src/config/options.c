@@ -23,6 +23,7 @@ pipit_err pp_options_init(pp_options *options)
         .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
         .websocket = {.host = PP_DEFAULT_HOST, .tls = pp_tls_options_none()},
         .tls = pp_tls_options_none(),
+        .resolver_tls = pp_tls_options_none(),
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,
