@@ -188,6 +188,31 @@ static void check_websocket(const struct check *check)
               ws->jwt_cookie);
 }
 
+static bool is_account(const pp_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->account_count; i++) {
+        if (strcmp(o->accounts[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_t2(const struct check *check)
+{
+    const pp_t2_options *t2 = &check->o->t2;
+
+    for (size_t i = 0; i < t2->listen_count; i++) {
+        if (t2->listens[i].by != PP_T2_TLS)
+            continue;
+        if (!t2->tls.given)
+            WRONG(check, "t2: \"tls:%.100s\" needs a tls block", t2->listens[i].where);
+        else if (!t2->tls.verify)
+            WRONG(check, "t2: clients by TLS must show a certificate: say verify: true in its tls");
+    }
+    if (t2->listen_count && !is_account(check->o, t2->account))
+        WRONG(check, "t2: there is no account \"%.200s\"", t2->account);
+}
+
 static void check_system_account(const struct check *check)
 {
     const pp_options *o = check->o;
@@ -196,10 +221,8 @@ static void check_system_account(const struct check *check)
         return;
     if (o->operator_count || o->trusted_key_count)
         return; /* a key, which a resolver knows */
-    for (size_t i = 0; i < o->account_count; i++) {
-        if (strcmp(o->accounts[i].name, o->system_account) == 0)
-            return;
-    }
+    if (is_account(o, o->system_account))
+        return;
     WRONG(check, "system_account: there is no account \"%.200s\"", o->system_account);
 }
 
@@ -235,6 +258,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     check_tls(&check);
     check_users(&check);
     check_websocket(&check);
+    check_t2(&check);
     check_system_account(&check);
     check_operators(&check);
     return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;

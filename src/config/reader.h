@@ -98,6 +98,9 @@ void pp_read_websocket_host(pp_reader *, const pp_key *, const pp_value *, void 
 void pp_read_websocket_advertise(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_origins(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_websocket_headers(pp_reader *, const pp_key *, const pp_value *, void *);
+/* t2.c, */
+void pp_read_t2(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_t2_listen(pp_reader *, const pp_key *, const pp_value *, void *);
 /* tls.c, */
 void pp_read_tls(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_resolver_tls(pp_reader *, const pp_key *, const pp_value *, void *);
