@@ -45,6 +45,7 @@ pipit_err pp_options_init(pp_options *options)
                    .max_channels = 1024,
                    .max_all_channels = 1000000},
         .tls = pp_tls_options_none(),
+        .resolver_tls = pp_tls_options_none(),
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,

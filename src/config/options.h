@@ -406,6 +406,7 @@ typedef struct pp_options {
     int64_t resolver_ttl_ns;      /* 0: none */
     int64_t resolver_interval_ns; /* 0: as the kind has it */
     int64_t resolver_timeout_ns;
+    pp_tls_options resolver_tls; /* of who asks by URL: nothing in it need be there */
     const pp_pair_option *resolver_preload; /* account keys, and their tokens */
     size_t resolver_preload_count;
     const char *const *pinned_accounts;
