@@ -800,7 +800,7 @@ static void on_no_input(pp_conn *conn, ssize_t n)
     }
     if (conn->layer)
         reason = (pp_close_reason)pp_layers_reason(conn->layer, (uint8_t)reason);
-    pp_conn_close(conn, reason, false);
+    pp_conn_close(conn, reason, reason == PP_CLOSE_CLIENT && conn->door->proto->hears_end);
 }
 
 static void read_body(pp_conn *conn)

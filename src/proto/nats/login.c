@@ -248,7 +248,7 @@ void pp_nats_log_in(pp_nats_session *s)
 
     PP_ASSERT(!s->login);
     /* One that cannot be read is none: it maps to nobody. */
-    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn) == PIPIT_ENOMEM) {
+    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn, 0) == PIPIT_ENOMEM) {
         pp_free(l);
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return;
