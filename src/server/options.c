@@ -11,6 +11,7 @@
 #include "server/operators/plan.h"
 #include "server/passages.h"
 #include "server/tls.h"
+#include "server/websocket.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -79,8 +80,8 @@ static pipit_err check(pp_options *options, pp_diagnostics *diagnostics)
         err = pp_operator_options_complete(options, diagnostics);
     if (!err)
         err = pp_server_tls_check(&options->tls, diagnostics);
-    if (!err && options->websocket.port)
-        err = pp_server_tls_check(&options->websocket.tls, diagnostics);
+    if (!err)
+        err = pp_websocket_check(options, diagnostics);
     if (!err && options->t2.listen_count && options->t2.tls.given)
         err = pp_server_tls_check(&options->t2.tls, diagnostics);
     if (!err && options->fanout.port)

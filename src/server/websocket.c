@@ -96,6 +96,22 @@ static pipit_err wrap(const pp_door *door, pp_conn *conn)
 
 /* --- settings ----------------------------------------------------------------------------- */
 
+pipit_err pp_websocket_check(const pp_options *options, pp_diagnostics *diagnostics)
+{
+    const pp_option_position *at = &options->websocket.at;
+    pp_config_position position = {at->file, at->line, at->column};
+    pp_buf error;
+
+    if (!options->websocket.port)
+        return PIPIT_OK;
+    pp_buf_init(&error, ERROR_MAX);
+    if (pp_openssl_load(&error)) /* keys are answered with its SHA-1 */
+        pp_diagnostics_error(diagnostics, position, "websocket: %.*s",
+                             PP_STR_ARGS(pp_buf_str(&error)));
+    pp_buf_fini(&error);
+    return pp_server_tls_check(&options->websocket.tls, diagnostics);
+}
+
 /* The options go with the next reload; this stays. */
 static pipit_err copy(pp_str *out, const char *text)
 {
@@ -236,21 +252,6 @@ void pp_websocket_install_limits(pipit_server *server, const pp_options *o)
 
 /* --- life --------------------------------------------------------------------------------- */
 
-/* Keys are answered with OpenSSL's SHA-1, also where TLS is not spoken. */
-static pipit_err load_sha1(pp_log *log)
-{
-    pp_buf error;
-    pipit_err err;
-
-    pp_buf_init(&error, ERROR_MAX);
-    err = pp_openssl_load(&error);
-    if (err)
-        pp_log_write(log, PP_LOG_FATAL, "Unable to serve websocket connections: %.*s",
-                     PP_STR_ARGS(pp_buf_str(&error)));
-    pp_buf_fini(&error);
-    return err;
-}
-
 pipit_err pp_websocket_init(pipit_server *server)
 {
     pp_websocket *websocket = &server->websocket;
@@ -267,9 +268,7 @@ pipit_err pp_websocket_init(pipit_server *server)
     websocket->bound_host = pp_memdupz(o->host, strlen(o->host));
     if (!websocket->bound_host)
         return PIPIT_ENOMEM;
-    err = load_sha1(&server->log);
-    if (!err)
-        err = settings_new(&websocket->settings, o);
+    err = settings_new(&websocket->settings, o);
     if (!err)
         err = pp_ws_host_init(&websocket->host, &server->log, server->worker_count);
     websocket->host.settings = websocket->settings;

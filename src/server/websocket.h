@@ -3,6 +3,7 @@
 #ifndef PP_SERVER_WEBSOCKET_H
 #define PP_SERVER_WEBSOCKET_H
 
+#include "config/diagnostics.h"
 #include "config/options.h"
 #include "net/listener.h"
 #include "proto/nats/door.h"
@@ -24,6 +25,9 @@ typedef struct pp_websocket {
     pthread_mutex_t tls_lock;
     pp_tls_context *tls; /* under tls_lock; NULL: it is not spoken */
 } pp_websocket;
+
+/* What shows only when everything is known, TLS too. Errors: PIPIT_ENOMEM. */
+pipit_err pp_websocket_check(const pp_options *options, pp_diagnostics *diagnostics);
 
 /* Take from the options what does not change while the server lives. Errors: PIPIT_ENOMEM;
  * PIPIT_EINVAL. */
