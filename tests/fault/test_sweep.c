@@ -472,8 +472,8 @@ static bool live_and_die(const char *point, uint64_t nth)
 
 static void sweep_start(void)
 {
-    static const char *const points[] = {"alloc",  "epoll_create", "eventfd", "epoll_ctl",
-                                         "socket", "thread",       "*"};
+    static const char *const points[] = {"alloc",     "epoll_create", "eventfd", "timerfd",
+                                         "epoll_ctl", "socket",       "thread",  "*"};
 
     pp_fault_exempt_thread(false); /* what this thread asks for is the server's */
     make_folder();
