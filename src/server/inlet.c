@@ -13,11 +13,12 @@ enum {
 
 /* --- the loop's side ---------------------------------------------------------------------- */
 
-/* From where the program sees the global account. The users are those of this loop's own settings:
- * while a reload is under way others number views otherwise than this loop's routes. */
-static const pp_scope *root_of(const pp_worker *worker)
+/* From where the program sees the global account: as somebody who need not say who it is, so that
+ * it asks no callout service in the server's name either. The users are those of this loop's own
+ * settings: while a reload is under way others number views otherwise than this loop's routes. */
+static const pp_scope *scope_of(const pp_worker *worker)
 {
-    return pp_users_root(worker->nats.settings->users, 0); /* $G is every directory's first */
+    return &pp_users_nameless(worker->nats.settings->users, PP_ENTRANCE_CLIENTS)->scope;
 }
 
 /* Where a mapping leads to; NULL: nowhere. */
@@ -40,7 +41,7 @@ static pp_route *follow(pp_worker *worker, const pp_route *found, pp_msg *msg,
 static void route(void *context, const pp_parcel *parcel, const pp_address *to, uint32_t count)
 {
     pp_worker *worker = context;
-    pp_route_cache *cache = pp_router_cache(&worker->router, root_of(worker));
+    pp_route_cache *cache = pp_router_cache(&worker->router, scope_of(worker));
     pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
     pp_msg msg = {
         .subject = parcel->subject,
