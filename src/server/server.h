@@ -11,6 +11,7 @@
 #include "proto/nats/door.h"
 #include "server/callout/calls.h"
 #include "server/directory.h"
+#include "server/fanout.h"
 #include "server/local.h"
 #include "server/memory.h"
 #include "server/operators/operators.h"
@@ -19,6 +20,7 @@
 #include "server/settings.h"
 #include "server/side_door.h"
 #include "server/system/system.h"
+#include "server/t2.h"
 #include "server/websocket.h"
 #include "tls/place.h"
 
@@ -80,6 +82,8 @@ struct pipit_server {
     pp_door client_door;
     pp_nats_door nats_door;
     pp_websocket websocket;
+    pp_t2_front t2;
+    pp_fanout fanout;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;
