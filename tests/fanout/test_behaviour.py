@@ -11,9 +11,11 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -354,6 +356,82 @@ accounts {
         server.reload("user: b", config.replace('"fanout.sub", ', ""))
         info = fanout.info()
         check(info["current subscriptions"] == "1", info)
+
+
+# -- TLS -------------------------------------------------------------------------------------
+
+
+class Certificates:
+    """An authority, and what it signs."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="pipit-fanout-tls-")
+        self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=authority")
+        for name in ("server", "client"):
+            self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+            self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-days", "30", "-out", f"{name}.pem")
+
+    def run(self, *words):
+        subprocess.run(["openssl", *words], cwd=self.folder.name, check=True, timeout=30,
+                       capture_output=True)
+
+    def file(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def block(self, more=""):
+        return (f'tls {{ cert_file: "{self.file("server.pem")}", '
+                f'key_file: "{self.file("server.key")}", {more} }}')
+
+    def context(self, certificate=False):
+        context = ssl.create_default_context(cafile=self.file("ca.pem"))
+        context.check_hostname = False
+        if certificate:
+            context.load_cert_chain(self.file("client.pem"), self.file("client.key"))
+        return context
+
+
+def test_tls():
+    certificates = Certificates()
+    with Server(PROGRAM, certificates.block("timeout: 1") + "; client_limit: 3",
+                "http: \"127.0.0.1:-1\"") as server:
+        a, b = (Client(server.port, tls=certificates.context()) for _ in range(2))
+        a.send("subscribe c\n")
+        a.ping()
+        big = "x" * 200000
+        b.send("".join(f"announce c {i}\n" for i in range(2000)) + f"announce c {big}\n")
+        a.expect("".join(f"c!{i}\n" for i in range(2000)) + f"c!{big}\n")
+        check(json.loads(server.get("/connz"))["connections"][0]["tls_version"] == "1.3", "in connz")
+        plain = Client(server.port, greeted=False)
+        plain.send("subscribe c\nannounce c plain\n")
+        while plain.receive():
+            pass
+        silent = Client(server.port, greeted=False)
+        silent.expect_end()  # a handshake must come in time
+        server.wait_log("fanout: TLS handshake failed")
+        until(lambda: a.info()["current connections"] == "2", "them to be gone")
+        c = Client(server.port, tls=certificates.context())
+        late = Client(server.port, greeted=False, tls=certificates.context())
+        late.expect("debug!busy\n")
+        c.ping()
+        server.reload(certificates.block() + "; client_limit: 4", "http: \"127.0.0.1:-1\"")
+        Client(server.port, tls=certificates.context()).ping()
+        a.ping()
+
+
+def test_tls_with_client_certificates():
+    certificates = Certificates()
+    verify = f'ca_file: "{certificates.file("ca.pem")}", verify: true'
+    with Server(PROGRAM, certificates.block(verify)) as server:
+        Client(server.port, tls=certificates.context(certificate=True)).ping()
+        try:
+            nobody = Client(server.port, greeted=False, tls=certificates.context())
+            got = nobody.receive()
+        except (ssl.SSLError, OSError):
+            got = b""
+        check(not got, "who shows no certificate got", got)
 
 
 # -- monitoring, reload, life ----------------------------------------------------------------

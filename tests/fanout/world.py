@@ -227,8 +227,9 @@ class Nats:
     def message(self):
         words = self.stream.readline().split()
         check(words and words[0] in (b"MSG", b"HMSG"), "no message but", words)
-        data = self.stream.read(int(words[-1]) + 2)[:-2]
-        return words[1].decode(), data
+        data = self.stream.read(int(words[-1]) + 2)
+        check(data[-2:] == b"\r\n", "CR LF behind a message, not", data[-2:])
+        return words[1].decode(), data[:-2]
 
 
 def run(tests, names):

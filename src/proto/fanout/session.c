@@ -273,9 +273,9 @@ static void begin(pp_fanout_session *s)
     note_most(s->context->door);
     pp_count(&s->context->counters.connections, 1);
     pp_fanout_send(s, PP_STR(PP_FANOUT_GREETING), 1);
-    pp_fanout_subscribe(s, PP_STR("all"));
     if (!s->conn->closing)
-        schedule_idle(s);
+        pp_fanout_subscribe(s, PP_STR("all"));
+    schedule_idle(s);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -367,6 +367,16 @@ static void on_timer(void *session)
         schedule_idle(s);
 }
 
+static void tell_tls_failure(pp_fanout_session *s)
+{
+    const pp_layer *layer = pp_tls_layer_of(s->conn);
+    const char *why = layer ? pp_tls_layer_failure(layer) : "";
+    char what[160];
+
+    (void)snprintf(what, sizeof(what), "TLS handshake failed: %s", *why ? why : "timeout");
+    log_limited(s, &s->context->log, PP_LOG_ERROR, what);
+}
+
 static void tell_closed(pp_fanout_session *s)
 {
     const pp_fanout_observer *observer = &s->context->door->observer;
@@ -378,6 +388,8 @@ static void tell_closed(pp_fanout_session *s)
             pp_count(&s->account->counters[s->conn->loop->index].slow_consumers, 1);
         log_limited(s, &s->context->log, PP_LOG_WARN, "client closed: it does not read");
     }
+    if (reason == PP_CLOSE_TLS)
+        tell_tls_failure(s);
     if (s->phase == PP_FANOUT_SERVED && observer->closed)
         observer->closed(observer->context, s->conn);
 }
