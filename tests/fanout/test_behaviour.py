@@ -446,6 +446,11 @@ def test_monitoring():
         check([c["type"] for c in conns] == ["fanout", "fanout"], conns)
         check(conns[0]["subscriptions"] == 2 and conns[0]["in_msgs"] == 1 and
               conns[0]["out_msgs"] == 1, conns[0])
+        conns = json.loads(server.get("/connz?subs=1"))["connections"]
+        check(conns[0]["subscriptions_list"] == ["fanout.c", "fanout.all"], conns[0])
+        subs = json.loads(server.get("/subsz?subs=1"))["subscriptions_list"]
+        check(sorted(sub["sid"] for sub in subs if sub["subject"].startswith("fanout.")) ==
+              ["all", "all", "c"], subs)
         b.close()
         until(lambda: len(json.loads(server.get("/connz?state=closed"))["connections"]) == 1,
               "the closed one")
@@ -457,6 +462,25 @@ def test_monitoring():
         metrics = server.get("/metrics")
         for line in ("pipit_fanout_clients 1", "pipit_fanout_messages_total 1"):
             check(line in metrics, line)
+
+
+def test_ports_file_and_sockets_handed_over():
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    port = listening.getsockname()[1]
+    handed = listening.fileno()
+    with tempfile.TemporaryDirectory(prefix="pipit-fanout-ports-") as folder:
+        command = ["sh", "-c", f"exec 3<&{handed}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=fanout "
+                   f"exec {PROGRAM} --port=-1 --ports_file_dir {folder}"]
+        with Server(PROGRAM, command=command, fds=(handed,)) as server:
+            check(server.port == port, server.port, "is not", port)
+            Client(port).ping()
+            until(lambda: any(name.endswith(".ports") for name in os.listdir(folder)), "the file")
+            name = os.listdir(folder)[0]
+            with open(os.path.join(folder, name), encoding="ascii") as file:
+                check(json.load(file)["fanout"] == [f"tcp://127.0.0.1:{port}"], "the ports file")
+    listening.close()
 
 
 def test_reload():
