@@ -192,8 +192,9 @@ static const pp_key top[] = {
     {"resolver account_resolver accounts_resolver", PP_KEY_OTHER, NONE, .unit = "text or map",
      .block = "resolver", .reload = PP_KEY_RESTART, .read = pp_read_resolver,
      .help = "Where accounts are found"},
-    {"resolver_tls", PP_KEY_OTHER, NONE, .unit = "map", .block = "tls", .feature = "TLS",
-     .help = "TLS on the way there"},
+    {"resolver_tls", PP_KEY_OTHER, TOP(resolver_tls), .unit = "map", .block = "tls",
+     .read = pp_read_resolver_tls,
+     .help = "TLS on the way to a resolver's URL: ca_file, cert_file, key_file, min_version"},
     {"resolver_preload", PP_KEY_OTHER, NONE, .unit = "map of JWTs", .read = pp_read_preload,
      .help = "Accounts that are known from the start"},
     {"resolver_pinned_accounts", PP_KEY_OTHER, NONE, .unit = "key or array of keys",
@@ -214,6 +215,8 @@ static const pp_key top[] = {
      .help = "Servers that hang on others"},
     {"websocket ws", PP_KEY_OTHER, NONE, .unit = "map", .block = "websocket",
      .read = pp_read_websocket, .help = "NATS over WebSocket"},
+    {"t2", PP_KEY_OTHER, NONE, .unit = "map", .flags = PP_KEY_OWN, .block = "t2",
+     .read = pp_read_t2, .help = "T2 Bus"},
     {"fanout", PP_KEY_OTHER, NONE, .unit = "map", .block = "fanout", .flags = PP_KEY_OWN,
      .read = pp_read_fanout, .help = "Clients of the fanout protocol; see docs/fanout.md"},
     {"mqtt", PP_KEY_OTHER, NONE, .unit = "map", .block = "mqtt", .feature = "MQTT",
@@ -603,6 +606,36 @@ static const pp_key import_source[] = {
      .help = "The subject there: that of the export, or a part of it"},
 };
 
+#define T2(field) offsetof(pp_options, t2.field)
+
+static const pp_key t2[] = {
+    {"listen", PP_KEY_OTHER, NONE, .unit = "address or array of addresses", .flags = PP_KEY_OWN,
+     .reload = PP_KEY_RESTART, .read = pp_read_t2_listen,
+     .help = "Where to listen: tcp:HOST:PORT, unix:PATH, tls:HOST:PORT"},
+    {"mode", PP_KEY_MODE, T2(unix_mode), 0, 0777, PP_KEY_OWN, PP_KEY_RESTART, "0700",
+     .help = "File mode of Unix sockets, as 0660"},
+    {"account", PP_KEY_TEXT, T2(account), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .initial = "$G", .help = "Account whose subjects t2.> and t2rr.> stand for topics"},
+    {"tls", PP_KEY_OTHER, T2(tls), .unit = "map", .flags = PP_KEY_OWN, .block = "tls",
+     .reload = PP_KEY_RESTART, .read = pp_read_tls,
+     .help = "TLS of tls: addresses, whose clients must show a certificate; its files may change"},
+    {"max_frame", PP_KEY_BYTES, T2(max_frame_bytes), 64, 1 << 20, PP_KEY_OWN, .initial = "1048576",
+     .help = "Largest frame of a client"},
+    {"max_clients max_connections", PP_KEY_COUNT, T2(max_clients), 0, COUNT_MAX, PP_KEY_OWN,
+     .initial = "65536", .unit = "connections", .help = "Clients at a time"},
+    {"max_subscriptions max_subs", PP_KEY_COUNT, T2(max_subscriptions), 0, COUNT_MAX, PP_KEY_OWN,
+     .initial = "65536", .unit = "subscriptions",
+     .help = "Topics that one client may subscribe to, and that it may serve"},
+    {"max_requests", PP_KEY_COUNT, T2(max_requests), 0, COUNT_MAX, PP_KEY_OWN, .initial = "16384",
+     .unit = "requests", .help = "Requests of one client that may wait for an answer"},
+    {"keep_alive", PP_KEY_DURATION, T2(keep_alive_ns), SECOND / 100, INT64_MAX, PP_KEY_OWN,
+     .initial = "1m30s", .help = "How long a client may say nothing"},
+    {"request_timeout", PP_KEY_DURATION, T2(request_timeout_ns), SECOND / 100, INT64_MAX,
+     PP_KEY_OWN, .initial = "30s", .help = "How long an answer may take"},
+    {"allow_stop", PP_KEY_SWITCH, T2(allow_stop), .flags = PP_KEY_OWN, .initial = "false",
+     .help = "Any client may end the bus"},
+};
+
 #define BLOCK(name, rows, help)                                                                    \
     {                                                                                              \
         (name), (help), (rows), sizeof(rows) / sizeof((rows)[0]), NULL, false                      \
@@ -625,6 +658,7 @@ const pp_key_block pp_served_blocks[] = {
     OPTIONS_BLOCK("websocket_authorization", websocket_authorization,
                   "Who may come in by WebSocket, instead of what `authorization` says of one user "
                   "or a token. Users stay as they are."),
+    OPTIONS_BLOCK("t2", t2, "A T2 Bus; see docs/t2.md."),
     OPTIONS_BLOCK("fanout", fanout, "The door for clients of the fanout protocol."),
     OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
     BLOCK("proxy", proxy, "One of them."),

@@ -199,6 +199,22 @@ static bool is_account(const pp_options *o, const char *name)
     return false;
 }
 
+static void check_t2(const struct check *check)
+{
+    const pp_t2_options *t2 = &check->o->t2;
+
+    for (size_t i = 0; i < t2->listen_count; i++) {
+        if (t2->listens[i].by != PP_T2_TLS)
+            continue;
+        if (!t2->tls.given)
+            WRONG(check, "t2: \"tls:%.100s\" needs a tls block", t2->listens[i].where);
+        else if (!t2->tls.verify)
+            WRONG(check, "t2: clients by TLS must show a certificate: say verify: true in its tls");
+    }
+    if (t2->listen_count && !is_account(check->o, t2->account))
+        WRONG(check, "t2: there is no account \"%.200s\"", t2->account);
+}
+
 static void check_fanout(const struct check *check)
 {
     const pp_options *o = check->o;
@@ -262,6 +278,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     check_tls(&check);
     check_users(&check);
     check_websocket(&check);
+    check_t2(&check);
     check_fanout(&check);
     check_system_account(&check);
     check_operators(&check);

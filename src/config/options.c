@@ -1,5 +1,7 @@
 #include "config/options.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 #define NS_PER_S 1000000000LL
@@ -22,6 +24,18 @@ pipit_err pp_options_init(pp_options *options)
         .callout.account = "$G",
         .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
         .websocket = {.host = PP_DEFAULT_HOST, .tls = pp_tls_options_none()},
+        .t2 =
+            {
+                .unix_mode = 0700,
+                .account = "$G",
+                .tls = pp_tls_options_none(),
+                .max_frame_bytes = 1 << 20,
+                .max_clients = 65536,
+                .max_subscriptions = 65536,
+                .max_requests = 16384,
+                .keep_alive_ns = 90 * PP_NS_PER_S,
+                .request_timeout_ns = 30 * PP_NS_PER_S,
+            },
         .fanout = {.host = PP_FANOUT_ALL_ADDRESSES,
                    .tls = pp_tls_options_none(),
                    .max_line_bytes = 1 << 20,
@@ -31,6 +45,7 @@ pipit_err pp_options_init(pp_options *options)
                    .max_channels = 1024,
                    .max_all_channels = 1000000},
         .tls = pp_tls_options_none(),
+        .resolver_tls = pp_tls_options_none(),
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,

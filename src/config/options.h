@@ -268,6 +268,31 @@ typedef struct pp_websocket_options {
     pp_option_position at;
 } pp_websocket_options;
 
+/* How a T2 Bus is reached. */
+enum pp_t2_transport { PP_T2_TCP, PP_T2_UNIX, PP_T2_TLS };
+
+typedef struct pp_t2_listen_option {
+    enum pp_t2_transport by;
+    const char *where; /* host, or path */
+    int32_t port;      /* -1: any that is free */
+} pp_t2_listen_option;
+
+typedef struct pp_t2_options {
+    const pp_t2_listen_option *listens; /* none: there is no bus */
+    size_t listen_count;
+    uint32_t unix_mode;
+    const char *account; /* never NULL */
+    pp_tls_options tls;
+    uint64_t max_frame_bytes;
+    uint32_t max_clients;
+    uint32_t max_subscriptions; /* of one client */
+    uint32_t max_requests;      /* of one client */
+    int64_t keep_alive_ns;
+    int64_t request_timeout_ns;
+    bool allow_stop;
+    pp_option_position at;
+} pp_t2_options;
+
 #define PP_FANOUT_DEFAULT_PORT 1986
 #define PP_FANOUT_ALL_ADDRESSES "*"
 
@@ -381,6 +406,7 @@ typedef struct pp_options {
     int64_t resolver_ttl_ns;      /* 0: none */
     int64_t resolver_interval_ns; /* 0: as the kind has it */
     int64_t resolver_timeout_ns;
+    pp_tls_options resolver_tls; /* of who asks by URL: nothing in it need be there */
     const pp_pair_option *resolver_preload; /* account keys, and their tokens */
     size_t resolver_preload_count;
     const char *const *pinned_accounts;
@@ -388,6 +414,7 @@ typedef struct pp_options {
     const char *default_sentinel;
 
     pp_websocket_options websocket;
+    pp_t2_options t2;
     pp_fanout_options fanout;
 
     /* Limits. */

@@ -341,6 +341,26 @@ static void write_websocket(struct writer *w, const pp_websocket_options *o)
     end_line(w, false);
 }
 
+/* --- T2 Bus ------------------------------------------------------------------------------- */
+
+static void write_t2(struct writer *w, const pp_t2_options *o)
+{
+    static const char *const schemes[] = {
+        [PP_T2_TCP] = "tcp", [PP_T2_UNIX] = "unix", [PP_T2_TLS] = "tls"};
+
+    add(w, &w->path, "t2.listen");
+    for (size_t i = 0; i < o->listen_count; i++) {
+        const pp_t2_listen_option *listen = &o->listens[i];
+
+        if (!w->err)
+            w->err = pp_buf_addf(&w->text, "%s%s:", i ? " " : "", schemes[listen->by]);
+        add_escaped(w, &w->text, listen->where);
+        if (listen->by != PP_T2_UNIX && !w->err)
+            w->err = pp_buf_addf(&w->text, ":%d", listen->port);
+    }
+    end_line(w, false);
+}
+
 /* --- fanout ------------------------------------------------------------------------------- */
 
 static void write_fanout(struct writer *w, const pp_fanout_options *o)
@@ -658,6 +678,7 @@ static void write_all(struct writer *w, const pp_options *options)
     write_labels(w, options);
     write_operators(w, options);
     write_websocket(w, &options->websocket);
+    write_t2(w, &options->t2);
     write_fanout(w, &options->fanout);
     for (size_t i = 0; i < options->account_count && !w->err; i++)
         write_account(w, &options->accounts[i]);

@@ -141,11 +141,13 @@ typedef struct pp_conn {
     pp_outbox box;
     const void *waits_for; /* outlet or post: paused until it has caught up */
     int64_t resume_ns;
-    pp_timer timer; /* the door's */
+    union {
+        pp_timer timer;     /* the door's */
+        pp_retired retired; /* once it is CLOSED */
+    };
     pp_timer write_timer;
     pp_task notice; /* from other loops: look at box.fault */
     uint64_t in_msgs, in_bytes;
-    pp_retired retired;
     _Alignas(8) char session[];
 } pp_conn;
 

@@ -16,12 +16,12 @@ static size_t waiting_bytes(pp_conn *conn)
     pp_outbox *box = &conn->box;
     size_t bytes;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     bytes = box->closed ? 0 : pp_outbox_waiting_locked(conn);
     /* What cannot be had back by dropping is not worth looking for. */
     if (bytes && box->policy != PP_SLOW_DISCONNECT && box->backlog)
         bytes = pp_backlog_cost(box->backlog);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     return bytes;
 }
 

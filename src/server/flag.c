@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "config/address.h"
 #include "config/duration.h"
+#include "config/t2.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ struct parser {
     bool wipe;
     bool user_given, token_given;
     bool tls_given;
+    bool t2_given;
 };
 
 /* Write one line that says what is wrong. */
@@ -308,6 +310,31 @@ static pipit_err apply_text(struct parser *parser, const pp_flag *flag, const ch
     return PIPIT_OK;
 }
 
+/* Addresses of the command line stand instead of those of the file. */
+static pipit_err apply_t2_address(struct parser *parser, const char *value)
+{
+    pp_t2_options *o = &parser->options->t2;
+    size_t count = parser->t2_given ? o->listen_count : 0;
+    pp_t2_listen_option *listens;
+    void *room;
+    pipit_err err;
+
+    if (count == PP_T2_LISTENS_MAX)
+        return refuse_value(parser, value, "fewer of these");
+    err = pp_arena_take(&parser->options->arena, (count + 1) * sizeof(*listens), &room);
+    if (err)
+        return err;
+    listens = room;
+    if (count)
+        memcpy(listens, o->listens, count * sizeof(*listens));
+    if (!pp_t2_listen_parse(&parser->options->arena, pp_str_of(value), &listens[count], &err))
+        return err ? err : refuse_value(parser, value, "tcp:HOST:PORT, unix:PATH or tls:HOST:PORT");
+    o->listens = listens;
+    o->listen_count = count + 1;
+    parser->t2_given = true;
+    return PIPIT_OK;
+}
+
 /* Any flag of TLS but --tls=false asks for it; a certificate replaces those of the file. */
 static void note_tls(struct parser *parser, const pp_flag *flag, const char *value)
 {
@@ -347,6 +374,8 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
     case PP_FLAG_TRACES:
     case PP_FLAG_ACTION:
         return apply_switch(parser, flag, value);
+    case PP_FLAG_T2_ADDRESS:
+        return apply_t2_address(parser, value);
     case PP_FLAG_COUNT:
         return apply_count(parser, flag, value, field);
     case PP_FLAG_SIZE:

@@ -16,6 +16,8 @@ const pp_flag pp_flags[] = {
      .help = "File mode of that socket\n(default 0700)"},
     {"n name server_name", PP_FLAG_TEXT, AT(server_name), .value = "NAME",
      .help = "Server name (default: the server id)"},
+    {"t2", PP_FLAG_T2_ADDRESS, 0, .value = "ADDRESS",
+     .help = "Serve a T2 Bus: tcp:HOST:PORT or\nunix:PATH; may be given again"},
     {"threads", PP_FLAG_COUNT, AT(threads), 0, 256, "N",
      .help = "Event loops, one thread each\n(default 0: chosen)"},
     {"fanout", PP_FLAG_FANOUT,

@@ -125,6 +125,7 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     if (many)
         (void)malloc_trim(0); /* reading them took several times what is left */
     server->nats_door.log = &server->log;
+    pp_random_bytes(&server->nats_door.nonce_secret, sizeof(server->nats_door.nonce_secret));
     err = pp_server_tls_init(server, count);
     if (err)
         return err;

@@ -20,6 +20,7 @@
 #include "server/settings.h"
 #include "server/side_door.h"
 #include "server/system/system.h"
+#include "server/t2.h"
 #include "server/websocket.h"
 #include "tls/place.h"
 
@@ -81,6 +82,7 @@ struct pipit_server {
     pp_door client_door;
     pp_nats_door nats_door;
     pp_websocket websocket;
+    pp_t2_front t2;
     pp_fanout fanout;
     pp_reclaim reclaim;
     pp_worker *workers;
