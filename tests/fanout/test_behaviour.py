@@ -258,6 +258,45 @@ def test_unfinished_lines_cost_linear_time():
         clients[0].ping()
 
 
+def test_memory_limit():
+    """Lines that never end, and clients that never read, beyond what there is: the server stays
+    within its limit, and who behaves is served."""
+    if "PIPIT_BUILD" in os.environ:
+        print("  not with a sanitizer's memory")
+        return
+    with Server(PROGRAM, "max_queue: 4MB; max_queue_lines: 100000", flags=("--max_memory=64MB",
+                                                                           "--threads=2")) as server:
+        good = Client(server.port)
+        good.send("subscribe mine\n")
+        good.ping()
+        half = [Client(server.port) for _ in range(150)]
+        for _ in range(9):
+            for client in half:
+                try:
+                    client.send(b"x" * 100000)
+                except OSError:
+                    pass
+            good.send("announce mine still here\n")
+            good.expect("mine!still here\n")
+        for client in half:
+            reset(client)
+        until(lambda: try_client(server.port), "memory again")
+        deaf = [client for client in (Client(server.port, greeted=False, buffer=4096)
+                                      for _ in range(100)) if client.line() == GREETING]
+        for client in deaf:
+            client.send("subscribe flood\n")
+        announcer = Client(server.port)
+        for _ in range(400):
+            announcer.send(b"announce flood " + b"y" * 20000 + b"\n")
+        announcer.ping()
+        good.send("announce mine still here\n")
+        good.expect("mine!still here\n")
+        check(server.rss() < 64 << 20, server.rss() >> 20, "MB")
+        for client in deaf:
+            reset(client)
+        until(lambda: try_client(server.port), "memory again")
+
+
 def test_random_bytes():
     with Server(PROGRAM) as server:
         good = Client(server.port)
