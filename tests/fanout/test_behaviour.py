@@ -361,6 +361,30 @@ def test_nats_clients():
         fanout.expect(f"a.b!{big}\n")
 
 
+def test_mappings_and_imports():
+    config = """
+mappings { "fanout.old": "fanout.new" }
+accounts { B { users: [{user: b, password: b}], exports: [{stream: "fanout.>"}] }
+           A { users: [{user: a, password: a}], imports: [{stream: {account: B, subject: "fanout.>"}}] } }"""
+    with Server(PROGRAM, "", config) as server:
+        a, b = Client(server.port), Client(server.port)
+        a.send("subscribe new\nsubscribe old\n")
+        a.ping()
+        b.send("announce old mapped\nannounce new " + "z" * 5000 + "\n")
+        a.expect("new!mapped\nnew!" + "z" * 5000 + "\n")
+        check(a.info()["total announcements"] == "2", a.info())
+    with Server(PROGRAM, "account: A", config) as server:
+        a = Client(server.port)
+        a.send("subscribe x\n")
+        a.ping()
+        other = Nats(server.nats_port, '{"user":"b","pass":"b"}')
+        other.publish("fanout.x", "from another account")
+        a.expect("x!from another account\n")
+        big = "w" * 100000
+        other.publish("fanout.x", big)
+        a.expect(f"x!{big}\n")
+
+
 def test_messages_beyond_a_line():
     with Server(PROGRAM, "max_line: 100; max_channel_name: 20") as server:
         fanout, nats = Client(server.port), Nats(server.nats_port)
