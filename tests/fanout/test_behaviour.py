@@ -144,6 +144,21 @@ def test_no_descriptors_left():
         until(lambda: try_client(server.port), "room for another")  # descriptors go a little later
 
 
+def test_limit_is_exact():
+    """However many come at once, on several loops."""
+    with Server(PROGRAM, "client_limit: 20", flags=("--threads=4",)) as server:
+        first = Client(server.port)
+        for _ in range(10):
+            clients = [Client(server.port, greeted=False) for _ in range(60)]
+            served = [client for client in clients if client.line() == GREETING]
+            check(len(served) == 19, len(served), "were served beside the first")
+            info = first.info()
+            check(info["max connections"] == "20" and info["current connections"] == "20", info)
+            for client in clients:
+                reset(client)
+            until(lambda: first.info()["current connections"] == "1", "them to be gone")
+
+
 def test_turned_away_may_have_spoken():
     with Server(PROGRAM, "client_limit: 1") as server:
         first = Client(server.port)
