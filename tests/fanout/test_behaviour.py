@@ -60,6 +60,7 @@ def test_reading_only_first_lines():
         a, b = Client(server.port, greeted=False), Client(server.port)
         seen = [a.receive(4096).split(b"\n")[0]]
         a.send("subscribe 6f1ed002ab5595859014ebf0951522d9\n")
+        a.ping()
         for i in range(200):
             b.send(f"announce 6f1ed002ab5595859014ebf0951522d9 {i}\n")
             seen.append(a.receive(4096).split(b"\n")[0])
@@ -258,6 +259,7 @@ def test_unfinished_lines_cost_linear_time():
     with Server(PROGRAM) as server:
         clients = [Client(server.port) for _ in range(4)]
         clients[0].send("subscribe c\n")
+        clients[0].ping()
         for client in clients:
             client.send(b"announce c ")
         for _ in range(1000):
