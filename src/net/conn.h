@@ -215,6 +215,11 @@ bool pp_conn_is_closing(pp_conn *conn, const pp_loop *loop);
  * most. */
 void pp_conn_pause(pp_conn *conn, const void *gate, int64_t ns);
 
+/* The same, if conn has more to say just now, until the outlet's recipient has nothing waiting, or
+ * for a millisecond: bytes that its socket takes at once need not be copied. Does not count as a
+ * stall, for it costs the publisher less than it saves. */
+void pp_conn_pause_briefly(pp_conn *conn, const void *outlet);
+
 /* Read paused connections again: whose time is over; those that wait for gate, and waiters. */
 void pp_conn_resume_due(pp_loop *loop);
 void pp_conn_resume_for(pp_loop *loop, const void *gate);
