@@ -201,6 +201,9 @@ PIPIT_API pipit_err pipit_sub_drain(pipit_sub *sub);
  * that this is called from, which is its last. NULL is fine. Thread: any, also from callbacks. */
 PIPIT_API void pipit_sub_end(pipit_sub *sub);
 
+/** The client that a subscription is of. Thread: any. */
+PIPIT_API pipit_client *pipit_sub_client(const pipit_sub *sub);
+
 /** How many messages a subscription has missed for being too slow, and how many wait in it. Thread:
  * any. */
 PIPIT_API uint64_t pipit_sub_missed(const pipit_sub *sub);

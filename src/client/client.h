@@ -147,7 +147,8 @@ struct pipit_client {
     int64_t retry_ns;                /* when to connect; INT64_MAX: not now */
     pipit_request *answered;         /* its callback runs */
     int64_t timer_set_ns;            /* what timer_fd is set to */
-    pp_port *port;                   /* over memory */
+    uint64_t missed_told;
+    pp_port *port; /* over memory */
     pp_lodger *lodger;
 };
 

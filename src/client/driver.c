@@ -545,6 +545,16 @@ static void settle(pipit_client *client, uint64_t asked)
     (void)pthread_mutex_unlock(&client->lock);
 }
 
+/* Writers have found no room for messages: say so, once for all since the last time. */
+static void tell_missed(pipit_client *client)
+{
+    uint64_t missed = pp_port_missed(client->port);
+
+    if (missed != client->missed_told)
+        pp_client_emit(client, PIPIT_EVENT_MISSED, "");
+    client->missed_told = missed;
+}
+
 /* Returns whether there was something. */
 static bool take_in(pipit_client *client)
 {
@@ -557,6 +567,7 @@ static bool take_in(pipit_client *client)
     flushed = client->flushed;
     (void)pthread_mutex_unlock(&client->lock);
     settled = asked == flushed || pp_lodger_settled(client->lodger);
+    tell_missed(client);
     taken = pp_port_take(client->port, RECORDS_PER_TURN, on_record, client);
     client->more = taken != 0;
     if (asked != flushed && settled && taken < RECORDS_PER_TURN)

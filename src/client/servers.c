@@ -12,6 +12,20 @@ static void entry_free(pp_server_entry *entry)
     pp_free(entry);
 }
 
+/* Whoever is found by way of another is told the same. Remotes stay as long as the list. */
+static void set_credentials(pp_server_entry *entry, const pp_remote *like)
+{
+    const pp_remote *from = entry->remote->user || !like ? entry->remote : like;
+
+    entry->has_credentials = from->user != NULL;
+    if (from->password) {
+        entry->credentials.user = from->user;
+        entry->credentials.password = from->password;
+    } else {
+        entry->credentials.token = from->user;
+    }
+}
+
 static pipit_err add(pp_servers *servers, pp_str url, const pp_remote *like)
 {
     pp_server_entry *entry, **grown;
@@ -32,13 +46,7 @@ static pipit_err add(pp_servers *servers, pp_str url, const pp_remote *like)
         return err;
     }
     entry->discovered = like != NULL;
-    entry->has_credentials = entry->remote->user != NULL;
-    if (entry->remote->password) {
-        entry->credentials.user = entry->remote->user;
-        entry->credentials.password = entry->remote->password;
-    } else {
-        entry->credentials.token = entry->remote->user;
-    }
+    set_credentials(entry, like);
     servers->entries[servers->count++] = entry;
     return PIPIT_OK;
 }

@@ -497,6 +497,11 @@ pipit_err pipit_sub_next(pipit_sub *sub, int64_t timeout_ms, pipit_msg **out_msg
     return err;
 }
 
+pipit_client *pipit_sub_client(const pipit_sub *sub)
+{
+    return sub->client;
+}
+
 uint64_t pipit_sub_missed(const pipit_sub *sub)
 {
     pipit_client *client = sub->client;
