@@ -35,14 +35,15 @@ typedef struct pp_inlet {
     uint64_t routing;            /* the same, not told yet; the loop's */
     /* Of the message that is being routed; the loop's. */
     const struct pp_lodger *from; /* NULL: none of them */
-    bool hosted_done;             /* the lodgers have it already */
+    bool hosted_done;             /* plain subscriptions of lodgers have it */
 } pp_inlet;
 
 void pp_inlet_init(pp_inlet *inlet, struct pp_worker *worker);
 /* Drop what has not been routed. Only when the loop has ended. */
 void pp_inlet_fini(pp_inlet *inlet);
 
-/* Have the loop route a message that a lodger publishes, to nobody but non-lodgers if hosted_done.
+/* Have the loop route a message that a lodger publishes, not to plain subscriptions of lodgers if
+ * hosted_done.
  * *out_number is what routed will be when that is done. Errors: PIPIT_EAGAIN too much waits;
  * PIPIT_ENOMEM. Thread: any. */
 pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const struct pp_lodger *from,

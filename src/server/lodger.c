@@ -2,27 +2,26 @@
  * hear it, and to everybody else by an inlet.
  *
  * A lodger remembers for each subject who hears it, by the generations of the index, as loops do
- * with routes. Of the recipients
+ * with routes. Of the subscriptions
  *
- *   - other lodgers get the message at once, in the lane from this lodger to theirs;
- *   - everybody else gets it from a loop, which finds it in the inlet marked as done with lodgers.
+ *   - plain ones of lodgers get the message at once, in the lane from this lodger to theirs;
+ *   - all others, and those in queue groups, get it from a loop, which finds it in the inlet marked
+ *     as done with the first kind.
  *
- * So each recipient gets all messages of one publisher by one way, and in order. Where only a loop
- * can say who is to have a message (mappings, imports, a queue group with members of both kinds)
- * all of it goes by the inlet; after that a lodger goes on with lanes only when the inlet is
- * through with what it has put there and the recipients have taken what came by it.
+ * So each subscription gets all messages of one publisher by one way, and in order. With mappings
+ * or imports, where only a loop can say who is to have a message, all of it goes by the inlet; when
+ * a reload has ended that, a lodger goes on with lanes only when the inlet is through with what it
+ * has put there and the recipients have taken what came by it.
  *
  * Loops deliver to a lodger by lanes of their own (`ways`). */
 #include "server/lodger.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
-#include "base/random.h"
 #include "core/route.h"
 #include "core/subject.h"
 #include "server/server.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -50,20 +49,14 @@ struct heard_by {
     uint64_t sid;
 };
 
-struct group {
-    uint32_t first, count; /* among the targets */
-};
-
 /* Who hears a subject. One allocation with what it points to. */
 struct hearers {
     uint64_t hash;
     pp_sublist_gen gen;
     size_t subject_len;
-    bool elsewhere; /* others than lodgers, too */
-    bool by_inlet;  /* only a loop can say who */
-    uint32_t plain_count, group_count;
+    bool elsewhere; /* others too, whom a loop must give it to */
+    uint32_t count;
     struct heard_by *targets;
-    struct group *groups;
     char *subject;
 };
 
@@ -92,7 +85,6 @@ struct pp_lodger {
     struct passage **passages;
     size_t passage_count, sweep_at;
     uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none matters */
-    uint64_t random;
     atomic_uint_fast64_t published, published_bytes;
     /* Of them, those that no loop has counted; and what others got of them. */
     atomic_uint_fast64_t in_msgs, in_bytes, out_msgs, out_bytes;
@@ -187,7 +179,7 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
     pipit_err err;
 
     (void)head;
-    if (inlet->hosted_done || (way->to->no_echo && inlet->from == way->to))
+    if ((inlet->hosted_done && !sub->queue_len) || (way->to->no_echo && inlet->from == way->to))
         return false;
     memcpy(&record.sid, sub->text, sizeof(record.sid));
     if (msg->data.len >= PP_LANE_REFER_MIN) {
@@ -279,7 +271,6 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
     lodger->no_echo = no_echo;
     lodger->on_end = on_end;
     lodger->context = context;
-    lodger->random = pp_random_seed();
     lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
     atomic_init(&lodger->refs, 1);
     (void)pthread_mutex_init(&lodger->lock, NULL);
@@ -432,85 +423,48 @@ static bool is_lodgers(const pp_sub *sub)
     return sub->client->ops == &lodger_ops;
 }
 
-/* Plain ones first, then those of each queue group together. */
-static int by_queue(const void *a, const void *b)
-{
-    pp_str x = pp_sub_queue(*(pp_sub *const *)a), y = pp_sub_queue(*(pp_sub *const *)b);
-    size_t len = x.len < y.len ? x.len : y.len;
-    int order = len ? memcmp(x.ptr, y.ptr, len) : 0;
-
-    return order ? order : (x.len > y.len) - (x.len < y.len);
-}
-
 static struct hearers *hearers_new(pp_str subject, size_t sub_count)
 {
-    size_t targets = sub_count * sizeof(struct heard_by), groups = sub_count * sizeof(struct group);
-    struct hearers *h = pp_calloc(1, sizeof(*h) + targets + groups + subject.len);
+    size_t targets = sub_count * sizeof(struct heard_by);
+    struct hearers *h = pp_calloc(1, sizeof(*h) + targets + subject.len);
 
     if (!h)
         return NULL;
     h->targets = (struct heard_by *)(void *)(h + 1);
-    h->groups = (struct group *)(void *)((char *)h->targets + targets);
-    h->subject = (char *)h->groups + groups;
+    h->subject = (char *)h->targets + targets;
     h->subject_len = subject.len;
     memcpy(h->subject, subject.ptr, subject.len);
     return h;
 }
 
-/* Add one, in the order of by_queue. False: no memory. */
-static bool add_hearer(pp_lodger *lodger, struct hearers *h, const pp_sub *sub, pp_str *group)
+/* Add one. False: no memory. */
+static bool add_hearer(pp_lodger *lodger, struct hearers *h, const pp_sub *sub)
 {
-    pp_str queue = pp_sub_queue(sub);
     pp_lodger *to = PP_CONTAINER(sub->client, pp_lodger, client);
-    struct heard_by *target;
+    struct heard_by *target = &h->targets[h->count];
 
     if (lodger->no_echo && to == lodger)
         return true;
-    target = &h->targets[h->plain_count];
-    if (queue.len) {
-        if (!h->group_count || !pp_str_eq(queue, *group)) {
-            const struct group *last = h->group_count ? &h->groups[h->group_count - 1] : NULL;
-
-            h->groups[h->group_count++].first = last ? last->first + last->count : h->plain_count;
-            *group = queue;
-        }
-        target = &h->targets[h->groups[h->group_count - 1].first +
-                             h->groups[h->group_count - 1].count++];
-    } else {
-        h->plain_count++;
-    }
     target->passage = passage_to(lodger, to);
     memcpy(&target->sid, sub->text, sizeof(target->sid));
+    h->count++;
     return target->passage != NULL;
-}
-
-/* Does a queue group have members of both kinds, or none that is a lodger's? */
-static bool needs_loop(const pp_sub_set *set)
-{
-    for (size_t i = 0; i < set->count; i++) {
-        if (pp_sub_queue(set->subs[i]).len && !is_lodgers(set->subs[i]))
-            return true;
-    }
-    return false;
 }
 
 static struct hearers *gather(pp_lodger *lodger, pp_str subject, const pp_sub_set *set)
 {
     struct hearers *h = hearers_new(subject, set->count);
     const pp_account *account = lodger->account;
-    pp_str group = {NULL, 0};
 
     if (!h)
         return NULL;
-    h->by_inlet = set->count > TARGETS_MAX || needs_loop(set);
     h->elsewhere = atomic_load(&account->importers) || atomic_load(&account->desk);
-    if (h->by_inlet)
-        return h;
-    qsort(set->subs, set->count, sizeof(*set->subs), by_queue);
     for (size_t i = 0; i < set->count; i++) {
-        if (!is_lodgers(set->subs[i])) {
+        const pp_sub *sub = set->subs[i];
+
+        if (!is_lodgers(sub) || sub->queue_len) {
             h->elsewhere = true;
-        } else if (!add_hearer(lodger, h, set->subs[i], &group)) {
+        } else if (!add_hearer(lodger, h, sub)) {
             pp_free(h);
             return NULL;
         }
@@ -588,15 +542,12 @@ static pipit_err find(pp_lodger *lodger, pp_str subject, struct hearers **out)
 static bool way_is_free(pp_lodger *lodger, const struct hearers *h)
 {
     unsigned home = lodger->home->loop.index;
-    size_t count = h->plain_count;
 
-    if (!lodger->indirect_mark)
+    if (PP_LIKELY(!lodger->indirect_mark))
         return true;
     if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
         return false;
-    for (uint32_t g = 0; g < h->group_count; g++)
-        count += h->groups[g].count;
-    for (size_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < h->count; i++) {
         const struct way *way = &h->targets[i].passage->to->ways[home];
         const pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_acquire);
 
@@ -636,15 +587,10 @@ static bool admit(struct passage *passage, const pp_record *record, int64_t wait
     return true;
 }
 
-static bool admit_all(const struct hearers *h, const struct heard_by *const *chosen,
-                      const pp_record *record, int64_t wait_ns)
+static bool admit_all(const struct hearers *h, const pp_record *record, int64_t wait_ns)
 {
-    for (uint32_t i = 0; i < h->plain_count; i++) {
+    for (uint32_t i = 0; i < h->count; i++) {
         if (!admit(h->targets[i].passage, record, wait_ns))
-            return false;
-    }
-    for (uint32_t g = 0; g < h->group_count; g++) {
-        if (!admit(chosen[g]->passage, record, wait_ns))
             return false;
     }
     return true;
@@ -664,27 +610,19 @@ static void hand(pp_lodger *lodger, const struct heard_by *target, pp_record *re
     }
 }
 
-enum { GROUPS_MAX = 64 }; /* a message for more goes by the inlet */
-
 static pipit_err spread(pp_lodger *lodger, const struct hearers *h, pp_record *record,
                         int64_t wait_ns)
 {
-    const struct heard_by *chosen[GROUPS_MAX];
     pipit_err err = PIPIT_OK;
 
-    for (uint32_t g = 0; g < h->group_count; g++)
-        chosen[g] =
-            &h->targets[h->groups[g].first + pp_random_below(&lodger->random, h->groups[g].count)];
-    if (!admit_all(h, chosen, record, wait_ns))
+    if (!admit_all(h, record, wait_ns))
         return PIPIT_EAGAIN;
     if (h->elsewhere)
         err = put(lodger, record, true);
     if (err)
         return err;
-    for (uint32_t i = 0; i < h->plain_count; i++)
+    for (uint32_t i = 0; i < h->count; i++)
         hand(lodger, &h->targets[i], record);
-    for (uint32_t g = 0; g < h->group_count; g++)
-        hand(lodger, chosen[g], record);
     if (!h->elsewhere) {
         pp_count(&lodger->in_msgs, 1);
         pp_count(&lodger->in_bytes, record->data.len);
@@ -701,14 +639,13 @@ static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, int64_t wa
 
     if (err)
         return err;
-    if (PP_UNLIKELY(h->by_inlet || h->group_count > GROUPS_MAX ||
-                    atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
+    if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
                     atomic_load_explicit(&account->imports, memory_order_relaxed) ||
                     !way_is_free(lodger, h))) {
         err = put(lodger, record, false);
     } else {
         lodger->indirect_mark = 0;
-        *out_nobody = !h->elsewhere && !h->plain_count && !h->group_count;
+        *out_nobody = !h->elsewhere && !h->count;
         err = spread(lodger, h, record, wait_ns);
     }
     if (!err) {
