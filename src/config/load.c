@@ -123,10 +123,13 @@ static void check_tls(const struct check *check)
 
 static bool is_user(const pp_options *o, const char *name)
 {
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (strcmp(o->users[i].name, name) == 0 ||
-            (o->users[i].nkey && strcmp(o->users[i].nkey, name) == 0))
-            return true;
+    for (size_t a = 0; a < o->account_count; a++) {
+        for (size_t i = 0; i < o->accounts[a].user_count; i++) {
+            const pp_user_options *user = &o->accounts[a].users[i];
+
+            if (strcmp(user->name, name) == 0 || (user->nkey && strcmp(user->nkey, name) == 0))
+                return true;
+        }
     }
     return false;
 }

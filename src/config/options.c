@@ -52,6 +52,7 @@ pipit_err pp_options_init(pp_options *options)
     pipit_err err;
 
     pp_arena_init(&fresh.arena, OPTIONS_BYTES_MAX);
+    pp_arena_init(&fresh.account_arena, OPTIONS_BYTES_MAX);
     pp_arena_init(&fresh.user_arena, OPTIONS_BYTES_MAX);
     err = pp_arena_take(&fresh.arena, sizeof(*global), &memory);
     if (err)
@@ -76,7 +77,7 @@ pp_account_options pp_account_options_none(const char *name)
         .max_connections = -1,
         .max_subscriptions = -1,
         .max_payload_bytes = -1,
-        .trace_sampling = 100,
+        .trace_sampling = PP_TRACE_SAMPLING_USUAL,
     };
 }
 
@@ -101,14 +102,22 @@ void pp_options_forget_secrets(pp_options *options)
         accounts[i].users = NULL;
         accounts[i].user_count = 0;
     }
-    options->users = NULL;
     options->user_count = 0;
     pp_arena_fini(&options->user_arena);
+}
+
+void pp_options_forget_accounts(pp_options *options)
+{
+    pp_options_forget_secrets(options);
+    options->accounts = NULL;
+    options->account_count = 0;
+    pp_arena_fini(&options->account_arena);
 }
 
 void pp_options_fini(pp_options *options)
 {
     pp_arena_fini(&options->user_arena);
+    pp_arena_fini(&options->account_arena);
     pp_arena_fini(&options->arena);
     *options = (pp_options){0};
 }

@@ -1,7 +1,7 @@
 /* config/options.h -- everything a server is asked to be: defaults, file and flags in one
  * structure.
  *
- * Plain data. All texts and lists live in one arena that belongs to the options: nothing in here is
+ * Plain data. All texts and lists live in arenas that belong to the options: nothing in here is
  * freed alone, a value that is replaced stays until the whole goes, and all of it is wiped then,
  * since some of it is secret. Once built it does not change, so it may be read from any thread. */
 #ifndef PP_CONFIG_OPTIONS_H
@@ -58,6 +58,9 @@ enum {
 #define PP_DEFAULT_HOST "0.0.0.0"
 #define PP_DEFAULT_PORT 4222
 
+/* Of messages that ask to be traced, where nothing is said: percent. */
+enum { PP_TRACE_SAMPLING_USUAL = 100 };
+
 /* Of sizes: there is no limit at all. */
 #define PP_OPTION_NO_LIMIT UINT64_MAX
 
@@ -99,7 +102,6 @@ typedef struct pp_user_options {
     const char *nkey;                         /* public key, no other user's; NULL: none */
     const char *password;                     /* secret, or a bcrypt hash of one; never NULL */
     const pp_permission_options *permissions; /* its own, or the defaults of its account; or NULL */
-    uint32_t account;                         /* index in pp_options.accounts */
     uint16_t connection_types;                /* a set; PP_CONNECTION_ANY where none is named */
     uint16_t slow_consumer;                   /* enum pp_slow_consumer */
     bool proxy_required;
@@ -164,7 +166,7 @@ typedef struct pp_import_option {
 
 typedef struct pp_account_options {
     const char *name;
-    const pp_user_options *users; /* a run of pp_options.users */
+    const pp_user_options *users;
     size_t user_count;
     const pp_permission_options *default_permissions; /* NULL: none */
     const pp_mapping_option *mappings;                /* in the order of the file */
@@ -292,8 +294,9 @@ typedef struct pp_t2_options {
 } pp_t2_options;
 
 typedef struct pp_options {
-    pp_arena arena;      /* owns what the rest points to */
-    pp_arena user_arena; /* owns users, who may be very many, and what is said of them */
+    pp_arena arena;         /* owns what the rest points to */
+    pp_arena account_arena; /* owns accounts, which may be many, and what is said of them */
+    pp_arena user_arena;    /* owns users, who may be very many, and what is said of them */
     enum pp_options_action action;
 
     const char *signal; /* what to tell another server instead of being one; NULL: be one */
@@ -359,8 +362,7 @@ typedef struct pp_options {
     int64_t auth_timeout_ns;
     const pp_account_options *accounts; /* the first is $G */
     size_t account_count;
-    const pp_user_options *users; /* of all accounts, in the order of accounts */
-    size_t user_count;
+    size_t user_count; /* of all accounts */
     const char *no_auth_user;
     pp_callout_options callout;
     const char *system_account; /* NULL: $SYS, or in operator mode what the operator says */
@@ -419,6 +421,9 @@ pp_account_options pp_account_options_none(const char *name);
 /* Wipe the secrets that clients are compared with, and forget the users; the rest stays. Whoever
  * wants to compare these options with others takes a snapshot before. */
 void pp_options_forget_secrets(pp_options *options);
+
+/* Forget accounts, too, for who has no need of them. */
+void pp_options_forget_accounts(pp_options *options);
 
 /* Wipe and free all of it. */
 void pp_options_fini(pp_options *options);
