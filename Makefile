@@ -37,6 +37,7 @@ page:
 
 bench: all peers
 	bench/compare.py
+	bench/fanout.py
 
 bench-quick: all peers
 	bench/compare.py --quick

@@ -92,7 +92,7 @@ SCENARIOS = [
     flow("1:1, 1 MB", "deliver --size 1000000", 1.8, 2.7),
     flow("WebSocket 1:1, 256 B", "deliver --websocket --size 256", 3, 3),
     flow("TLS 1:1, 256 B", "deliver --tls --size 256", 2, 3),
-    Scenario("TLS handshakes", ["handshake", "--tls"],
+    Scenario("TLS handshakes", "handshake --tls --pubs 4".split(),
              [Metric("msgs_per_s", "handshakes", "/s", True, 1.5),
               Metric("server_cpu_s_per_million", "CPU", "s/M", False)], 2, group="tls"),
     Scenario("1000 idle TLS connections", "handshake --tls --keep --connections 1000".split(),

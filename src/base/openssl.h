@@ -98,6 +98,7 @@
     X(SSL_get0_peer_certificate)                \
     X(SSL_get_current_cipher)                   \
     X(SSL_get_error)                            \
+    X(SSL_get_peer_cert_chain)                  \
     X(SSL_get_servername)                       \
     X(SSL_get_SSL_CTX)                          \
     X(SSL_has_pending)                          \
@@ -223,6 +224,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define SSL_get0_peer_certificate pp_openssl.SSL_get0_peer_certificate
 #define SSL_get_current_cipher pp_openssl.SSL_get_current_cipher
 #define SSL_get_error pp_openssl.SSL_get_error
+#define SSL_get_peer_cert_chain pp_openssl.SSL_get_peer_cert_chain
 #define SSL_get_servername pp_openssl.SSL_get_servername
 #define SSL_get_SSL_CTX pp_openssl.SSL_get_SSL_CTX
 #define SSL_has_pending pp_openssl.SSL_has_pending

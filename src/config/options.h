@@ -293,6 +293,29 @@ typedef struct pp_t2_options {
     pp_option_position at;
 } pp_t2_options;
 
+#define PP_FANOUT_DEFAULT_PORT 1986
+#define PP_FANOUT_ALL_ADDRESSES "*"
+
+/* The door for fanout clients. */
+typedef struct pp_fanout_options {
+    const char *host; /* never NULL; PP_FANOUT_ALL_ADDRESSES: IPv4 and IPv6 */
+    int32_t port;     /* 0: none; -1: any that is free */
+    pp_tls_options tls;
+    const char *const *allow; /* ranges of addresses, valid; none: from anywhere */
+    size_t allow_count;
+    const char *account;   /* that its clients are in; NULL: $G, or user's */
+    const char *user;      /* that they are; NULL: whoever may do anything in the account */
+    uint32_t client_limit; /* 0: what descriptors allow */
+    uint64_t max_line_bytes;
+    uint64_t max_queue_bytes;
+    uint32_t max_queue_lines;
+    uint32_t max_channel_name; /* bytes */
+    uint32_t max_channels;     /* of one client */
+    uint32_t max_all_channels;
+    bool crlf;
+    int64_t idle_timeout_ns; /* 0: none */
+} pp_fanout_options;
+
 typedef struct pp_options {
     pp_arena arena;         /* owns what the rest points to */
     pp_arena account_arena; /* owns accounts, which may be many, and what is said of them */
@@ -306,6 +329,7 @@ typedef struct pp_options {
     const char *host; /* never NULL */
     bool host_given;  /* by file or flag */
     int32_t port;     /* -1: any that is free */
+    bool no_listen;   /* NATS clients do not come in by TCP */
     const char *client_advertise_host;
     uint16_t client_advertise_port; /* 0: the port that is listened on */
     const char *unix_path;
@@ -382,6 +406,7 @@ typedef struct pp_options {
     int64_t resolver_ttl_ns;      /* 0: none */
     int64_t resolver_interval_ns; /* 0: as the kind has it */
     int64_t resolver_timeout_ns;
+    pp_tls_options resolver_tls; /* of who asks by URL: nothing in it need be there */
     const pp_pair_option *resolver_preload; /* account keys, and their tokens */
     size_t resolver_preload_count;
     const char *const *pinned_accounts;
@@ -390,6 +415,7 @@ typedef struct pp_options {
 
     pp_websocket_options websocket;
     pp_t2_options t2;
+    pp_fanout_options fanout;
 
     /* Limits. */
     uint32_t max_connections;

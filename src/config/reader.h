@@ -101,8 +101,14 @@ void pp_read_websocket_headers(pp_reader *, const pp_key *, const pp_value *, vo
 /* t2.c, */
 void pp_read_t2(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_t2_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+/* fanout.c, */
+void pp_read_fanout(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_fanout_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_fanout_host(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_fanout_allow(pp_reader *, const pp_key *, const pp_value *, void *);
 /* tls.c, */
 void pp_read_tls(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_resolver_tls(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_tls_pairs(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_tls_first(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_tls_version(pp_reader *, const pp_key *, const pp_value *, void *);

@@ -361,6 +361,13 @@ static void write_t2(struct writer *w, const pp_t2_options *o)
     end_line(w, false);
 }
 
+/* --- fanout ------------------------------------------------------------------------------- */
+
+static void write_fanout(struct writer *w, const pp_fanout_options *o)
+{
+    write_list(w, "fanout.allow", o->allow, o->allow_count);
+}
+
 /* --- accounts ----------------------------------------------------------------------------- */
 
 static void begin_account_line(struct writer *w, const pp_account_options *account,
@@ -672,6 +679,7 @@ static void write_all(struct writer *w, const pp_options *options)
     write_operators(w, options);
     write_websocket(w, &options->websocket);
     write_t2(w, &options->t2);
+    write_fanout(w, &options->fanout);
     for (size_t i = 0; i < options->account_count && !w->err; i++)
         write_account(w, &options->accounts[i]);
 }

@@ -268,6 +268,28 @@ static pipit_err apply_advertise(struct parser *parser, const char *value)
     return set_text(parser, &parser->options->client_advertise_host, host);
 }
 
+/* Like a switch, but that it may also say where: HOST:PORT, or one of them. */
+static pipit_err apply_fanout(struct parser *parser, const char *value)
+{
+    pp_fanout_options *o = &parser->options->fanout;
+    pp_str host = {0}, port = {0};
+    int32_t number = PP_FANOUT_DEFAULT_PORT;
+    bool on = true;
+
+    if (!value || parse_bool(value, &on)) {
+        o->port = !on ? 0 : o->port ? o->port : PP_FANOUT_DEFAULT_PORT;
+        return PIPIT_OK;
+    }
+    if (strspn(value, "-0123456789") == strlen(value))
+        port = pp_str_of(value);
+    else if (!pp_address_split(pp_str_of(value), &host, &port))
+        return refuse_value(parser, value, "HOST:PORT, an IPv6 address in [brackets]");
+    if (port.ptr && !pp_port_parse(port, &number))
+        return refuse_value(parser, value, "HOST:PORT, a port from 1 to 65535, or -1 for any free");
+    o->port = number ? number : PP_FANOUT_DEFAULT_PORT;
+    return host.len ? set_text(parser, &o->host, host) : PIPIT_OK;
+}
+
 /* Texts of which an empty one stands for the default, and those that exclude others. */
 static pipit_err apply_text(struct parser *parser, const pp_flag *flag, const char *value)
 {
@@ -371,6 +393,8 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
         return apply_word(parser, flag, value, field);
     case PP_FLAG_REFERENCE:
         return apply_reference(parser, value);
+    case PP_FLAG_FANOUT:
+        return apply_fanout(parser, value);
     case PP_FLAG_HEADING:
         break;
     }

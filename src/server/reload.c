@@ -123,6 +123,7 @@ static void change_over(pp_worker *worker)
     worker->nats.settings = settings;
     pp_router_forget(&worker->router);
     pp_nats_renew_sessions(&worker->nats, new_interval);
+    pp_server_review_pins(worker);
     pp_side_doors_adapt(worker);
 }
 

@@ -125,6 +125,7 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     if (many)
         (void)malloc_trim(0); /* reading them took several times what is left */
     server->nats_door.log = &server->log;
+    pp_random_bytes(&server->nats_door.nonce_secret, sizeof(server->nats_door.nonce_secret));
     err = pp_server_tls_init(server, count);
     if (err)
         return err;
@@ -359,6 +360,8 @@ static pipit_err listen_tcp(pipit_server *server)
         log_tls(server);
         return pp_listen_port(server->tcp.source.fd, &server->port);
     }
+    if (o->no_listen)
+        return PIPIT_OK;
     err = pp_listen_tcp(o->host, (uint16_t)port, &server->tcp.source.fd, &server->port);
     bind_failure(errno, reason, sizeof(reason));
     if (err)
@@ -515,7 +518,7 @@ pipit_err pipit_server_start(pipit_server *server)
         err = pp_http_monitor_start(server);
     if (!err)
         err = pp_memory_start(&server->memory);
-    if (!err)
+    if (!err && server->tcp.source.fd >= 0)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
         err = pp_listener_start(&server->local);

@@ -11,6 +11,7 @@
 #include "proto/nats/door.h"
 #include "server/callout/calls.h"
 #include "server/directory.h"
+#include "server/fanout.h"
 #include "server/local.h"
 #include "server/memory.h"
 #include "server/operators/operators.h"
@@ -82,6 +83,7 @@ struct pipit_server {
     pp_nats_door nats_door;
     pp_websocket websocket;
     pp_t2_front t2;
+    pp_fanout fanout;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;

@@ -1,10 +1,11 @@
 #include "server/side_door.h"
 
+#include "server/fanout.h"
 #include "server/t2.h"
 
 #include <string.h>
 
-const pp_side_door *const pp_side_doors[] = {&pp_t2_side_door, NULL};
+const pp_side_door *const pp_side_doors[] = {&pp_fanout_side_door, &pp_t2_side_door, NULL};
 
 static_assert(sizeof(pp_side_doors) / sizeof(pp_side_doors[0]) <= PP_SIDE_DOOR_MAX + 1,
               "fresh settings have a place for each");

@@ -222,12 +222,12 @@ static void fill_output(pp_conn_record *record, const pp_conn *conn)
     pp_outbox *box = &((pp_conn *)conn)->box;
     int64_t out_ns;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     record->out_msgs = box->out_msgs;
     record->out_bytes = box->out_bytes;
     record->pending_bytes = pp_outbox_waiting_locked(conn);
     out_ns = (int64_t)box->out_time << PP_OUT_TIME_SHIFT;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     record->out_msgs += conn->own.msgs; /* staged in this turn */
     record->out_bytes += conn->own.bytes;
     if (out_ns > record->active_ns)
@@ -287,6 +287,15 @@ void pp_conn_record_fill(pp_conn_record *record, pp_conn *conn)
             memcpy(to, text.ptr, text.len);
         to += text.len;
     }
+}
+
+void pp_conn_record_add_peer_certs(pp_conn_record *record, pp_str json)
+{
+    char *to = (char *)pp_conn_record_text(record, PP_RECORD_PEER_CERTS).ptr;
+
+    PP_ASSERT(to + json.len <= (char *)record + record->bytes);
+    memcpy(to, json.ptr, json.len);
+    record->text_len[PP_RECORD_PEER_CERTS] = (uint32_t)json.len;
 }
 
 /* --- subscriptions ------------------------------------------------------------------------ */

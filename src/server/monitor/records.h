@@ -21,6 +21,7 @@ enum pp_record_text {
     PP_RECORD_PROXY,
     PP_RECORD_TLS_VERSION,
     PP_RECORD_TLS_CIPHER,
+    PP_RECORD_PEER_CERTS, /* the last; JSON, if it was asked for */
     PP_RECORD_TEXT_COUNT
 };
 
@@ -88,6 +89,8 @@ bool pp_conn_recorded(pp_conn *conn);
 /* How long a record of one that is would be, without subscriptions; write it. room is that long. */
 size_t pp_conn_record_bytes(pp_conn *conn);
 void pp_conn_record_fill(pp_conn_record *record, pp_conn *conn);
+/* Add the JSON of the peer's certificates to a record that has been filled; there is room. */
+void pp_conn_record_add_peer_certs(pp_conn_record *record, pp_str json);
 
 /* --- subscriptions ------------------------------------------------------------------------ */
 
