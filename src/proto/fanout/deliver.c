@@ -103,10 +103,10 @@ static standing judge(const pp_fanout_session *s, pp_outlet *outlet, uint32_t li
 /* It is its loop's to close. */
 static void give_up(pp_fanout_session *s)
 {
-    (void)pthread_mutex_lock(&s->conn->box.lock);
+    pp_mutex_lock(&s->conn->box.lock);
     if (!s->conn->box.closed)
         pp_conn_fault_locked(s->conn, PP_CLOSE_SLOW_PENDING);
-    (void)pthread_mutex_unlock(&s->conn->box.lock);
+    pp_mutex_unlock(&s->conn->box.lock);
 }
 
 static bool may_wait_for(pp_fanout_session *s, int64_t now_ns)
