@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct pp_claims;
 struct pp_desk;
 struct pp_exports;
 struct pp_imports;
@@ -77,6 +78,7 @@ typedef struct pp_account {
     _Atomic(const struct pp_imports *) imports; /* NULL: none. Borrowed */
     _Atomic(const struct pp_exports *) exports; /* the same */
     _Atomic(pp_sublist *) importers;            /* streams that others import; owned, made once */
+    _Atomic(struct pp_claims *) claims;         /* exclusive ones; owned, made once */
     _Atomic(struct pp_desk *) desk;             /* where responses come to; owned, made once */
     atomic_uint named_by;         /* imports of others that name it: it stays as long as any does */
     atomic_uint awaited;          /* responses that its clients await */
