@@ -7,7 +7,7 @@ export CTEST_OUTPUT_ON_FAILURE = 1
 
 SHELL = /bin/bash
 
-.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers install format clean
+.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers page install format clean
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD)
@@ -31,8 +31,13 @@ clients: all peers
 peers:
 	scripts/peers.sh
 
+# what pipit-server shows browsers, made of web/page: after a change there
+page:
+	cd web && npm ci --no-audit --no-fund && node build.mjs
+
 bench: all peers
 	bench/compare.py
+	bench/fanout.py
 
 bench-quick: all peers
 	bench/compare.py --quick

@@ -62,6 +62,7 @@ class Scenario:
     seconds: float = 0           # --seconds of the full run; 0: the scenario ends by itself
     quick: list = dataclasses.field(default_factory=list)  # further arguments of the quick run
     group: str = "speed"
+    accounts: int = 0            # in the configuration, with ten users each
 
 
 def flow(title, arguments, throughput, cpu, extra=(), seconds=2):
@@ -91,7 +92,7 @@ SCENARIOS = [
     flow("1:1, 1 MB", "deliver --size 1000000", 1.8, 2.7),
     flow("WebSocket 1:1, 256 B", "deliver --websocket --size 256", 3, 3),
     flow("TLS 1:1, 256 B", "deliver --tls --size 256", 2, 3),
-    Scenario("TLS handshakes", ["handshake", "--tls"],
+    Scenario("TLS handshakes", "handshake --tls --pubs 4".split(),
              [Metric("msgs_per_s", "handshakes", "/s", True, 1.5),
               Metric("server_cpu_s_per_million", "CPU", "s/M", False)], 2, group="tls"),
     Scenario("1000 idle TLS connections", "handshake --tls --keep --connections 1000".split(),
@@ -110,6 +111,11 @@ SCENARIOS = [
              [Metric("ready_ms", "exec to accepting", "ms", limit=3),
               Metric("server_rss_kib", "memory at start", "KiB", limit=4e6 / 1024)],
              group="start"),
+    Scenario("start with 10 000 accounts, 100 000 users", ["start", "--settle", "0.2"],
+             [Metric("ready_ms", "exec to accepting, 10 000 accounts", "ms",
+                     limit=1000),
+              Metric("server_rss_peak_kib", "most memory, 10 000 accounts", "KiB", limit=64e6 / 1024)],
+             group="start", accounts=10000),
     Scenario("10 000 idle connections", ["idle", "--connections", "10000", "--settle", "3"],
              [Metric("bytes_per_connection", "memory per idle connection", "B", limit=1024),
               Metric("connections_per_s", "connects", "/s", True)],
@@ -202,12 +208,34 @@ def make_tls(folder):
     return f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
 
 
-def run_round(bench, server, arguments):
+def make_accounts(count):
+    """The accounts block of so many, with ten users each."""
+    lines = ["accounts {"]
+    for account in range(count):
+        users = ", ".join(f"{{user: user{account:05}_{user}, password: secret{account:05}_{user}}}"
+                          for user in range(10))
+        lines.append(f"  ACCOUNT{account:05} {{ users: [ {users} ] }}")
+    return "\n".join([*lines, "}", ""])
+
+
+def run_start(bench, server, arguments, port, accounts):
+    """From exec until it accepts."""
+    with tempfile.NamedTemporaryFile("w") as configuration:
+        command = server.command(port)
+        if accounts:
+            configuration.write(make_accounts(accounts))
+            configuration.flush()
+            command += ["-c", configuration.name]
+        return run_bench(bench, [*arguments, "--json", "--server", f"127.0.0.1:{port}", "--",
+                                 *command])
+
+
+def run_round(bench, server, arguments, accounts=0):
     """One server, fresh, through one scenario."""
     port = free_port()
     target = ["--json", "--server", f"127.0.0.1:{port}"]
     if arguments[0] == "start":
-        return run_bench(bench, [*arguments, *target, "--", *server.command(port)])
+        return run_start(bench, server, arguments, port, accounts)
     command = server.command(port)
     with (tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("w") as configuration,
           tempfile.TemporaryDirectory() as folder):
@@ -268,7 +296,8 @@ def measure(scenario, servers, options):
         for which, server in enumerate(servers):
             progress(f"{scenario.title}: round {number + 1} of {options.rounds}, {server.name}")
             try:
-                reports[which].append(run_round(options.bench, server, arguments))
+                reports[which].append(run_round(options.bench, server, arguments,
+                                                scenario.accounts))
             except Failure as failure:
                 failures.append(f"{server.name}, round {number + 1}: {failure}")
     progress("")

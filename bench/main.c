@@ -18,6 +18,8 @@ static const struct {
     {"request", bench_run_request, "requesters and responders, W requests in flight", true},
     {"paced", bench_run_paced, "latency at a fixed rate, counted from the intended send time",
      false},
+    {"announce", bench_run_announce, "one announcer at a fixed rate, many subscribers; or fanout's",
+     false},
     {"idle", bench_run_idle, "connections with one subscription each: memory, connect rate", false},
     {"churn", bench_run_churn, "distinct subscriptions on one connection: rates, memory", false},
     {"handshake", bench_run_handshake,

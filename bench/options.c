@@ -50,7 +50,7 @@ static const struct row {
     {"--in-flight", KIND_COUNT, offsetof(bench_options, in_flight),
      "requests in flight per requester (1)"},
     {"--rate", KIND_NUMBER, offsetof(bench_options, rate),
-     "paced: messages a second in all (50000)"},
+     "paced, announce: messages a second in all (50000)"},
     {"--warmup", KIND_SECONDS, offsetof(bench_options, warmup_ns),
      "latencies of the first seconds are not counted (0.25)"},
     {"--connections", KIND_COUNT, offsetof(bench_options, connection_count),
@@ -65,6 +65,9 @@ static const struct row {
      "number every message and check each one; slower"},
     {"--tls", KIND_FLAG, offsetof(bench_options, target.tls),
      "publish, deliver, handshake, churn: TLS after INFO"},
+    {"--fanout", KIND_FLAG, offsetof(bench_options, fanout), "announce: by the fanout protocol"},
+    {"--stalled", KIND_COUNT, offsetof(bench_options, stalled_count),
+     "announce: subscribers beside the others that do not read (0)"},
     {"--keep", KIND_FLAG, offsetof(bench_options, keep), "handshake: --connections, which stay"},
     {"--json", KIND_FLAG, offsetof(bench_options, json), "report one JSON object"},
 };

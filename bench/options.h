@@ -25,8 +25,10 @@ typedef struct bench_options {
     unsigned in_flight;   /* requests per requester */
     unsigned connection_count;
     unsigned subscription_count;
-    double rate;   /* paced messages a second, all publishers together */
-    bool wildcard; /* subscribe to the subjects with one pattern */
+    unsigned stalled_count; /* subscribers that do not read */
+    bool fanout;            /* speak its protocol */
+    double rate;            /* paced messages a second, all publishers together */
+    bool wildcard;          /* subscribe to the subjects with one pattern */
     bool verify;
     bool keep;
     bool json;

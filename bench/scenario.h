@@ -11,6 +11,7 @@ bool bench_run_publish(const bench_options *options); /* flow.c */
 bool bench_run_deliver(const bench_options *options); /* flow.c */
 bool bench_run_request(const bench_options *options);
 bool bench_run_paced(const bench_options *options);
+bool bench_run_announce(const bench_options *options);
 bool bench_run_idle(const bench_options *options);
 bool bench_run_churn(const bench_options *options);
 bool bench_run_handshake(const bench_options *options);

@@ -16,12 +16,21 @@
 static SSL_CTX *context;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* What is measured is the server. The peer may be anybody, and no chain is built for it. */
+static int trust_anybody(X509_STORE_CTX *store, void *arg)
+{
+    (void)store;
+    (void)arg;
+    return 1;
+}
+
 static void make_context(void)
 {
     context = SSL_CTX_new(TLS_client_method());
     if (!context)
         bench_fatal("no TLS: %s", ERR_reason_error_string(ERR_peek_error()));
     SSL_CTX_set_verify(context, SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_verify_callback(context, trust_anybody, NULL);
     /* As Go's clients do, so that both servers choose the same. */
     (void)SSL_CTX_set_ciphersuites(context, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384");
     (void)SSL_CTX_set1_groups_list(context, "X25519:P-256");
@@ -37,13 +46,20 @@ static void wait_for(int fd, short events)
         bench_fatal("TLS: the server does not go on");
 }
 
-/* The line that comes before the handshake, a byte at a time: what follows is not ours. */
+/* The line that comes before the handshake and not a byte of what may follow it: looked at before
+ * it is taken, since a call for each byte would cost more than all else of a handshake. */
 static void read_info(int fd)
 {
-    char byte = 0;
+    char line[4096], *end = NULL;
 
-    while (byte != '\n') {
-        if (recv(fd, &byte, 1, 0) != 1)
+    while (!end) {
+        ssize_t n = recv(fd, line, sizeof(line), MSG_PEEK);
+
+        if (n <= 0)
+            bench_fatal("no INFO: %s", n ? strerror(errno) : "the server has closed");
+        end = memchr(line, '\n', (size_t)n);
+        n = recv(fd, line, end ? (size_t)(end - line) + 1 : (size_t)n, 0);
+        if (n <= 0)
             bench_fatal("no INFO: %s", strerror(errno));
     }
 }

@@ -97,6 +97,13 @@ pipit_err pp_certificate_subject(const pp_certificate *certificate, pp_buf *out)
     return err;
 }
 
+bool pp_certificate_writes(pp_str oid)
+{
+    const struct attribute *attribute = attribute_of(oid);
+
+    return attribute && attribute->place >= 0;
+}
+
 static pipit_err add_domain_components(const pp_certificate *c, pp_buf *out)
 {
     pipit_err err = PIPIT_OK;

@@ -48,4 +48,7 @@ const pp_user *pp_certificate_find_user(const pp_certificate *certificate, const
  * order. Errors: those of pp_buf_add. */
 pipit_err pp_certificate_subject(const pp_certificate *certificate, pp_buf *out);
 
+/* Is an attribute of that kind among what it writes? */
+bool pp_certificate_writes(pp_str oid);
+
 #endif

@@ -123,15 +123,28 @@ static size_t all_count(const pp_users *users)
     return users->user_count + FIRST_ROOT + users->root_count;
 }
 
+static pipit_err entry_at(const pp_users_setup *setup, size_t i, pp_user_entry *out)
+{
+    if (!setup->users)
+        return setup->tell(setup->teller, i, out);
+    *out = setup->users[i];
+    return PIPIT_OK;
+}
+
 static pipit_err reserve(pp_users *users, const pp_users_setup *setup)
 {
     size_t count = setup->user_count, peers = 0;
 
     users->texts_bytes = 1;
     for (size_t i = 0; i < count; i++) {
-        users->texts_bytes += entry_bytes(&setup->users[i]);
-        peers += setup->users[i].has_uid || setup->users[i].has_gid;
-        users->named_count += text_bytes(setup->users[i].name) != 0;
+        pp_user_entry entry;
+        pipit_err err = entry_at(setup, i, &entry);
+
+        if (err)
+            return err;
+        users->texts_bytes += entry_bytes(&entry);
+        peers += entry.has_uid || entry.has_gid;
+        users->named_count += text_bytes(entry.name) != 0;
     }
     for (size_t e = 0; e < PP_ENTRANCE_COUNT; e++) {
         const pp_user_entry single = single_of(setup, &setup->entrances[e]);
@@ -200,13 +213,15 @@ static void add_peer(pp_users *users, const pp_user_entry *entry, size_t i)
 static pipit_err fill_users(pp_users *users, const pp_users_setup *setup)
 {
     for (size_t i = 0; i < setup->user_count; i++) {
-        const pp_user_entry *entry = &setup->users[i];
         pp_user *user = &users->users[i];
-        pipit_err err = fill(users, user, entry);
+        pp_user_entry entry;
+        pipit_err err = entry_at(setup, i, &entry);
 
+        if (!err)
+            err = fill(users, user, &entry);
         if (err)
             return err;
-        users->secrets[i] = make_secret(users, entry->pass);
+        users->secrets[i] = make_secret(users, entry.pass);
         if (*user->name)
             users->by_name
                 .slots[find_slot(users, &users->by_name, name_of, pp_str_of(user->name))] =
@@ -215,7 +230,7 @@ static pipit_err fill_users(pp_users *users, const pp_users_setup *setup)
             users->by_nkey
                 .slots[find_slot(users, &users->by_nkey, nkey_of, pp_str_of(user->nkey))] =
                 (uint32_t)i + 1;
-        add_peer(users, entry, i);
+        add_peer(users, &entry, i);
     }
     return PIPIT_OK;
 }

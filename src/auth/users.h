@@ -33,10 +33,14 @@ typedef struct pp_user_entry {
 typedef struct pp_users pp_users;
 
 typedef struct pp_users_setup {
-    const pp_user_key *key;     /* borrowed for the life of the table */
-    pp_views *views;            /* the same */
-    const pp_user_entry *users; /* names are distinct, and so are keys */
+    const pp_user_key *key; /* borrowed for the life of the table */
+    pp_views *views;        /* the same */
+    /* Names are distinct, and so are keys. users NULL: each is asked for, in order and several
+     * times, so that very many need not be there at once. */
+    const pp_user_entry *users;
     size_t user_count;
+    pipit_err (*tell)(void *teller, size_t i, pp_user_entry *out_entry);
+    void *teller;
     pp_entrance_setup entrances[PP_ENTRANCE_COUNT];
     /* Of those who need not say who they are, of whoever shows the token, and of the one user. */
     pp_user_entry anybody;
@@ -49,7 +53,7 @@ typedef struct pp_users_setup {
  * Make a table.
  *
  * Owner:  texts are copied; accounts are borrowed for the table's life, permissions copied.
- * Errors: PIPIT_ENOTFOUND a no_auth_user is not among the users; PIPIT_ENOMEM.
+ * Errors: PIPIT_ENOTFOUND a no_auth_user is not among the users; PIPIT_ENOMEM; those of tell.
  */
 pipit_err pp_users_new(pp_users **out_users, const pp_users_setup *setup);
 void pp_users_free(pp_users *users);

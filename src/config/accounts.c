@@ -19,13 +19,22 @@ static void begin_account(pp_reader *reader, pp_account_options *account, pp_str
         pp_diagnostics_error(reader->diagnostics, at, "\"$G\" is a Reserved Account");
 }
 
+bool pp_reader_make_accounts(pp_reader *reader, size_t count)
+{
+    reader->accounts = pp_reader_take(reader, 1 + count, sizeof(*reader->accounts));
+    reader->account_count = reader->accounts ? count : 0;
+    for (size_t i = 0; reader->accounts && i <= count; i++)
+        reader->accounts[i] = pp_account_options_none("");
+    return reader->accounts != NULL;
+}
+
 static void read_names(pp_reader *reader, const pp_key *key, const pp_value *value)
 {
     for (size_t i = 0; i < value->array.count && !reader->err; i++) {
         const pp_value *item = value->array.items[i];
 
         if (item->kind == PP_VALUE_STRING)
-            begin_account(reader, &reader->accounts[i], item->string, item->at);
+            begin_account(reader, &reader->accounts[1 + i], item->string, item->at);
         else
             pp_reader_wrong_kind(reader, key, item, "an array of names");
     }
@@ -42,7 +51,7 @@ static void read_account_maps(pp_reader *reader, const pp_value *value)
         if (entry->used_as_variable)
             continue; /* it stands for something that accounts have in common */
         if (entry->value->kind == PP_VALUE_MAP) {
-            pp_account_options *account = &reader->accounts[count++];
+            pp_account_options *account = &reader->accounts[1 + count++];
 
             begin_account(reader, account, entry->key, entry->value->at);
             pp_reader_map(reader, block, entry->value, account);
@@ -60,19 +69,21 @@ void pp_read_accounts(pp_reader *reader, const pp_key *key, const pp_value *valu
                    : value->kind == PP_VALUE_MAP ? value->map.count
                                                  : 0;
 
+    pp_arena *arena = reader->arena;
+
     (void)base;
     if (value->kind != PP_VALUE_ARRAY && value->kind != PP_VALUE_MAP) {
         pp_reader_wrong_kind(reader, key, value, "a map of accounts or an array of names");
         return;
     }
-    reader->accounts = pp_reader_take(reader, count, sizeof(*reader->accounts));
-    reader->account_count = reader->accounts ? count : 0;
-    for (size_t i = 0; i < reader->account_count; i++)
-        reader->accounts[i] = pp_account_options_none("");
-    if (reader->accounts && value->kind == PP_VALUE_ARRAY)
-        read_names(reader, key, value);
-    else if (reader->accounts)
-        read_account_maps(reader, value);
+    reader->arena = &reader->options->account_arena;
+    if (pp_reader_make_accounts(reader, count)) {
+        if (value->kind == PP_VALUE_ARRAY)
+            read_names(reader, key, value);
+        else
+            read_account_maps(reader, value);
+    }
+    reader->arena = arena;
 }
 
 /* --- mappings ----------------------------------------------------------------------------- */

@@ -50,30 +50,39 @@ static pipit_err add_chunk(pp_arena *arena, size_t bytes)
     return PIPIT_OK;
 }
 
-pipit_err pp_arena_take(pp_arena *arena, size_t bytes, void **out)
+/* Texts lie one behind the other; only what needs it begins at a multiple. */
+static pipit_err take(pp_arena *arena, size_t bytes, size_t alignment, void **out)
 {
     size_t left = arena->max_bytes - arena->used_bytes;
+    size_t used = arena->chunks ? arena->chunks->used : 0;
+    size_t gap = (alignment - used % alignment) % alignment;
 
     if (bytes > left || left - bytes < ALIGNMENT)
         return PIPIT_ETOOBIG;
-    bytes = (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    if (!arena->chunks || arena->chunks->cap - arena->chunks->used < bytes) {
+    if (!arena->chunks || arena->chunks->cap - used < gap ||
+        arena->chunks->cap - used - gap < bytes) {
         pipit_err err = add_chunk(arena, bytes);
 
         if (err)
             return err;
+        used = gap = 0;
     }
-    *out = arena->chunks->bytes + arena->chunks->used;
-    arena->chunks->used += bytes;
-    arena->used_bytes += bytes;
+    *out = arena->chunks->bytes + used + gap;
+    arena->chunks->used += gap + bytes;
+    arena->used_bytes += gap + bytes;
     return PIPIT_OK;
+}
+
+pipit_err pp_arena_take(pp_arena *arena, size_t bytes, void **out)
+{
+    return take(arena, bytes, ALIGNMENT, out);
 }
 
 pipit_err pp_arena_copy(pp_arena *arena, pp_str text, pp_str *out)
 {
     void *memory;
     char *copy;
-    pipit_err err = pp_arena_take(arena, text.len + 1, &memory);
+    pipit_err err = take(arena, text.len + 1, 1, &memory);
 
     if (err)
         return err;

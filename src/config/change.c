@@ -85,10 +85,10 @@ static bool user_went_too(struct walk *w, const pp_snapshot_line *was, const pp_
     if (strcmp(was->path, "no_auth_user") != 0 || *is->text)
         return false;
     for (size_t i = 0; i < w->after->count; i++) {
-        const char *path = w->after->lines[i].path, *name = strrchr(path, '/');
+        const pp_snapshot_line line = pp_snapshot_at(w->after, i);
+        const char *name = strrchr(line.path, '/');
 
-        if (w->after->lines[i].hashed && name && strcmp(name + 1, was->text) == 0 &&
-            strstr(path, "/users/"))
+        if (line.hashed && name && strcmp(name + 1, was->text) == 0 && strstr(line.path, "/users/"))
             return false;
     }
     return true;
@@ -164,8 +164,9 @@ static void end_group(struct walk *w, struct group *g, const char *noun, bool re
 
 static bool is_below(const pp_snapshot *s, size_t i, pp_str path)
 {
-    return i < s->count && pp_str_starts(pp_str_of(s->lines[i].path), path) &&
-           s->lines[i].path[path.len] == '/';
+    const char *text = i < s->count ? pp_snapshot_at(s, i).path : "";
+
+    return pp_str_starts(pp_str_of(text), path) && text[path.len] == '/';
 }
 
 /* Below zero: the next line is only before; above: only after; 0: on both sides. */
@@ -175,7 +176,8 @@ static int next_order(const struct walk *w)
         return 1;
     if (w->a == w->after->count)
         return -1;
-    return pp_snapshot_compare(w->before->lines[w->b].path, w->after->lines[w->a].path);
+    return pp_snapshot_compare(pp_snapshot_at(w->before, w->b).path,
+                               pp_snapshot_at(w->after, w->a).path);
 }
 
 /* Walk over all that is below path on either side. */
@@ -187,11 +189,11 @@ static void compare_group(struct walk *w, pp_str path, const char *noun, bool re
         int order = next_order(w);
 
         if (order < 0)
-            name_one(&g, '-', w->before->lines[w->b].path);
+            name_one(&g, '-', pp_snapshot_at(w->before, w->b).path);
         else if (order > 0)
-            name_one(&g, '+', w->after->lines[w->a].path);
-        else if (strcmp(w->before->lines[w->b].text, w->after->lines[w->a].text) != 0)
-            name_one(&g, '~', w->after->lines[w->a].path);
+            name_one(&g, '+', pp_snapshot_at(w->after, w->a).path);
+        else if (strcmp(pp_snapshot_at(w->before, w->b).text, pp_snapshot_at(w->after, w->a).text))
+            name_one(&g, '~', pp_snapshot_at(w->after, w->a).path);
         g.old_count += order <= 0;
         g.new_count += order >= 0;
         w->b += order <= 0;
@@ -203,7 +205,7 @@ static void compare_group(struct walk *w, pp_str path, const char *noun, bool re
 /* An account that comes or goes does so with all it has. */
 static void pass_account(struct walk *w, const pp_snapshot *side, size_t *at, bool comes)
 {
-    pp_str path = pp_str_of(side->lines[*at].path);
+    pp_str path = pp_str_of(pp_snapshot_at(side, *at).path);
     pp_change change = {.reason = ""};
 
     change.key = keep_path(w, path);
@@ -225,28 +227,54 @@ static size_t slashes(const char *path)
     return count;
 }
 
+/* Something of an account that is unusual on one side only. */
+static void compare_unusual(struct walk *w, const pp_snapshot_line *line, int order)
+{
+    pp_snapshot_line other = {.path = line->path};
+    pp_buf usual;
+
+    pp_buf_init(&usual, TEXT_MAX);
+    w->err = pp_snapshot_usual(line->path, &usual);
+    if (!w->err)
+        w->err = pp_buf_add(&usual, "", 1);
+    if (!w->err) {
+        other.text = usual.ptr;
+        compare_scalar(w, line->path, order < 0 ? line : &other, order < 0 ? &other : line);
+    }
+    pp_buf_fini(&usual);
+}
+
 static void compare_next(struct walk *w)
 {
-    const pp_snapshot_line nothing = {"", "", false};
-    int order = next_order(w);
-    const pp_snapshot_line *was = order <= 0 ? &w->before->lines[w->b] : &nothing;
-    const pp_snapshot_line *is = order >= 0 ? &w->after->lines[w->a] : &nothing;
-    const char *path = order <= 0 ? was->path : is->path, *last = strrchr(path, '/');
+    const int order = next_order(w);
+    const pp_snapshot_line line =
+        order <= 0 ? pp_snapshot_at(w->before, w->b) : pp_snapshot_at(w->after, w->a);
+    const char *last = strrchr(line.path, '/');
 
-    if (slashes(path) == 1 && order != 0) {
+    if (slashes(line.path) == 1 && order != 0) {
         pass_account(w, order < 0 ? w->before : w->after, order < 0 ? &w->b : &w->a, order > 0);
         return;
     }
-    if (slashes(path) == 3) { /* accounts/A/users/bob */
-        compare_group(w, (pp_str){path, (size_t)(last - path)}, "users", false);
+    if (slashes(line.path) == 3) { /* accounts/A/users/bob */
+        compare_group(w, (pp_str){line.path, (size_t)(last - line.path)}, "users", false);
         return;
     }
-    w->b += order <= 0;
-    w->a += order >= 0;
-    if (last && strcmp(last, "/mappings") == 0 && order == 0)
-        compare_group(w, pp_str_of(path), "mappings", strcmp(was->text, is->text) != 0);
-    else
-        compare_scalar(w, path, was, is);
+    if (last && strcmp(last, "/mappings") == 0) {
+        bool reordered = order == 0 && strcmp(line.text, pp_snapshot_at(w->after, w->a).text) != 0;
+
+        w->b += order <= 0;
+        w->a += order >= 0;
+        compare_group(w, pp_str_of(line.path), "mappings", reordered);
+    } else if (order != 0) {
+        w->b += order < 0;
+        w->a += order > 0;
+        compare_unusual(w, &line, order);
+    } else {
+        const pp_snapshot_line is = pp_snapshot_at(w->after, w->a++);
+
+        w->b++;
+        compare_scalar(w, line.path, &line, &is);
+    }
 }
 
 /* What could have been applied has to wait for what cannot. */

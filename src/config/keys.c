@@ -29,6 +29,8 @@ static const pp_key top[] = {
      .read = pp_read_host, .help = "Address to listen on; :: is IPv6 and IPv4"},
     {"port", PP_KEY_PORT, TOP(port), .initial = "4222", .reload = PP_KEY_RESTART,
      .help = "Port to listen on; -1 for any that is free"},
+    {"no_listen", PP_KEY_SWITCH, TOP(no_listen), .flags = PP_KEY_OWN, .initial = "false",
+     .reload = PP_KEY_RESTART, .help = "Do not listen for NATS clients there at all"},
     {"unix", PP_KEY_OTHER, NONE, .unit = "path or map", .flags = PP_KEY_OWN,
      .reload = PP_KEY_RESTART, .block = "unix", .read = pp_read_unix,
      .help = "Unix socket to listen on, too"},
@@ -92,6 +94,9 @@ static const pp_key top[] = {
      .help = "User that monitoring asks for"},
     {"http_password", PP_KEY_SECRET, TOP(http_password), .flags = PP_KEY_OWN,
      .help = "Password of that user"},
+    {"http_ui", PP_KEY_WORD, TOP(http_ui), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .initial = "local", .words = "none local all",
+     .help = "The page at /ui for nobody, for browsers on this machine, or for whoever may ask"},
     {"max_closed_clients", PP_KEY_COUNT, TOP(max_closed_clients), 0, COUNT_MAX,
      PP_KEY_ZERO_IS_DEFAULT | PP_KEY_LOWER, PP_KEY_RESTART, "10000", .unit = "connections",
      .help = "Closed connections that monitoring remembers"},
@@ -187,8 +192,9 @@ static const pp_key top[] = {
     {"resolver account_resolver accounts_resolver", PP_KEY_OTHER, NONE, .unit = "text or map",
      .block = "resolver", .reload = PP_KEY_RESTART, .read = pp_read_resolver,
      .help = "Where accounts are found"},
-    {"resolver_tls", PP_KEY_OTHER, NONE, .unit = "map", .block = "tls", .feature = "TLS",
-     .help = "TLS on the way there"},
+    {"resolver_tls", PP_KEY_OTHER, TOP(resolver_tls), .unit = "map", .block = "tls",
+     .read = pp_read_resolver_tls,
+     .help = "TLS on the way to a resolver's URL: ca_file, cert_file, key_file, min_version"},
     {"resolver_preload", PP_KEY_OTHER, NONE, .unit = "map of JWTs", .read = pp_read_preload,
      .help = "Accounts that are known from the start"},
     {"resolver_pinned_accounts", PP_KEY_OTHER, NONE, .unit = "key or array of keys",
@@ -209,6 +215,10 @@ static const pp_key top[] = {
      .help = "Servers that hang on others"},
     {"websocket ws", PP_KEY_OTHER, NONE, .unit = "map", .block = "websocket",
      .read = pp_read_websocket, .help = "NATS over WebSocket"},
+    {"t2", PP_KEY_OTHER, NONE, .unit = "map", .flags = PP_KEY_OWN, .block = "t2",
+     .read = pp_read_t2, .help = "T2 Bus"},
+    {"fanout", PP_KEY_OTHER, NONE, .unit = "map", .block = "fanout", .flags = PP_KEY_OWN,
+     .read = pp_read_fanout, .help = "Clients of the fanout protocol; see docs/fanout.md"},
     {"mqtt", PP_KEY_OTHER, NONE, .unit = "map", .block = "mqtt", .feature = "MQTT",
      .harmless = PP_KEY_IF_NO_ENTRIES, .help = "MQTT clients"},
 };
@@ -505,6 +515,47 @@ static const pp_key websocket_authorization[] = {
      .initial = "0s", .help = "How long they may take; 0: the server's"},
 };
 
+#define FANOUT(field) offsetof(pp_options, fanout.field)
+
+static const pp_key fanout[] = {
+    {"listen", PP_KEY_OTHER, NONE, .unit = "port or host:port", .flags = PP_KEY_OWN,
+     .reload = PP_KEY_RESTART, .read = pp_read_fanout_listen,
+     .help = "Address and port to listen on, in one"},
+    {"host net", PP_KEY_TEXT, FANOUT(host), .flags = PP_KEY_OWN, .initial = "*",
+     .reload = PP_KEY_RESTART, .read = pp_read_fanout_host,
+     .help = "Address to listen on; *: all of the host's"},
+    {"port", PP_KEY_PORT, FANOUT(port), .flags = PP_KEY_OWN, .initial = "0",
+     .reload = PP_KEY_RESTART, .help = "Port to listen on; -1 for any that is free; 0: 1986"},
+    {"tls", PP_KEY_OTHER, FANOUT(tls), .unit = "map", .block = "tls", .flags = PP_KEY_OWN,
+     .reload = PP_KEY_RESTART, .read = pp_read_tls,
+     .help = "TLS for fanout clients; its files may change"},
+    {"allow", PP_KEY_OTHER, NONE, .unit = "range or array of ranges", .flags = PP_KEY_OWN,
+     .read = pp_read_fanout_allow,
+     .help = "Networks that clients may come from, as 10.0.0.0/8; without any, all"},
+    {"account", PP_KEY_TEXT, FANOUT(account), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .help = "Account that clients are in; without one, $G"},
+    {"user", PP_KEY_TEXT, FANOUT(user), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .help = "User that clients are, with its account and permissions"},
+    {"client_limit", PP_KEY_COUNT, FANOUT(client_limit), 0, COUNT_MAX, PP_KEY_OWN, .initial = "0",
+     .unit = "connections", .help = "Clients at a time; 0: as many as there may be descriptors"},
+    {"max_line", PP_KEY_BYTES, FANOUT(max_line_bytes), 16, 1 << 30, PP_KEY_OWN,
+     .initial = "1048576", .help = "Longest line; who sends a longer one is closed"},
+    {"max_queue", PP_KEY_BYTES, FANOUT(max_queue_bytes), 1024, BYTES_MAX, PP_KEY_OWN,
+     .initial = "1048576", .help = "Bytes that may wait for one client, who is closed beyond"},
+    {"max_queue_lines", PP_KEY_COUNT, FANOUT(max_queue_lines), 32, COUNT_MAX, PP_KEY_OWN,
+     .initial = "4096", .unit = "lines", .help = "The same in lines"},
+    {"max_channel_name", PP_KEY_COUNT, FANOUT(max_channel_name), 1, 4096, PP_KEY_OWN,
+     .initial = "1024", .unit = "bytes", .help = "Longest name of a channel"},
+    {"max_channels", PP_KEY_COUNT, FANOUT(max_channels), 1, 16384, PP_KEY_OWN, .initial = "1024",
+     .unit = "channels", .help = "Channels of one client"},
+    {"max_all_channels", PP_KEY_COUNT, FANOUT(max_all_channels), 1, COUNT_MAX, PP_KEY_OWN,
+     .initial = "1000000", .unit = "channels", .help = "Channels of all of them"},
+    {"crlf", PP_KEY_SWITCH, FANOUT(crlf), .flags = PP_KEY_OWN, .initial = "false",
+     .help = "A CR before the end of a line is part of the end, for telnet"},
+    {"idle_timeout", PP_KEY_DURATION, FANOUT(idle_timeout_ns), 0, INT64_MAX, PP_KEY_OWN,
+     .initial = "0s", .help = "Close clients that say nothing for so long, 6m or more; 0: never"},
+};
+
 static const pp_key export[] = {
     {"stream", PP_KEY_OTHER, NONE, .unit = "subject", .read = pp_read_export_kind,
      .help = "Messages"},
@@ -555,6 +606,36 @@ static const pp_key import_source[] = {
      .help = "The subject there: that of the export, or a part of it"},
 };
 
+#define T2(field) offsetof(pp_options, t2.field)
+
+static const pp_key t2[] = {
+    {"listen", PP_KEY_OTHER, NONE, .unit = "address or array of addresses", .flags = PP_KEY_OWN,
+     .reload = PP_KEY_RESTART, .read = pp_read_t2_listen,
+     .help = "Where to listen: tcp:HOST:PORT, unix:PATH, tls:HOST:PORT"},
+    {"mode", PP_KEY_MODE, T2(unix_mode), 0, 0777, PP_KEY_OWN, PP_KEY_RESTART, "0700",
+     .help = "File mode of Unix sockets, as 0660"},
+    {"account", PP_KEY_TEXT, T2(account), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .initial = "$G", .help = "Account whose subjects t2.> and t2rr.> stand for topics"},
+    {"tls", PP_KEY_OTHER, T2(tls), .unit = "map", .flags = PP_KEY_OWN, .block = "tls",
+     .reload = PP_KEY_RESTART, .read = pp_read_tls,
+     .help = "TLS of tls: addresses, whose clients must show a certificate; its files may change"},
+    {"max_frame", PP_KEY_BYTES, T2(max_frame_bytes), 64, 1 << 20, PP_KEY_OWN, .initial = "1048576",
+     .help = "Largest frame of a client"},
+    {"max_clients max_connections", PP_KEY_COUNT, T2(max_clients), 0, COUNT_MAX, PP_KEY_OWN,
+     .initial = "65536", .unit = "connections", .help = "Clients at a time"},
+    {"max_subscriptions max_subs", PP_KEY_COUNT, T2(max_subscriptions), 0, COUNT_MAX, PP_KEY_OWN,
+     .initial = "65536", .unit = "subscriptions",
+     .help = "Topics that one client may subscribe to, and that it may serve"},
+    {"max_requests", PP_KEY_COUNT, T2(max_requests), 0, COUNT_MAX, PP_KEY_OWN, .initial = "16384",
+     .unit = "requests", .help = "Requests of one client that may wait for an answer"},
+    {"keep_alive", PP_KEY_DURATION, T2(keep_alive_ns), SECOND / 100, INT64_MAX, PP_KEY_OWN,
+     .initial = "1m30s", .help = "How long a client may say nothing"},
+    {"request_timeout", PP_KEY_DURATION, T2(request_timeout_ns), SECOND / 100, INT64_MAX,
+     PP_KEY_OWN, .initial = "30s", .help = "How long an answer may take"},
+    {"allow_stop", PP_KEY_SWITCH, T2(allow_stop), .flags = PP_KEY_OWN, .initial = "false",
+     .help = "Any client may end the bus"},
+};
+
 #define BLOCK(name, rows, help)                                                                    \
     {                                                                                              \
         (name), (help), (rows), sizeof(rows) / sizeof((rows)[0]), NULL, false                      \
@@ -577,6 +658,8 @@ const pp_key_block pp_served_blocks[] = {
     OPTIONS_BLOCK("websocket_authorization", websocket_authorization,
                   "Who may come in by WebSocket, instead of what `authorization` says of one user "
                   "or a token. Users stay as they are."),
+    OPTIONS_BLOCK("t2", t2, "A T2 Bus; see docs/t2.md."),
+    OPTIONS_BLOCK("fanout", fanout, "The door for clients of the fanout protocol."),
     OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
     BLOCK("proxy", proxy, "One of them."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),

@@ -9,6 +9,8 @@
 #include <sys/un.h>
 
 #define MEMORY_MIN (16ULL << 20)
+/* Source: fanout, wire protocol, section 7. */
+#define FANOUT_IDLE_MIN_NS (360 * INT64_C(1000000000))
 #define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 
 static pipit_err read_document(pp_options *options, const pp_document *document, const char *name,
@@ -123,10 +125,13 @@ static void check_tls(const struct check *check)
 
 static bool is_user(const pp_options *o, const char *name)
 {
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (strcmp(o->users[i].name, name) == 0 ||
-            (o->users[i].nkey && strcmp(o->users[i].nkey, name) == 0))
-            return true;
+    for (size_t a = 0; a < o->account_count; a++) {
+        for (size_t i = 0; i < o->accounts[a].user_count; i++) {
+            const pp_user_options *user = &o->accounts[a].users[i];
+
+            if (strcmp(user->name, name) == 0 || (user->nkey && strcmp(user->nkey, name) == 0))
+                return true;
+        }
     }
     return false;
 }
@@ -185,6 +190,50 @@ static void check_websocket(const struct check *check)
               ws->jwt_cookie);
 }
 
+static bool is_account(const pp_options *o, const char *name)
+{
+    for (size_t i = 0; i < o->account_count; i++) {
+        if (strcmp(o->accounts[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_t2(const struct check *check)
+{
+    const pp_t2_options *t2 = &check->o->t2;
+
+    for (size_t i = 0; i < t2->listen_count; i++) {
+        if (t2->listens[i].by != PP_T2_TLS)
+            continue;
+        if (!t2->tls.given)
+            WRONG(check, "t2: \"tls:%.100s\" needs a tls block", t2->listens[i].where);
+        else if (!t2->tls.verify)
+            WRONG(check, "t2: clients by TLS must show a certificate: say verify: true in its tls");
+    }
+    if (t2->listen_count && !is_account(check->o, t2->account))
+        WRONG(check, "t2: there is no account \"%.200s\"", t2->account);
+}
+
+static void check_fanout(const struct check *check)
+{
+    const pp_options *o = check->o;
+    const pp_fanout_options *fanout = &o->fanout;
+
+    if (!fanout->port)
+        return;
+    if (fanout->account && fanout->user)
+        WRONG(check, "fanout: a user brings its account with it: leave account or user out");
+    if (fanout->account && !is_account(o, fanout->account))
+        WRONG(check, "fanout: there is no account \"%.200s\"", fanout->account);
+    if (fanout->user && !is_user(o, fanout->user))
+        WRONG(check, "fanout: there is no user \"%.200s\"", fanout->user);
+    if (fanout->idle_timeout_ns && fanout->idle_timeout_ns < FANOUT_IDLE_MIN_NS)
+        WRONG(check, "fanout: idle_timeout is below 6m: clients say nothing for 5m and then ping");
+    if (fanout->max_channel_name >= fanout->max_line_bytes)
+        WRONG(check, "fanout: no line of max_line can hold a name of max_channel_name");
+}
+
 static void check_system_account(const struct check *check)
 {
     const pp_options *o = check->o;
@@ -193,11 +242,8 @@ static void check_system_account(const struct check *check)
         return;
     if (o->operator_count || o->trusted_key_count)
         return; /* a key, which a resolver knows */
-    for (size_t i = 0; i < o->account_count; i++) {
-        if (strcmp(o->accounts[i].name, o->system_account) == 0)
-            return;
-    }
-    WRONG(check, "system_account: there is no account \"%.200s\"", o->system_account);
+    if (!is_account(o, o->system_account))
+        WRONG(check, "system_account: there is no account \"%.200s\"", o->system_account);
 }
 
 /* Source: NATS configuration, section 4. */
@@ -232,6 +278,8 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     check_tls(&check);
     check_users(&check);
     check_websocket(&check);
+    check_t2(&check);
+    check_fanout(&check);
     check_system_account(&check);
     check_operators(&check);
     return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;

@@ -1,5 +1,7 @@
 #include "config/options.h"
 
+#include "base/clock.h"
+
 #include <string.h>
 
 #define NS_PER_S 1000000000LL
@@ -16,12 +18,34 @@ pipit_err pp_options_init(pp_options *options)
         .log_format = PP_LOG_TEXT,
         .logtime = true,
         .http_base_path = "/",
+        .http_ui = PP_HTTP_UI_LOCAL,
         .max_closed_clients = 10000,
         .auth_timeout_ns = 2 * NS_PER_S,
         .callout.account = "$G",
         .resolver_timeout_ns = 1900 * (NS_PER_S / 1000),
         .websocket = {.host = PP_DEFAULT_HOST, .tls = pp_tls_options_none()},
+        .t2 =
+            {
+                .unix_mode = 0700,
+                .account = "$G",
+                .tls = pp_tls_options_none(),
+                .max_frame_bytes = 1 << 20,
+                .max_clients = 65536,
+                .max_subscriptions = 65536,
+                .max_requests = 16384,
+                .keep_alive_ns = 90 * PP_NS_PER_S,
+                .request_timeout_ns = 30 * PP_NS_PER_S,
+            },
+        .fanout = {.host = PP_FANOUT_ALL_ADDRESSES,
+                   .tls = pp_tls_options_none(),
+                   .max_line_bytes = 1 << 20,
+                   .max_queue_bytes = 1 << 20,
+                   .max_queue_lines = 4096,
+                   .max_channel_name = 1024,
+                   .max_channels = 1024,
+                   .max_all_channels = 1000000},
         .tls = pp_tls_options_none(),
+        .resolver_tls = pp_tls_options_none(),
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,
@@ -37,6 +61,7 @@ pipit_err pp_options_init(pp_options *options)
     pipit_err err;
 
     pp_arena_init(&fresh.arena, OPTIONS_BYTES_MAX);
+    pp_arena_init(&fresh.account_arena, OPTIONS_BYTES_MAX);
     pp_arena_init(&fresh.user_arena, OPTIONS_BYTES_MAX);
     err = pp_arena_take(&fresh.arena, sizeof(*global), &memory);
     if (err)
@@ -61,7 +86,7 @@ pp_account_options pp_account_options_none(const char *name)
         .max_connections = -1,
         .max_subscriptions = -1,
         .max_payload_bytes = -1,
-        .trace_sampling = 100,
+        .trace_sampling = PP_TRACE_SAMPLING_USUAL,
     };
 }
 
@@ -86,14 +111,22 @@ void pp_options_forget_secrets(pp_options *options)
         accounts[i].users = NULL;
         accounts[i].user_count = 0;
     }
-    options->users = NULL;
     options->user_count = 0;
     pp_arena_fini(&options->user_arena);
+}
+
+void pp_options_forget_accounts(pp_options *options)
+{
+    pp_options_forget_secrets(options);
+    options->accounts = NULL;
+    options->account_count = 0;
+    pp_arena_fini(&options->account_arena);
 }
 
 void pp_options_fini(pp_options *options)
 {
     pp_arena_fini(&options->user_arena);
+    pp_arena_fini(&options->account_arena);
     pp_arena_fini(&options->arena);
     *options = (pp_options){0};
 }

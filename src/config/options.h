@@ -1,7 +1,7 @@
 /* config/options.h -- everything a server is asked to be: defaults, file and flags in one
  * structure.
  *
- * Plain data. All texts and lists live in one arena that belongs to the options: nothing in here is
+ * Plain data. All texts and lists live in arenas that belong to the options: nothing in here is
  * freed alone, a value that is replaced stays until the whole goes, and all of it is wiped then,
  * since some of it is secret. Once built it does not change, so it may be read from any thread. */
 #ifndef PP_CONFIG_OPTIONS_H
@@ -38,6 +38,9 @@ enum pp_slow_consumer {
 };
 
 /* What a write that passes its deadline means. Source: NATS configuration, write_timeout. */
+/* Who is shown the page of monitoring. */
+enum pp_http_ui { PP_HTTP_UI_NONE, PP_HTTP_UI_LOCAL, PP_HTTP_UI_ALL };
+
 enum pp_write_timeout { PP_WRITE_TIMEOUT_DEFAULT, PP_WRITE_TIMEOUT_CLOSE, PP_WRITE_TIMEOUT_RETRY };
 
 /* The kinds of connection that a user may come by; a set of them. */
@@ -54,6 +57,9 @@ enum {
 
 #define PP_DEFAULT_HOST "0.0.0.0"
 #define PP_DEFAULT_PORT 4222
+
+/* Of messages that ask to be traced, where nothing is said: percent. */
+enum { PP_TRACE_SAMPLING_USUAL = 100 };
 
 /* Of sizes: there is no limit at all. */
 #define PP_OPTION_NO_LIMIT UINT64_MAX
@@ -96,7 +102,6 @@ typedef struct pp_user_options {
     const char *nkey;                         /* public key, no other user's; NULL: none */
     const char *password;                     /* secret, or a bcrypt hash of one; never NULL */
     const pp_permission_options *permissions; /* its own, or the defaults of its account; or NULL */
-    uint32_t account;                         /* index in pp_options.accounts */
     uint16_t connection_types;                /* a set; PP_CONNECTION_ANY where none is named */
     uint16_t slow_consumer;                   /* enum pp_slow_consumer */
     bool proxy_required;
@@ -161,7 +166,7 @@ typedef struct pp_import_option {
 
 typedef struct pp_account_options {
     const char *name;
-    const pp_user_options *users; /* a run of pp_options.users */
+    const pp_user_options *users;
     size_t user_count;
     const pp_permission_options *default_permissions; /* NULL: none */
     const pp_mapping_option *mappings;                /* in the order of the file */
@@ -263,9 +268,58 @@ typedef struct pp_websocket_options {
     pp_option_position at;
 } pp_websocket_options;
 
+/* How a T2 Bus is reached. */
+enum pp_t2_transport { PP_T2_TCP, PP_T2_UNIX, PP_T2_TLS };
+
+typedef struct pp_t2_listen_option {
+    enum pp_t2_transport by;
+    const char *where; /* host, or path */
+    int32_t port;      /* -1: any that is free */
+} pp_t2_listen_option;
+
+typedef struct pp_t2_options {
+    const pp_t2_listen_option *listens; /* none: there is no bus */
+    size_t listen_count;
+    uint32_t unix_mode;
+    const char *account; /* never NULL */
+    pp_tls_options tls;
+    uint64_t max_frame_bytes;
+    uint32_t max_clients;
+    uint32_t max_subscriptions; /* of one client */
+    uint32_t max_requests;      /* of one client */
+    int64_t keep_alive_ns;
+    int64_t request_timeout_ns;
+    bool allow_stop;
+    pp_option_position at;
+} pp_t2_options;
+
+#define PP_FANOUT_DEFAULT_PORT 1986
+#define PP_FANOUT_ALL_ADDRESSES "*"
+
+/* The door for fanout clients. */
+typedef struct pp_fanout_options {
+    const char *host; /* never NULL; PP_FANOUT_ALL_ADDRESSES: IPv4 and IPv6 */
+    int32_t port;     /* 0: none; -1: any that is free */
+    pp_tls_options tls;
+    const char *const *allow; /* ranges of addresses, valid; none: from anywhere */
+    size_t allow_count;
+    const char *account;   /* that its clients are in; NULL: $G, or user's */
+    const char *user;      /* that they are; NULL: whoever may do anything in the account */
+    uint32_t client_limit; /* 0: what descriptors allow */
+    uint64_t max_line_bytes;
+    uint64_t max_queue_bytes;
+    uint32_t max_queue_lines;
+    uint32_t max_channel_name; /* bytes */
+    uint32_t max_channels;     /* of one client */
+    uint32_t max_all_channels;
+    bool crlf;
+    int64_t idle_timeout_ns; /* 0: none */
+} pp_fanout_options;
+
 typedef struct pp_options {
-    pp_arena arena;      /* owns what the rest points to */
-    pp_arena user_arena; /* owns users, who may be very many, and what is said of them */
+    pp_arena arena;         /* owns what the rest points to */
+    pp_arena account_arena; /* owns accounts, which may be many, and what is said of them */
+    pp_arena user_arena;    /* owns users, who may be very many, and what is said of them */
     enum pp_options_action action;
 
     const char *signal; /* what to tell another server instead of being one; NULL: be one */
@@ -275,6 +329,7 @@ typedef struct pp_options {
     const char *host; /* never NULL */
     bool host_given;  /* by file or flag */
     int32_t port;     /* -1: any that is free */
+    bool no_listen;   /* NATS clients do not come in by TCP */
     const char *client_advertise_host;
     uint16_t client_advertise_port; /* 0: the port that is listened on */
     const char *unix_path;
@@ -314,6 +369,7 @@ typedef struct pp_options {
     const char *http_base_path; /* begins with '/'; "/" alone for none */
     const char *http_user;      /* NULL: nobody is asked */
     const char *http_password;  /* secret */
+    enum pp_http_ui http_ui;
     uint32_t max_closed_clients;
 
     /* TLS of clients, and of monitoring over HTTPS. */
@@ -330,8 +386,7 @@ typedef struct pp_options {
     int64_t auth_timeout_ns;
     const pp_account_options *accounts; /* the first is $G */
     size_t account_count;
-    const pp_user_options *users; /* of all accounts, in the order of accounts */
-    size_t user_count;
+    size_t user_count; /* of all accounts */
     const char *no_auth_user;
     pp_callout_options callout;
     const char *system_account; /* NULL: $SYS, or in operator mode what the operator says */
@@ -351,6 +406,7 @@ typedef struct pp_options {
     int64_t resolver_ttl_ns;      /* 0: none */
     int64_t resolver_interval_ns; /* 0: as the kind has it */
     int64_t resolver_timeout_ns;
+    pp_tls_options resolver_tls; /* of who asks by URL: nothing in it need be there */
     const pp_pair_option *resolver_preload; /* account keys, and their tokens */
     size_t resolver_preload_count;
     const char *const *pinned_accounts;
@@ -358,6 +414,8 @@ typedef struct pp_options {
     const char *default_sentinel;
 
     pp_websocket_options websocket;
+    pp_t2_options t2;
+    pp_fanout_options fanout;
 
     /* Limits. */
     uint32_t max_connections;
@@ -389,6 +447,9 @@ pp_account_options pp_account_options_none(const char *name);
 /* Wipe the secrets that clients are compared with, and forget the users; the rest stays. Whoever
  * wants to compare these options with others takes a snapshot before. */
 void pp_options_forget_secrets(pp_options *options);
+
+/* Forget accounts, too, for who has no need of them. */
+void pp_options_forget_accounts(pp_options *options);
 
 /* Wipe and free all of it. */
 void pp_options_fini(pp_options *options);

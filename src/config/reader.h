@@ -15,12 +15,12 @@ typedef struct pp_reader {
     pp_options *options;
     pp_diagnostics *diagnostics;
     pp_arena *arena; /* of the options: where what is read goes now */
-    pipit_err err; /* PIPIT_ENOMEM or PIPIT_ETOOBIG: the options are not to be used */
+    pipit_err err;   /* PIPIT_ENOMEM or PIPIT_ETOOBIG: the options are not to be used */
 
     /* Gathered while reading, put into options by pp_reader_finish. */
-    pp_account_options global; /* $G */
-    pp_account_options *accounts;
-    size_t account_count;
+    pp_account_options global;           /* $G */
+    pp_account_options *accounts;        /* the first is left for $G; NULL: none have been read */
+    size_t account_count;                /* without it */
     pp_config_position authorization_at; /* line 0: there is none */
 
     bool queues; /* the rules that are being read may name queue groups */
@@ -36,6 +36,9 @@ void pp_reader_map(pp_reader *reader, const pp_key_block *block, const pp_value 
 
 /* Read one value as the type of its key says. */
 void pp_reader_scalar(pp_reader *reader, const pp_key *key, const pp_value *value, void *base);
+
+/* accounts.c: make room for $G and count accounts. False: there is no memory, and err is set. */
+bool pp_reader_make_accounts(pp_reader *reader, size_t count);
 
 /* users.c: bring accounts and users together and look for names that are taken twice. */
 void pp_reader_finish(pp_reader *reader);
@@ -95,8 +98,17 @@ void pp_read_websocket_host(pp_reader *, const pp_key *, const pp_value *, void 
 void pp_read_websocket_advertise(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_origins(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_websocket_headers(pp_reader *, const pp_key *, const pp_value *, void *);
+/* t2.c, */
+void pp_read_t2(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_t2_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+/* fanout.c, */
+void pp_read_fanout(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_fanout_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_fanout_host(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_fanout_allow(pp_reader *, const pp_key *, const pp_value *, void *);
 /* tls.c, */
 void pp_read_tls(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_resolver_tls(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_tls_pairs(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_tls_first(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_tls_version(pp_reader *, const pp_key *, const pp_value *, void *);

@@ -1,7 +1,6 @@
 #include "config/snapshot.h"
 
 #include "base/alloc.h"
-#include "base/assert.h"
 #include "config/duration.h"
 #include "config/key.h"
 
@@ -10,23 +9,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILE_HEAD "pipit-options 1 "
+#define SAMPLING "msg_trace.sampling"
+#define FILE_HEAD "pipit-options 2 "
 
 enum {
     SNAPSHOT_BYTES_MAX = 512 * 1024 * 1024,
     TEXT_MAX = 64 * 1024 * 1024, /* of one line: an account's permissions */
+    RECORD_MAX = 5 * TEXT_MAX,   /* with what cannot be printed written out */
     HASH_BYTES = 16,
-    ACCOUNT_LINES = 12, /* at most, besides users and mappings */
-    SCALAR_LINES = 256,
+    HASH_TEXT_BYTES = 24, /* base64, closed by NUL */
+    LINES_AT_START = 256,
 };
 
 /* Lines being written, one text after another in a buffer that is used again for each. */
 struct writer {
     pp_snapshot *snapshot;
-    pp_snapshot_line *lines;
-    size_t count, cap;
+    size_t cap; /* of its records */
     pp_buf path;
     pp_buf text;
+    pp_buf record;
     pipit_err err;
 };
 
@@ -51,15 +52,6 @@ static void add_escaped(struct writer *w, pp_buf *out, const char *text)
     }
 }
 
-static const char *keep(struct writer *w, const pp_buf *buf)
-{
-    pp_str copy = {0};
-
-    if (!w->err)
-        w->err = pp_arena_copy(&w->snapshot->arena, pp_buf_str(buf), &copy);
-    return copy.ptr;
-}
-
 static void hash_piece(crypto_generichash_state *state, const void *bytes, size_t len)
 {
     uint64_t length = len; /* so that no two lists of pieces look alike */
@@ -78,46 +70,63 @@ static void begin_hash(struct writer *w, crypto_generichash_state *state)
 static void end_hash(struct writer *w, crypto_generichash_state *state)
 {
     uint8_t hash[HASH_BYTES];
-    char hex[2 * HASH_BYTES + 1];
+    char text[HASH_TEXT_BYTES];
 
     (void)crypto_generichash_final(state, hash, sizeof(hash));
-    (void)sodium_bin2hex(hex, sizeof(hex), hash, sizeof(hash));
+    (void)sodium_bin2base64(text, sizeof(text), hash, sizeof(hash),
+                            sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     w->text.len = 0;
-    add(w, &w->text, hex);
+    add(w, &w->text, text);
 }
 
 /* A line of a file is one line, whatever was given. */
-static const char *keep_printable(struct writer *w, const pp_buf *buf)
+static pipit_err add_printable(pp_buf *out, const pp_buf *text)
 {
-    pp_buf out;
-    const char *kept;
+    pipit_err err = PIPIT_OK;
 
-    for (size_t i = 0; i < buf->len; i++) {
-        if ((unsigned char)buf->ptr[i] < ' ' || buf->ptr[i] == 0x7F) {
-            pp_buf_init(&out, TEXT_MAX);
-            for (i = 0; i < buf->len && !w->err; i++) {
-                unsigned char c = (unsigned char)buf->ptr[i];
+    for (size_t i = 0; i < text->len && !err; i++) {
+        unsigned char c = (unsigned char)text->ptr[i];
 
-                w->err = c < ' ' || c == 0x7F ? pp_buf_addf(&out, "\\x%02x", c)
-                                              : pp_buf_add(&out, buf->ptr + i, 1);
-            }
-            kept = keep(w, &out);
-            pp_buf_fini(&out);
-            return kept;
-        }
+        err = c < ' ' || c == 0x7F ? pp_buf_addf(out, "\\x%02x", c)
+                                   : pp_buf_add(out, text->ptr + i, 1);
     }
-    return keep(w, buf);
+    return err;
 }
 
-/* Add the line of w->path and w->text; both begin anew afterwards. */
+static pipit_err add_record(pp_snapshot *snapshot, size_t *cap, pp_str record)
+{
+    pp_str copy;
+    pipit_err err;
+
+    if (snapshot->count == *cap) {
+        size_t grown = *cap ? 2 * *cap : LINES_AT_START;
+        const char **records = pp_realloc(snapshot->records, grown * sizeof(*records));
+
+        if (!records)
+            return PIPIT_ENOMEM;
+        snapshot->records = records;
+        *cap = grown;
+    }
+    err = pp_arena_copy(&snapshot->arena, record, &copy);
+    if (!err)
+        snapshot->records[snapshot->count++] = copy.ptr;
+    return err;
+}
+
+/* Add the line of w->path and w->text; both begin anew afterwards. A record is a character that
+ * tells whether the text is a hash, the path and the text, each of which ends with a NUL. */
 static void end_line(struct writer *w, bool hashed)
 {
-    pp_snapshot_line line = {keep(w, &w->path), keep_printable(w, &w->text), hashed};
-
-    if (w->err)
-        return;
-    PP_ASSERT(w->count < w->cap);
-    w->lines[w->count++] = line;
+    w->record.len = 0;
+    add(w, &w->record, hashed ? "#" : "=");
+    if (!w->err)
+        w->err = pp_buf_add(&w->record, w->path.ptr, w->path.len);
+    if (!w->err)
+        w->err = pp_buf_add(&w->record, "", 1);
+    if (!w->err)
+        w->err = add_printable(&w->record, &w->text);
+    if (!w->err)
+        w->err = add_record(w->snapshot, &w->cap, pp_buf_str(&w->record));
     w->path.len = w->text.len = 0;
 }
 
@@ -332,6 +341,33 @@ static void write_websocket(struct writer *w, const pp_websocket_options *o)
     end_line(w, false);
 }
 
+/* --- T2 Bus ------------------------------------------------------------------------------- */
+
+static void write_t2(struct writer *w, const pp_t2_options *o)
+{
+    static const char *const schemes[] = {
+        [PP_T2_TCP] = "tcp", [PP_T2_UNIX] = "unix", [PP_T2_TLS] = "tls"};
+
+    add(w, &w->path, "t2.listen");
+    for (size_t i = 0; i < o->listen_count; i++) {
+        const pp_t2_listen_option *listen = &o->listens[i];
+
+        if (!w->err)
+            w->err = pp_buf_addf(&w->text, "%s%s:", i ? " " : "", schemes[listen->by]);
+        add_escaped(w, &w->text, listen->where);
+        if (listen->by != PP_T2_UNIX && !w->err)
+            w->err = pp_buf_addf(&w->text, ":%d", listen->port);
+    }
+    end_line(w, false);
+}
+
+/* --- fanout ------------------------------------------------------------------------------- */
+
+static void write_fanout(struct writer *w, const pp_fanout_options *o)
+{
+    write_list(w, "fanout.allow", o->allow, o->allow_count);
+}
+
 /* --- accounts ----------------------------------------------------------------------------- */
 
 static void begin_account_line(struct writer *w, const pp_account_options *account,
@@ -421,14 +457,30 @@ static void write_mapping(struct writer *w, const pp_account_options *account,
     end_line(w, false);
 }
 
+/* Does a key of an account say what it says of others? */
+static bool is_usual(struct writer *w, const pp_key *key, const pp_account_options *account)
+{
+    const pp_account_options none = pp_account_options_none("");
+    bool usual;
+
+    w->record.len = w->text.len = 0;
+    w->err = pp_key_format(key, account, &w->text);
+    if (!w->err)
+        w->err = pp_key_format(key, &none, &w->record);
+    usual = pp_str_eq(pp_buf_str(&w->text), pp_buf_str(&w->record));
+    w->text.len = 0;
+    return usual;
+}
+
 static void write_block(struct writer *w, const pp_account_options *account, const char *name)
 {
     const pp_key_block *block = pp_key_block_find(name);
 
-    for (size_t i = 0; i < block->count; i++) {
+    for (size_t i = 0; i < block->count && !w->err; i++) {
         const pp_key *key = &block->keys[i];
 
-        if (key->type == PP_KEY_OTHER || key->offset == PP_KEY_NO_FIELD)
+        if (key->type == PP_KEY_OTHER || key->offset == PP_KEY_NO_FIELD ||
+            is_usual(w, key, account))
             continue;
         begin_account_line(w, account, "/");
         add(w, &w->path, name);
@@ -442,6 +494,8 @@ static void write_mappings(struct writer *w, const pp_account_options *account)
 {
     crypto_generichash_state state;
 
+    if (!account->mapping_count)
+        return;
     begin_hash(w, &state);
     for (size_t i = 0; i < account->mapping_count; i++)
         hash_piece(&state, account->mappings[i].source, strlen(account->mappings[i].source));
@@ -490,13 +544,37 @@ static void write_import(struct writer *w, const pp_import_option *import)
 
 static void write_passages(struct writer *w, const pp_account_options *account)
 {
-    begin_account_line(w, account, "/exports");
-    for (size_t i = 0; i < account->export_count && !w->err; i++)
-        write_export(w, &account->exports[i]);
+    if (account->export_count) {
+        begin_account_line(w, account, "/exports");
+        for (size_t i = 0; i < account->export_count && !w->err; i++)
+            write_export(w, &account->exports[i]);
+        end_line(w, false);
+    }
+    if (account->import_count) {
+        begin_account_line(w, account, "/imports");
+        for (size_t i = 0; i < account->import_count && !w->err; i++)
+            write_import(w, &account->imports[i]);
+        end_line(w, false);
+    }
+}
+
+static void write_default_permissions(struct writer *w, const pp_account_options *account)
+{
+    if (!account->default_permissions)
+        return;
+    begin_account_line(w, account, "/default_permissions");
+    write_permissions(w, account->default_permissions);
+    add(w, &w->text, w->text.len ? "" : "all");
     end_line(w, false);
-    begin_account_line(w, account, "/imports");
-    for (size_t i = 0; i < account->import_count && !w->err; i++)
-        write_import(w, &account->imports[i]);
+}
+
+static void write_sampling(struct writer *w, const pp_account_options *account)
+{
+    if (account->trace_sampling == PP_TRACE_SAMPLING_USUAL)
+        return;
+    begin_account_line(w, account, "/" SAMPLING);
+    if (!w->err)
+        w->err = pp_buf_addf(&w->text, "%" PRIu32, account->trace_sampling);
     end_line(w, false);
 }
 
@@ -505,22 +583,35 @@ static void write_account(struct writer *w, const pp_account_options *account)
     begin_account_line(w, account, "");
     add(w, &w->text, "defined");
     end_line(w, false);
-    begin_account_line(w, account, "/default_permissions");
-    if (account->default_permissions) {
-        write_permissions(w, account->default_permissions);
-        add(w, &w->text, w->text.len ? "" : "all");
-    }
-    end_line(w, false);
+    write_default_permissions(w, account);
     write_block(w, account, "limits");
     write_block(w, account, "msg_trace");
-    begin_account_line(w, account, "/msg_trace.sampling");
-    if (!w->err)
-        w->err = pp_buf_addf(&w->text, "%" PRIu32, account->trace_sampling);
-    end_line(w, false);
+    write_sampling(w, account);
     for (size_t i = 0; i < account->user_count && !w->err; i++)
         write_user(w, account, &account->users[i]);
     write_mappings(w, account);
     write_passages(w, account);
+}
+
+pipit_err pp_snapshot_usual(const char *path, pp_buf *out)
+{
+    const pp_account_options none = pp_account_options_none("");
+    const char *name = strrchr(path, '/'), *dot = name ? strchr(name, '.') : NULL;
+    char block_name[32];
+    const pp_key_block *block;
+    const pp_key *key;
+
+    if (!dot || (size_t)(dot - name) > sizeof(block_name))
+        return PIPIT_OK; /* nothing */
+    if (strcmp(name + 1, SAMPLING) == 0)
+        return pp_buf_addf(out, "%d", PP_TRACE_SAMPLING_USUAL);
+    memcpy(block_name, name + 1, (size_t)(dot - name - 1));
+    block_name[dot - name - 1] = '\0';
+    block = pp_key_block_find(block_name);
+    key = block ? pp_key_find(block, pp_str_of(dot + 1)) : NULL;
+    return key && key->type != PP_KEY_OTHER && key->offset != PP_KEY_NO_FIELD
+               ? pp_key_format(key, &none, out)
+               : PIPIT_OK;
 }
 
 /* --- the whole ---------------------------------------------------------------------------- */
@@ -540,28 +631,34 @@ int pp_snapshot_compare(const char *a, const char *b)
     return rank(*a) - rank(*b);
 }
 
-static int compare_lines(const void *a, const void *b)
+static int compare_records(const void *a, const void *b)
 {
-    return pp_snapshot_compare(((const pp_snapshot_line *)a)->path,
-                               ((const pp_snapshot_line *)b)->path);
+    return pp_snapshot_compare(*(const char *const *)a + 1, *(const char *const *)b + 1);
 }
 
-static pipit_err make(pp_snapshot **out, size_t lines_max, pp_snapshot_line **out_lines)
+static pipit_err make(pp_snapshot **out)
 {
     pp_snapshot *snapshot = pp_calloc(1, sizeof(*snapshot));
-    void *memory;
-    pipit_err err;
 
     if (!snapshot)
         return PIPIT_ENOMEM;
     pp_arena_init(&snapshot->arena, SNAPSHOT_BYTES_MAX);
-    err = pp_arena_take(&snapshot->arena, lines_max * sizeof(**out_lines), &memory);
-    if (err) {
-        pp_snapshot_free(snapshot);
-        return err;
-    }
-    snapshot->lines = *out_lines = memory;
     *out = snapshot;
+    return PIPIT_OK;
+}
+
+/* All records are there: put them in order, and give back what they do not need. */
+static pipit_err finish(pp_snapshot *snapshot)
+{
+    const char **fitting;
+
+    if (!snapshot->count)
+        return PIPIT_OK;
+    qsort(snapshot->records, snapshot->count, sizeof(*snapshot->records), compare_records);
+    fitting = pp_realloc(snapshot->records, snapshot->count * sizeof(*fitting));
+    if (!fitting)
+        return PIPIT_ENOMEM;
+    snapshot->records = fitting;
     return PIPIT_OK;
 }
 
@@ -570,21 +667,32 @@ void pp_snapshot_free(pp_snapshot *snapshot)
     if (!snapshot)
         return;
     pp_arena_fini(&snapshot->arena);
+    pp_free(snapshot->records);
     explicit_bzero(snapshot, sizeof(*snapshot));
     pp_free(snapshot);
+}
+
+static void write_all(struct writer *w, const pp_options *options)
+{
+    write_scalars(w, options);
+    write_labels(w, options);
+    write_operators(w, options);
+    write_websocket(w, &options->websocket);
+    write_t2(w, &options->t2);
+    write_fanout(w, &options->fanout);
+    for (size_t i = 0; i < options->account_count && !w->err; i++)
+        write_account(w, &options->accounts[i]);
 }
 
 pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
                           const pp_snapshot *like)
 {
-    struct writer w = {.cap = SCALAR_LINES + options->user_count};
+    struct writer w = {0};
     pipit_err err;
 
-    for (size_t i = 0; i < options->account_count; i++)
-        w.cap += ACCOUNT_LINES + options->accounts[i].mapping_count;
     if (sodium_init() < 0)
         return PIPIT_EIO;
-    err = make(&w.snapshot, w.cap, &w.lines);
+    err = make(&w.snapshot);
     if (err)
         return err;
     if (like)
@@ -593,29 +701,33 @@ pipit_err pp_snapshot_new(pp_snapshot **out_snapshot, const pp_options *options,
         randombytes_buf(w.snapshot->salt, sizeof(w.snapshot->salt));
     pp_buf_init(&w.path, TEXT_MAX);
     pp_buf_init(&w.text, TEXT_MAX);
-    write_scalars(&w, options);
-    write_labels(&w, options);
-    write_operators(&w, options);
-    write_websocket(&w, &options->websocket);
-    for (size_t i = 0; i < options->account_count && !w.err; i++)
-        write_account(&w, &options->accounts[i]);
+    pp_buf_init(&w.record, RECORD_MAX);
+    write_all(&w, options);
     pp_buf_fini(&w.path);
     pp_buf_fini(&w.text);
+    pp_buf_fini(&w.record);
+    if (!w.err)
+        w.err = finish(w.snapshot);
     if (w.err) {
         pp_snapshot_free(w.snapshot);
         return w.err;
     }
-    qsort(w.lines, w.count, sizeof(*w.lines), compare_lines);
-    w.snapshot->count = w.count;
     *out_snapshot = w.snapshot;
     return PIPIT_OK;
 }
 
-const pp_snapshot_line *pp_snapshot_find(const pp_snapshot *snapshot, const char *path)
-{
-    const pp_snapshot_line wanted = {.path = path};
+/* --- lines -------------------------------------------------------------------------------- */
 
-    return bsearch(&wanted, snapshot->lines, snapshot->count, sizeof(wanted), compare_lines);
+static pp_snapshot_line line_of(const char *record)
+{
+    const char *path = record + 1;
+
+    return (pp_snapshot_line){path, path + strlen(path) + 1, *record == '#'};
+}
+
+pp_snapshot_line pp_snapshot_at(const pp_snapshot *snapshot, size_t i)
+{
+    return line_of(snapshot->records[i]);
 }
 
 /* --- the file ----------------------------------------------------------------------------- */
@@ -627,9 +739,11 @@ pipit_err pp_snapshot_format(const pp_snapshot *snapshot, pp_buf *out)
 
     (void)sodium_bin2hex(salt, sizeof(salt), snapshot->salt, sizeof(snapshot->salt));
     err = pp_buf_addf(out, FILE_HEAD "%s\n", salt);
-    for (size_t i = 0; i < snapshot->count && !err; i++)
-        err = pp_buf_addf(out, "%s\t%c%s\n", snapshot->lines[i].path,
-                          snapshot->lines[i].hashed ? '#' : '=', snapshot->lines[i].text);
+    for (size_t i = 0; i < snapshot->count && !err; i++) {
+        const pp_snapshot_line line = pp_snapshot_at(snapshot, i);
+
+        err = pp_buf_addf(out, "%s\t%c%s\n", line.path, line.hashed ? '#' : '=', line.text);
+    }
     return err;
 }
 
@@ -644,49 +758,57 @@ static pp_str take_line(pp_str *text)
     return line;
 }
 
-static pipit_err parse_line(pp_snapshot *snapshot, pp_str text, pp_snapshot_line *line)
+static pipit_err parse_line(pp_snapshot *snapshot, size_t *cap, pp_str text, pp_buf *record)
 {
     const char *tab = text.len ? memchr(text.ptr, '\t', text.len) : NULL;
     size_t path_len = tab ? (size_t)(tab - text.ptr) : 0;
-    pp_str path, value;
     pipit_err err;
 
     if (!tab || text.len < path_len + 2 || memchr(text.ptr, '\0', text.len))
         return PIPIT_EINVAL;
-    err = pp_arena_copy(&snapshot->arena, (pp_str){text.ptr, path_len}, &path);
+    record->len = 0;
+    err = pp_buf_add(record, tab[1] == '#' ? "#" : "=", 1);
     if (!err)
-        err = pp_arena_copy(&snapshot->arena, (pp_str){tab + 2, text.len - path_len - 2}, &value);
-    if (err)
-        return err;
-    *line = (pp_snapshot_line){path.ptr, value.ptr, tab[1] == '#'};
+        err = pp_buf_add(record, text.ptr, path_len);
+    if (!err)
+        err = pp_buf_add(record, "", 1);
+    if (!err)
+        err = pp_buf_add(record, tab + 2, text.len - path_len - 2);
+    return err ? err : add_record(snapshot, cap, pp_buf_str(record));
+}
+
+static pipit_err parse_head(pp_snapshot *snapshot, pp_str head)
+{
+    size_t salt_bytes;
+
+    if (!pp_str_starts(head, PP_STR(FILE_HEAD)) ||
+        sodium_hex2bin(snapshot->salt, sizeof(snapshot->salt), head.ptr + sizeof(FILE_HEAD) - 1,
+                       head.len - (sizeof(FILE_HEAD) - 1), NULL, &salt_bytes, NULL) != 0 ||
+        salt_bytes != sizeof(snapshot->salt))
+        return PIPIT_EINVAL;
     return PIPIT_OK;
 }
 
 pipit_err pp_snapshot_parse(pp_snapshot **out_snapshot, pp_str text)
 {
-    pp_str head = take_line(&text);
-    size_t lines_max = 1, salt_bytes;
     pp_snapshot *snapshot;
-    pp_snapshot_line *lines;
-    pipit_err err;
+    pp_buf record;
+    size_t cap = 0;
+    pipit_err err = make(&snapshot);
 
-    for (size_t i = 0; i < text.len; i++)
-        lines_max += text.ptr[i] == '\n';
-    err = make(&snapshot, lines_max, &lines);
     if (err)
         return err;
-    if (!pp_str_starts(head, PP_STR(FILE_HEAD)) ||
-        sodium_hex2bin(snapshot->salt, sizeof(snapshot->salt), head.ptr + sizeof(FILE_HEAD) - 1,
-                       head.len - (sizeof(FILE_HEAD) - 1), NULL, &salt_bytes, NULL) != 0 ||
-        salt_bytes != sizeof(snapshot->salt))
-        err = PIPIT_EINVAL;
+    pp_buf_init(&record, RECORD_MAX);
+    err = parse_head(snapshot, take_line(&text));
     while (!err && text.len)
-        err = parse_line(snapshot, take_line(&text), &lines[snapshot->count++]);
+        err = parse_line(snapshot, &cap, take_line(&text), &record);
+    pp_buf_fini(&record);
+    if (!err)
+        err = finish(snapshot);
     if (err) {
         pp_snapshot_free(snapshot);
         return err;
     }
-    qsort(lines, snapshot->count, sizeof(*lines), compare_lines);
     *out_snapshot = snapshot;
     return PIPIT_OK;
 }

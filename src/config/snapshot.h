@@ -2,7 +2,8 @@
  * it is asked to run with next, now or by another process later.
  *
  * A line is a path and a text. Scalars have the path of their key ("max_payload", "unix.mode");
- * accounts, users and mappings have one line each ("accounts/A/users/bob"). Secrets, and users as
+ * accounts, users and mappings have one line each ("accounts/A/users/bob"); of accounts only what
+ * is unusual has one, since there may be very many of them. Secrets, and users as
  * a whole, are hashes under the snapshot's own salt: equal hashes mean equal values, and no value
  * can be read from one. */
 #ifndef PP_CONFIG_SNAPSHOT_H
@@ -33,7 +34,7 @@ typedef struct pp_snapshot_line {
 typedef struct pp_snapshot {
     pp_arena arena;
     uint8_t salt[PP_SNAPSHOT_SALT_BYTES];
-    const pp_snapshot_line *lines; /* by path; see pp_snapshot_compare */
+    const char **records; /* lines by path, see pp_snapshot_compare; as pp_snapshot_at reads them */
     size_t count;
 } pp_snapshot;
 
@@ -49,8 +50,11 @@ void pp_snapshot_free(pp_snapshot *snapshot);
 /* The order of lines: as strcmp, but what is below a path follows it at once. */
 int pp_snapshot_compare(const char *a, const char *b);
 
-/* NULL: there is no such line. */
-const pp_snapshot_line *pp_snapshot_find(const pp_snapshot *snapshot, const char *path);
+/* One of its lines, borrowed. */
+pp_snapshot_line pp_snapshot_at(const pp_snapshot *snapshot, size_t i);
+
+/* What the line of an account would say that is not there, since it is nothing unusual. */
+pipit_err pp_snapshot_usual(const char *path, pp_buf *out);
 
 /* Write and read the text of a file. It holds no secret, but hashes that somebody could try
  * passwords against: the file is for its owner only.

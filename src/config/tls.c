@@ -130,13 +130,15 @@ void pp_read_tls_pairs(pp_reader *reader, const pp_key *key, const pp_value *val
     o->pair_count = pairs ? value->array.count : 0;
 }
 
-void pp_read_tls(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+/* The block, of either side. */
+static pp_tls_options *read_tls(pp_reader *reader, const pp_key *key, const pp_value *value,
+                                void *base)
 {
     pp_tls_options *o = (pp_tls_options *)(void *)((char *)base + key->offset);
 
     if (value->kind != PP_VALUE_MAP) {
         pp_reader_wrong_kind(reader, key, value, "a map");
-        return;
+        return NULL;
     }
     *o = pp_tls_options_none();
     o->given = true;
@@ -145,7 +147,24 @@ void pp_read_tls(pp_reader *reader, const pp_key *key, const pp_value *value, vo
     if (o->pair_count && (o->cert_file || o->key_file))
         pp_reader_refuse(reader, key, value, "has both 'certs' and 'cert_file': leave one out");
     check_pair(reader, key, value, o->cert_file, o->key_file);
-    if (!o->cert_file && !o->key_file && !o->pair_count)
-        pp_reader_refuse(reader, key, value, "has no 'cert_file' and 'key_file'");
     o->verify |= o->verify_and_map;
+    return o;
+}
+
+void pp_read_tls(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    const pp_tls_options *o = read_tls(reader, key, value, base);
+
+    if (o && !o->cert_file && !o->key_file && !o->pair_count)
+        pp_reader_refuse(reader, key, value, "has no 'cert_file' and 'key_file'");
+}
+
+/* What only a listener has is refused rather than taken for a protection. */
+void pp_read_resolver_tls(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    const pp_tls_options *o = read_tls(reader, key, value, base);
+
+    if (o && (o->pair_count || o->pinned_count || o->cipher_count || o->curve_count))
+        pp_reader_refuse(reader, key, value,
+                         "takes ca_file, cert_file, key_file and min_version only");
 }

@@ -190,6 +190,30 @@ static pp_config_position said_at(pp_option_position at)
     return (pp_config_position){at.file, at.line, at.column};
 }
 
+static const char *name_of(const pp_user_options *user)
+{
+    return user->name;
+}
+
+static const char *nkey_of(const pp_user_options *user)
+{
+    return user->nkey ? user->nkey : "";
+}
+
+static void refuse_double_users(pp_reader *reader, struct name_set *set,
+                                const pp_account_options *account,
+                                const char *(*text_of)(const pp_user_options *user),
+                                const char *noun)
+{
+    for (size_t i = 0; i < account->user_count; i++) {
+        const char *text = text_of(&account->users[i]);
+
+        if (*text && !name_set_add(set, text))
+            pp_diagnostics_error(reader->diagnostics, said_at(account->users[i].at),
+                                 "Duplicate %s \"%.200s\" detected", noun, text);
+    }
+}
+
 static void refuse_doubles(pp_reader *reader, const pp_options *o)
 {
     struct name_set set;
@@ -208,65 +232,43 @@ static void refuse_doubles(pp_reader *reader, const pp_options *o)
         reader->err = PIPIT_ENOMEM;
         return;
     }
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (*o->users[i].name && !name_set_add(&set, o->users[i].name))
-            pp_diagnostics_error(reader->diagnostics, said_at(o->users[i].at),
-                                 "Duplicate user \"%.200s\" detected", o->users[i].name);
-    }
+    for (size_t a = 0; a < o->account_count; a++)
+        refuse_double_users(reader, &set, &o->accounts[a], name_of, "user");
     memset(set.slots, 0, (set.mask + 1) * sizeof(*set.slots));
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (o->users[i].nkey && !name_set_add(&set, o->users[i].nkey))
-            pp_diagnostics_error(reader->diagnostics, said_at(o->users[i].at),
-                                 "Duplicate nkey \"%.200s\" detected", o->users[i].nkey);
-    }
+    for (size_t a = 0; a < o->account_count; a++)
+        refuse_double_users(reader, &set, &o->accounts[a], nkey_of, "nkey");
     pp_free(set.slots);
 }
 
-/* All users in one array, each account holding its run of it. */
-static void join_users(pp_account_options *accounts, size_t account_count, pp_user_options *users)
+/* Who has no permissions of its own has the account's. */
+static void give_defaults(pp_account_options *account)
 {
-    for (size_t a = 0; a < account_count; a++) {
-        pp_account_options *account = &accounts[a];
+    pp_user_options *users = (void *)(uintptr_t)account->users; /* not given out yet */
 
-        for (size_t i = 0; i < account->user_count; i++) {
-            users[i] = account->users[i];
-            users[i].account = (uint32_t)a;
-            if (!users[i].permissions)
-                users[i].permissions = account->default_permissions;
-        }
-        account->users = users;
-        users += account->user_count;
+    for (size_t i = 0; i < account->user_count; i++) {
+        if (!users[i].permissions)
+            users[i].permissions = account->default_permissions;
     }
 }
 
 void pp_reader_finish(pp_reader *reader)
 {
     pp_options *o = reader->options;
-    pp_account_options *accounts;
-    pp_user_options *users;
     size_t user_count = 0;
 
-    accounts = pp_reader_take(reader, 1 + reader->account_count, sizeof(*accounts));
-    if (!accounts)
+    if (!reader->accounts && !pp_reader_make_accounts(reader, 0))
         return;
-    accounts[0] = reader->global;
-    for (size_t i = 0; i < reader->account_count; i++)
-        accounts[1 + i] = reader->accounts[i];
-    for (size_t i = 0; i <= reader->account_count; i++)
-        user_count += accounts[i].user_count;
-    reader->arena = &o->user_arena;
-    users = pp_reader_take(reader, user_count, sizeof(*users));
-    reader->arena = &o->arena;
-    if (!users)
-        return;
-    join_users(accounts, 1 + reader->account_count, users);
-    o->accounts = accounts;
+    reader->accounts[0] = reader->global;
+    for (size_t i = 0; i <= reader->account_count; i++) {
+        give_defaults(&reader->accounts[i]);
+        user_count += reader->accounts[i].user_count;
+    }
+    o->accounts = reader->accounts;
     o->account_count = 1 + reader->account_count;
-    o->users = users;
     o->user_count = user_count;
     refuse_doubles(reader, o);
     pp_reader_check_callout(reader);
-    if (reader->authorization_at.line && user_count > accounts[0].user_count) {
+    if (reader->authorization_at.line && user_count > o->accounts[0].user_count) {
         if (o->user || o->pass)
             pp_diagnostics_error(reader->diagnostics, reader->authorization_at,
                                  "Can not have a single user/pass and accounts");

@@ -6,6 +6,7 @@
 #include "http/response.h"
 
 #include <string.h>
+#include <sys/socket.h>
 
 enum {
     SLICE_BYTES = 256 * 1024, /* of an answer, staged at a time: what one turn may cost */
@@ -263,6 +264,19 @@ static void hand_over(session *s, const pp_http_request *request)
     answer_busy(s);
 }
 
+/* By a Unix socket or from 127.0.0.0/8 or ::1. */
+static bool is_from_here(const pp_conn *conn)
+{
+    static const uint8_t loopback6[16] = {[15] = 1};
+
+    if (conn->local)
+        return true;
+    if (conn->addr_family == AF_INET)
+        return conn->peer_addr[0] == 127;
+    return conn->addr_family == AF_INET6 &&
+           memcmp(conn->peer_addr, loopback6, sizeof(loopback6)) == 0;
+}
+
 static void on_request(session *s, pp_http_request *request)
 {
     pp_http_door *door = s->door;
@@ -284,6 +298,7 @@ static void on_request(session *s, pp_http_request *request)
         return;
     }
     request->authorization = PP_STR("");
+    request->from_here = is_from_here(s->conn);
     request->path = below_base(request->path, door->base_path);
     hand_over(s, request);
 }

@@ -34,6 +34,7 @@ typedef struct pp_http_request {
     pp_str content_type;
     pp_http_upgrade upgrade; /* empty, unless the reader was to keep it */
     pp_str body;             /* if it was to be kept */
+    bool from_here;          /* the peer is on this machine */
     bool is_head;            /* the answer goes out without its body, by the door's care */
 } pp_http_request;
 

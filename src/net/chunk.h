@@ -11,9 +11,10 @@
 #include <stdint.h>
 
 enum {
-    PP_CHUNK_BYTES = 16384, /* allocation of a pooled chunk */
-    PP_CHUNK_SLACK = 32,    /* writable bytes behind its capacity, for copies in whole steps */
-    PP_CHUNK_POOL_MAX = 128,
+    PP_CHUNK_BYTES = 16384,      /* allocation of a pooled chunk */
+    PP_CHUNK_SMALL_BYTES = 1024, /* of a small one */
+    PP_CHUNK_SLACK = 32,         /* writable bytes behind its capacity, for copies in whole steps */
+    PP_CHUNK_POOL_MAX = 128,     /* of either */
 };
 
 typedef struct pp_chunk {
@@ -26,13 +27,23 @@ typedef struct pp_chunk {
 } pp_chunk;
 
 typedef struct pp_chunk_pool {
-    pp_chunk *free;
-    unsigned count;
+    pp_chunk *free, *free_small;
+    unsigned count, small_count;
 } pp_chunk_pool;
 
 /* An empty chunk with room for len bytes at least: a pooled one, or one made for that length.
  * NULL: no memory. Thread: the pool's loop. */
 pp_chunk *pp_chunk_take(pp_chunk_pool *pool, size_t len);
+
+/* The same, small if len bytes fit into a small one: for who may have little to say. */
+pp_chunk *pp_chunk_take_small(pp_chunk_pool *pool, size_t len);
+
+/* One with room for len bytes more than chunk has, which holds the same and is not a view; chunk is
+ * given back. NULL: no memory, chunk is as it was. Thread: the pool's loop. */
+pp_chunk *pp_chunk_grow(pp_chunk_pool *pool, pp_chunk *chunk, size_t len);
+
+/* What the pool keeps. */
+size_t pp_chunk_pool_bytes(const pp_chunk_pool *pool);
 
 /* A chunk of exactly len bytes holding a copy; a view of a body. NULL: no memory. Thread: any. */
 pp_chunk *pp_chunk_copy(const char *bytes, size_t len);

@@ -151,9 +151,9 @@ static void conn_free(pp_retired *retired)
 
     pp_loop_note_litter(conn->loop, sizeof(*conn) + conn->door->proto->session_bytes);
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     posted = box->posted;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     /* A task that held it may have let go of subscriptions up to now, through which other loops
      * may look at it: once nothing holds it, it waits one era more. */
     if (posted || !conn->settled) {
@@ -177,7 +177,6 @@ static void conn_free(pp_retired *retired)
         pp_chunk_give(NULL, chunk);
     }
     pp_backlog_free(box->backlog);
-    (void)pthread_mutex_destroy(&box->lock);
     pp_layers_free(conn->layer);
     pp_layer_free(conn->next);
     pp_body_unref(conn->body);
@@ -236,9 +235,9 @@ static bool can_send(pp_conn *conn)
 {
     bool can;
 
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     can = !conn->box.closed;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
     return can;
 }
 
@@ -248,10 +247,10 @@ static bool nothing_left(pp_conn *conn)
     pp_outbox *box = &conn->box;
     bool done;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     done = box->closed || (!pp_outbox_waiting_locked(conn) && !box->sending);
     box->owner_waits = !done;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     return done;
 }
 
@@ -307,16 +306,16 @@ static void look_at_closing(pp_conn *conn)
 
 void pp_conn_hold(pp_conn *conn)
 {
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     conn->box.posted++;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
 }
 
 void pp_conn_unhold(pp_conn *conn)
 {
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     conn->box.posted--;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
 }
 
 /* --- layers ------------------------------------------------------------------------------- */
@@ -403,7 +402,7 @@ bool pp_conn_set_policy(pp_conn *conn, pp_slow_policy policy)
 
     if (policy != PP_SLOW_DISCONNECT && !conn->door->proto->frame)
         return false;
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     box->policy = (uint8_t)policy;
     box->mark_ns = conn->loop->now_ns; /* its meaning changes */
     box->mark_bytes = box->pending_bytes;
@@ -412,7 +411,7 @@ bool pp_conn_set_policy(pp_conn *conn, pp_slow_policy policy)
         atomic_store_explicit(&box->framed, true, memory_order_relaxed);
         pp_outbox_open_gate_locked(conn);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     return true;
 }
 
@@ -420,9 +419,9 @@ bool pp_conn_may_miss(pp_conn *conn)
 {
     bool may;
 
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     may = conn->box.policy != PP_SLOW_DISCONNECT;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
     return may;
 }
 
@@ -430,9 +429,9 @@ uint64_t pp_conn_dropped(pp_conn *conn)
 {
     uint64_t dropped;
 
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     dropped = conn->box.backlog ? pp_backlog_dropped(conn->box.backlog) : 0;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
     return dropped;
 }
 
@@ -452,16 +451,17 @@ static void on_write_watch(pp_timer *timer)
     pp_conn *conn = PP_CONTAINER(timer, pp_conn, write_timer);
     pp_outbox *box = &conn->box;
     int64_t due_ns;
-    bool late;
+    bool watching, late;
 
-    (void)pthread_mutex_lock(&box->lock);
-    box->watching = pp_outbox_waiting_locked(conn) != 0;
+    pp_mutex_lock(&box->lock);
+    watching = pp_outbox_waiting_locked(conn) != 0;
+    box->watching = watching;
     due_ns = box->mark_ns + patience_ns_locked(conn);
-    late = box->watching && due_ns <= conn->loop->now_ns;
-    (void)pthread_mutex_unlock(&box->lock);
+    late = watching && due_ns <= conn->loop->now_ns;
+    pp_mutex_unlock(&box->lock);
     if (late)
         pp_conn_close_slow(conn, PP_CLOSE_SLOW_DEADLINE);
-    else if (box->watching)
+    else if (watching)
         pp_timer_set(&conn->loop->timers, timer, due_ns, on_write_watch);
 }
 
@@ -473,10 +473,10 @@ static bool take_sent(pp_conn *conn)
 
     if (!conn->asks_sent || conn->own.first)
         return false; /* the flush to come ends with a notice */
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     sent = !pp_outbox_waiting_locked(conn) && !box->sending && !box->closed;
     box->owner_waits = !sent;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     conn->asks_sent = !sent;
     return sent;
 }
@@ -510,13 +510,13 @@ static void on_notice(pp_task *task)
     pp_close_reason fault;
     bool watch;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     box->posted--;
     box->noticed = false;
     fault = (pp_close_reason)box->fault;
     watch = pp_outbox_waiting_locked(conn) && !box->watching && !box->closed && !conn->closing;
     box->watching |= watch;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     if (conn->closed)
         return;
     if (conn->closing)
@@ -623,10 +623,10 @@ static void on_ungate(pp_task *task)
 {
     pp_outlet *outlet = PP_CONTAINER(task, pp_outlet, ungate);
 
-    (void)pthread_mutex_lock(&outlet->conn->box.lock);
+    pp_mutex_lock(&outlet->conn->box.lock);
     outlet->ungate_posted = false;
     outlet->gated = outlet->gate_listed; /* it may lag again already */
-    (void)pthread_mutex_unlock(&outlet->conn->box.lock);
+    pp_mutex_unlock(&outlet->conn->box.lock);
     if (!outlet->gated)
         pp_conn_resume_for(outlet->loop, outlet);
     pp_conn_unhold(outlet->conn);
@@ -782,7 +782,7 @@ static void on_no_input(pp_conn *conn, ssize_t n)
     }
     if (conn->layer)
         reason = (pp_close_reason)pp_layers_reason(conn->layer, (uint8_t)reason);
-    pp_conn_close(conn, reason, false);
+    pp_conn_close(conn, reason, reason == PP_CLOSE_CLIENT && conn->door->proto->hears_end);
 }
 
 static void read_body(pp_conn *conn)
@@ -914,7 +914,7 @@ pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop)
 
     if (conn->loop == loop)
         return conn->closing ? NULL : &conn->own;
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     for (outlet = box->outlets; outlet && outlet->loop != loop; outlet = outlet->next_of_conn)
         ;
     if (box->closed) {
@@ -927,7 +927,7 @@ pp_outlet *pp_conn_outlet(pp_conn *conn, pp_loop *loop)
             box->outlets = outlet;
         }
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     return outlet;
 }
 
@@ -937,9 +937,9 @@ bool pp_conn_is_closing(pp_conn *conn, const pp_loop *loop)
 
     if (conn->loop == loop)
         return conn->closing;
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     closed = conn->box.closed;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
     return closed;
 }
 
@@ -1022,7 +1022,6 @@ pipit_err pp_conn_open(pp_loop *loop, int fd, uint64_t id, const pp_door *door, 
     conn->notice.run = on_notice;
     pp_list_init(&conn->link);
     outlet_init(&conn->own, conn, loop);
-    (void)pthread_mutex_init(&conn->box.lock, NULL);
     if (getpeername(fd, (struct sockaddr *)&peer, &peer_len) == 0)
         pp_conn_set_peer(conn, (struct sockaddr *)&peer);
     conn->local = conn->addr_family == AF_UNIX;

@@ -80,6 +80,7 @@ typedef struct pp_proto_ops {
      * is none. NULL: this door's output cannot be cut, and its connections cannot miss any of it.
      * Pure. Thread: any. */
     bool (*frame)(pp_str bytes, pp_frame_form *out_form);
+    bool hears_end; /* a peer that has said its last word still gets what was meant for it */
 } pp_proto_ops;
 
 typedef struct pp_conn_limits {
@@ -130,6 +131,7 @@ typedef struct pp_conn {
     bool asks_sent;  /* the door is to be told when all is sent */
     bool guarded;    /* nobody knows yet who it is: little is read at a time, and kept */
     uint32_t stalls; /* times it was made to wait for a recipient */
+    uint32_t kept;   /* bytes of an unfinished operation that the door keeps itself */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
      * loop's buffer; else it is large, want bytes in all, and read in place: now if body has room
      * for all of it, or when memory is not short any more. */
@@ -139,11 +141,13 @@ typedef struct pp_conn {
     pp_outbox box;
     const void *waits_for; /* outlet or post: paused until it has caught up */
     int64_t resume_ns;
-    pp_timer timer; /* the door's */
+    union {
+        pp_timer timer;     /* the door's */
+        pp_retired retired; /* once it is CLOSED */
+    };
     pp_timer write_timer;
     pp_task notice; /* from other loops: look at box.fault */
     uint64_t in_msgs, in_bytes;
-    pp_retired retired;
     _Alignas(8) char session[];
 } pp_conn;
 

@@ -266,21 +266,50 @@ static void give(pp_listener *listener, int fd)
 
 static void on_retry(pp_timer *timer);
 
+static int accept_one(const pp_listener *listener)
+{
+    if (pp_fault("accept")) {
+        errno = EMFILE;
+        return -1;
+    }
+    return accept4(listener->source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+}
+
+static void keep_spare(pp_listener *listener)
+{
+    if (listener->turn_away && listener->spare_fd < 0)
+        listener->spare_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+/* There are no descriptors for those who come: tell one by means of the spare one. */
+static bool turn_one_away(pp_listener *listener)
+{
+    int fd;
+
+    if (listener->spare_fd < 0)
+        return false;
+    (void)close(listener->spare_fd);
+    listener->spare_fd = -1;
+    fd = accept4(listener->source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= 0)
+        listener->turn_away(listener, fd);
+    keep_spare(listener);
+    return fd >= 0;
+}
+
 static void accept_some(pp_listener *listener)
 {
     pp_loop *loop = listener->loop;
 
     for (int i = 0; i < ACCEPTS_PER_TURN; i++) {
-        int fd = pp_fault("accept")
-                     ? (errno = EMFILE, -1)
-                     : accept4(listener->source.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept_one(listener);
 
         if (fd >= 0) {
             listener->retry_ns = retry_min_ns;
             give(listener, fd);
         } else if (errno == EAGAIN) {
             return;
-        } else if (errno != EINTR && errno != ECONNABORTED) {
+        } else if (errno != EINTR && errno != ECONNABORTED && !turn_one_away(listener)) {
             /* No descriptors, no memory: others may free some. */
             pp_timer_set(&loop->timers, &listener->retry, loop->now_ns + listener->retry_ns,
                          on_retry);
@@ -308,10 +337,12 @@ void pp_listener_init(pp_listener *listener)
 {
     listener->source = (pp_source){.fd = -1, .on_event = on_listener_event};
     listener->retry_ns = retry_min_ns;
+    listener->spare_fd = -1;
 }
 
 pipit_err pp_listener_start(pp_listener *listener)
 {
+    keep_spare(listener);
     return pp_loop_watch(listener->loop, &listener->source);
 }
 
@@ -323,6 +354,10 @@ void pp_listener_stop(pp_listener *listener)
     (void)pp_loop_unwatch(listener->loop, &listener->source);
     (void)close(listener->source.fd);
     listener->source.fd = -1;
+    if (listener->turn_away && listener->spare_fd >= 0) {
+        (void)close(listener->spare_fd);
+        listener->spare_fd = -1;
+    }
     if (listener->unlink_path)
         (void)unlink(listener->unlink_path);
 }

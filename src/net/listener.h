@@ -20,6 +20,10 @@ typedef struct pp_listener {
     pp_timer retry;
     int64_t retry_ns;
     const char *unlink_path; /* a Unix socket's file; NULL: none */
+    /* When there are no descriptors left: take leave of who has been accepted instead of one that
+     * was kept for this, and close fd. NULL: they wait. Thread: loop's. */
+    void (*turn_away)(struct pp_listener *listener, int fd);
+    int spare_fd; /* that one; -1: not now */
 } pp_listener;
 
 /* Bind and listen, without accepting yet. port 0: any that is free; *out_port tells which. On

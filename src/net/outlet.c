@@ -63,6 +63,21 @@ static void flush_early(pp_outlet *outlet)
         pp_outlet_flush(outlet);
 }
 
+/* The only chunk is full. The first one is small, since most outlets of most turns say little. */
+static bool grow_only_chunk(pp_outlet *outlet, size_t len)
+{
+    pp_chunk *grown;
+
+    close_last_chunk(outlet);
+    grown = pp_chunk_grow(&outlet->loop->chunks, outlet->last, len);
+    if (!grown)
+        return false;
+    outlet->first = outlet->last = grown;
+    outlet->at = grown->bytes + grown->len;
+    outlet->end = grown->bytes + grown->cap;
+    return true;
+}
+
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
 {
     pp_loop *loop = outlet->loop;
@@ -74,7 +89,11 @@ char *pp_outlet_more_room(pp_outlet *outlet, size_t len)
         pp_loop_flush(loop);
     else if (outlet->chunk_count >= CHUNKS_MAX_OUTLET)
         flush_early(outlet);
-    chunk = pp_chunk_take(&loop->chunks, len);
+    if (outlet->chunk_count == 1 && outlet->ref_count == 0 &&
+        outlet->last->cap < PP_CHUNK_SMALL_BYTES)
+        return grow_only_chunk(outlet, len) ? outlet->at : NULL;
+    chunk =
+        outlet->last ? pp_chunk_take(&loop->chunks, len) : pp_chunk_take_small(&loop->chunks, len);
     if (!chunk)
         return NULL;
     loop->staged_chunks++;
@@ -490,9 +509,9 @@ static void drain_locked(pp_conn *conn, pp_loop *loop)
         if (box->pending_bytes)
             count = gather_queued_locked(box, iov, &bytes);
         box->retry = false;
-        (void)pthread_mutex_unlock(&box->lock);
+        pp_mutex_unlock(&box->lock);
         sent = send_iov(loop, conn, iov, count);
-        (void)pthread_mutex_lock(&box->lock);
+        pp_mutex_lock(&box->lock);
         if (frames)
             pp_slow_sent_locked(conn, loop, sent > 0 ? (size_t)sent : 0);
         if (sent < 0 && errno != EAGAIN) {
@@ -600,11 +619,11 @@ bool pp_outlet_lags(pp_outlet *outlet)
 {
     pp_conn *conn = outlet->conn;
 
-    (void)pthread_mutex_lock(&conn->box.lock);
+    pp_mutex_lock(&conn->box.lock);
     if (conn->box.pending_bytes <= gate_bytes(conn, outlet->loop))
         outlet->gated = outlet->gate_listed = false;
     outlet->gated_pressed = outlet->gated && outlet->loop->pressed;
-    (void)pthread_mutex_unlock(&conn->box.lock);
+    pp_mutex_unlock(&conn->box.lock);
     return outlet->gated;
 }
 
@@ -616,11 +635,11 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
     bool was_empty;
 
     pp_loop_feel_pressure(outlet->loop); /* now that memory has been taken for good */
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (box->closed) {
         if (mine)
             stop_sending_locked(conn);
-        (void)pthread_mutex_unlock(&box->lock);
+        pp_mutex_unlock(&box->lock);
         list_free(outlet->loop, list);
         return;
     }
@@ -628,7 +647,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
         if (mine)
             stop_sending_locked(conn);
         pp_conn_fault_locked(conn, PP_CLOSE_SLOW_PENDING);
-        (void)pthread_mutex_unlock(&box->lock);
+        pp_mutex_unlock(&box->lock);
         list_free(outlet->loop, list);
         return;
     }
@@ -641,7 +660,7 @@ static void queue(pp_outlet *outlet, struct chunk_list *list, bool mine)
             append_locked(outlet->loop, box, list);
     }
     after_queueing_locked(outlet, mine, was_empty);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 /* The same for a connection that may miss messages: whole frames, or none of them. */
@@ -655,7 +674,7 @@ static void queue_frames(pp_outlet *outlet, size_t sent, bool mine)
     bool was_empty;
 
     pp_loop_feel_pressure(outlet->loop);
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     was_empty = box->pending_bytes == 0;
     err = box->closed ? PIPIT_ECLOSED : pp_slow_keep_locked(outlet, iov, count, sent, mine);
     if (!err) {
@@ -667,7 +686,7 @@ static void queue_frames(pp_outlet *outlet, size_t sent, bool mine)
             pp_conn_fault_locked(conn,
                                  err == PIPIT_ELIMIT ? PP_CLOSE_SLOW_PENDING : PP_CLOSE_NO_MEMORY);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     clear_staged(outlet);
 }
 
@@ -677,7 +696,7 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
     pp_outbox *box = &outlet->conn->box;
     bool mine;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (outlet->msgs)
         box->out_time = (uint32_t)(outlet->loop->now_ns >> PP_OUT_TIME_SHIFT);
     box->out_msgs += outlet->msgs;
@@ -688,7 +707,7 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
         box->retry = false;
     }
     *out_closed = box->closed;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     pp_count(&outlet->loop->counters->out_msgs, outlet->msgs);
     pp_count(&outlet->loop->counters->out_bytes, outlet->bytes);
     outlet->msgs = outlet->bytes = 0;
@@ -701,7 +720,7 @@ static void end_send(pp_outlet *outlet)
     pp_conn *conn = outlet->conn;
     pp_outbox *box = &conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (pp_outbox_waiting_locked(conn) && !box->closed) {
         drain_locked(conn, outlet->loop);
         if (pp_outbox_waiting_locked(conn) && !box->closed)
@@ -709,18 +728,18 @@ static void end_send(pp_outlet *outlet)
     } else {
         stop_sending_locked(conn);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 static void fail(pp_outlet *outlet, bool mine, pp_close_reason reason)
 {
     pp_outbox *box = &outlet->conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (mine)
         stop_sending_locked(outlet->conn);
     pp_conn_fault_locked(outlet->conn, reason);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     clear_staged(outlet);
 }
 
@@ -775,7 +794,7 @@ void pp_outbox_on_writable(pp_conn *conn)
 {
     pp_outbox *box = &conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (box->sending) {
         box->retry = true; /* the sender may have missed it */
     } else if (!box->closed) {
@@ -784,7 +803,7 @@ void pp_outbox_on_writable(pp_conn *conn)
         if (!pp_outbox_waiting_locked(conn) && box->armed && !box->closed)
             set_armed_locked(conn, false);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 void pp_outbox_nudge(pp_conn *conn)
@@ -792,20 +811,20 @@ void pp_outbox_nudge(pp_conn *conn)
     pp_outbox *box = &conn->box;
 
     pp_outbox_on_writable(conn);
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (pp_outbox_waiting_locked(conn) && !box->closed && !box->watching)
         watch_locked(conn, conn->loop, true);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 void pp_outbox_notify_sent(pp_conn *conn)
 {
     pp_outbox *box = &conn->box;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     box->owner_waits = true;
     notice_owner_locked(conn);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }
 
 void pp_outbox_shut(pp_conn *conn)
@@ -813,7 +832,7 @@ void pp_outbox_shut(pp_conn *conn)
     pp_outbox *box = &conn->box;
     struct chunk_list list;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     box->closed = true;
     pp_outbox_open_gate_locked(conn);
     list = (struct chunk_list){box->first, box->last, 0};
@@ -825,7 +844,7 @@ void pp_outbox_shut(pp_conn *conn)
             pp_backlog_clear(box->backlog);
     }
     list.bytes = box->pending_bytes;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     pp_loop_note_litter(conn->loop, list.bytes);
     list_free(conn->loop, &list);
 }

@@ -18,12 +18,11 @@
 #define PP_NET_OUTLET_H
 
 #include "base/assert.h"
+#include "base/mutex.h"
 #include "base/str.h"
 #include "net/backlog.h"
 #include "net/chunk.h"
 #include "net/loop.h"
-
-#include <pthread.h>
 
 struct pp_conn;
 
@@ -49,36 +48,36 @@ typedef struct pp_outlet {
     pp_chunk *first, *last;
     pp_outlet_ref *refs; /* allocated on first use, freed with the outlet's last flush */
     uint32_t ref_count, ref_cap;
-    uint32_t chunk_count;
+    uint16_t chunk_count;
     bool dirty; /* in the loop's list */
     bool has_answer;
     bool gated;           /* the connection lags behind its mark */
     bool gated_pressed;   /* the same for want of memory, at a lower mark */
+    bool gate_listed;     /* guarded by the outbox's lock: tell when it has caught up */
+    bool ungate_posted;   /* the same: that it has is on its way */
     uint64_t msgs, bytes; /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
-    bool gate_listed;               /* guarded by the outbox's lock: tell when it has caught up */
-    bool ungate_posted;             /* the same: that it has is on its way */
     pp_task ungate;
 } pp_outlet;
 
 typedef struct pp_outbox {
-    pthread_mutex_t lock;
+    pp_mutex lock;
+    uint32_t posted; /* tasks under way that hold the connection */
     pp_chunk *first, *last;
     size_t pending_bytes; /* in them and in the backlog */
     int64_t mark_ns;      /* when the bytes up to the mark began to wait; dropping: last progress */
     size_t mark_bytes;    /* still to be sent until the mark */
     pp_backlog *backlog;  /* what waits behind the chunks; NULL: never was needed */
     pp_outlet *outlets;   /* of other loops than the owner */
-    uint32_t posted;      /* tasks under way that hold the connection */
-    bool sending, armed, retry, closed;
-    bool noticed;                 /* the owner's notice is posted */
-    bool owner_waits;             /* the owner closes, or goes on, when all is sent */
-    bool watching;                /* the owner's write timer runs */
+    bool sending : 1, armed : 1, retry : 1, closed : 1;
+    bool noticed : 1;             /* the owner's notice is posted */
+    bool owner_waits : 1;         /* the owner closes, or goes on, when all is sent */
+    bool watching : 1;            /* the owner's write timer runs */
     uint8_t fault;                /* pp_close_reason why the owner must close; 0: none */
-    uint32_t out_time;            /* of the last message, in units of 1 << PP_OUT_TIME_SHIFT ns */
     uint8_t policy;               /* pp_slow_policy */
     atomic_bool framed;           /* the policy is, or was, one that drops: leftovers are frames */
+    uint32_t out_time;            /* of the last message, in units of 1 << PP_OUT_TIME_SHIFT ns */
     uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
 } pp_outbox;
 

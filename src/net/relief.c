@@ -16,12 +16,12 @@ static size_t waiting_bytes(pp_conn *conn)
     pp_outbox *box = &conn->box;
     size_t bytes;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     bytes = box->closed ? 0 : pp_outbox_waiting_locked(conn);
     /* What cannot be had back by dropping is not worth looking for. */
     if (bytes && box->policy != PP_SLOW_DISCONNECT && box->backlog)
         bytes = pp_backlog_cost(box->backlog);
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     return bytes;
 }
 
@@ -50,15 +50,20 @@ static void note(pp_relief *r, const pp_holder *holder)
     r->worst[at] = *holder;
 }
 
+/* Of an unfinished operation: how much has come, and how much memory that takes. */
+static size_t begun_bytes(const pp_conn *conn, size_t *out_got)
+{
+    *out_got = conn->body ? conn->got : conn->kept;
+    return conn->body ? conn->body->len : conn->kept;
+}
+
 static void look_at(pp_relief *r, pp_conn *conn, int64_t now_ns)
 {
     pp_holder holder = {.conn_id = conn->id, .bytes = waiting_bytes(conn), .since_ns = now_ns};
     const pp_holder *before = seen_before(r, conn->id);
 
-    if (holder.bytes < PP_RELIEF_MIN_BYTES && conn->body && !conn->paused) {
-        holder.bytes = conn->body->len;
-        holder.got = conn->got;
-    }
+    if (holder.bytes < PP_RELIEF_MIN_BYTES && !conn->paused)
+        holder.bytes = begun_bytes(conn, &holder.got);
     if (holder.bytes < PP_RELIEF_MIN_BYTES)
         return;
     r->total += holder.bytes;
@@ -114,9 +119,11 @@ static size_t end_holder(const pp_holder *holder, pp_conn *conn)
     size_t bytes;
 
     if (holder->got) {
-        if (!conn->body || conn->got != holder->got)
+        size_t got;
+
+        bytes = begun_bytes(conn, &got);
+        if (got != holder->got)
             return 0;
-        bytes = conn->body->len;
         pp_count(&conn->loop->counters->memory_closed, 1);
         pp_conn_close(conn, PP_CLOSE_MEMORY, false);
         return bytes;

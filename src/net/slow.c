@@ -156,11 +156,11 @@ void pp_slow_shed(pp_conn *conn)
     pp_outbox *box = &conn->box;
     size_t before;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     if (box->backlog) {
         before = pp_backlog_bytes(box->backlog);
         pp_backlog_shed(box->backlog);
         settle_counts_locked(conn, conn->loop, before);
     }
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
 }

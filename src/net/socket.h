@@ -1,4 +1,4 @@
-/* net/socket.h -- the two places that move bytes between a connection and its socket. */
+/* net/socket.h -- the places that move bytes between a connection and its socket. */
 #ifndef PP_NET_SOCKET_H
 #define PP_NET_SOCKET_H
 
@@ -6,6 +6,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+struct mmsghdr;
 struct pp_conn;
 struct pp_loop;
 
@@ -14,5 +15,10 @@ struct pp_loop;
 ssize_t pp_socket_receive(struct pp_conn *conn, char *to, size_t len);
 ssize_t pp_socket_send(struct pp_loop *loop, struct pp_conn *conn, const struct iovec *iov,
                        size_t count);
+
+/* The same, but each of messages, one at least, goes by itself: they do not share a segment, as far
+ * as that is for the sender to say. Returns the bytes taken in all. */
+ssize_t pp_socket_send_each(struct pp_loop *loop, struct pp_conn *conn, struct mmsghdr *messages,
+                            unsigned count);
 
 #endif

@@ -26,6 +26,18 @@ pipit_err pp_server_adopt(pipit_server *server, int fd, bool monitoring)
     return err;
 }
 
+pipit_err pp_server_adopt_for(pipit_server *server, int fd, const pp_side_door *door)
+{
+    int family = 0;
+    pipit_err err = server->started || !door->adopt ? PIPIT_EINVAL : pp_listen_adopt(fd, &family);
+
+    if (!err)
+        err = door->adopt(server, fd);
+    if (err)
+        (void)close(fd);
+    return err;
+}
+
 int pp_server_client_fd(const pipit_server *server)
 {
     return server->tcp.source.fd;

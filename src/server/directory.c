@@ -111,43 +111,78 @@ static pipit_err add_permissions(pp_directory *d, const pp_permission_options *o
     return err;
 }
 
-/* Those of each user; neighbours often have the same, which are then made once. */
-static pipit_err make_entries(pp_directory *d, const pp_options *options, pp_user_entry *entries)
+/* Goes over the users, account by account. Neighbours often have the same permissions, which are
+ * then made once: the first time, and found again at the same place after that. */
+struct teller {
+    pp_directory *d;
+    const pp_options *options;
+    size_t first;         /* of their permissions, among the directory's */
+    size_t account, user; /* the next */
+    /* The last that have been made or found: of which account, from what, and their place + 1. */
+    size_t last_account;
+    const pp_permission_options *last;
+    size_t place; /* first: none have */
+};
+
+static pipit_err take_permissions(struct teller *t, const pp_permission_options *option,
+                                  bool denied, const pp_permissions **out)
 {
-    const pp_permission_options *last = NULL;
-    const pp_permissions *made = NULL;
-    bool last_denied = false;
+    pp_directory *d = t->d;
 
-    for (size_t i = 0; i < options->user_count; i++) {
-        const pp_user_options *user = &options->users[i];
-        bool denied = denies(d, d->accounts[user->account]);
-
-        if ((user->permissions || denied) &&
-            (!made || user->permissions != last || denied != last_denied)) {
-            pipit_err err = add_permissions(d, user->permissions, denied, &made);
+    *out = NULL;
+    if (!option && !denied)
+        return PIPIT_OK;
+    if (t->place == t->first || t->account != t->last_account || option != t->last) {
+        if (t->place == d->permission_count) {
+            pipit_err err = add_permissions(d, option, denied, out);
 
             if (err)
                 return err;
-            last = user->permissions;
-            last_denied = denied;
         }
-        entries[i] = (pp_user_entry){
-            .name = user->name,
-            .pass = user->password,
-            .account = d->accounts[user->account],
-            .permissions = user->permissions || denied ? made : NULL,
-            .slow_policy =
-                (uint8_t)(user->slow_consumer == PP_SLOW_CONSUMER_INHERIT ? options->slow_consumer
-                                                                          : user->slow_consumer),
-            .connection_types = user->connection_types,
-            .proxy_required = user->proxy_required,
-            .nkey = user->nkey,
-            .has_uid = user->uid >= 0,
-            .has_gid = user->gid >= 0,
-            .uid = (uid_t)user->uid,
-            .gid = (gid_t)user->gid,
-        };
+        t->place++;
+        t->last_account = t->account;
+        t->last = option;
     }
+    *out = d->permissions[t->place - 1];
+    return PIPIT_OK;
+}
+
+static pipit_err tell_user(void *teller, size_t i, pp_user_entry *out_entry)
+{
+    struct teller *t = teller;
+    const pp_user_options *user;
+    const pp_permissions *permissions;
+    pp_account *account;
+    pipit_err err;
+
+    if (i == 0)
+        *t = (struct teller){t->d, t->options, .first = t->first, .place = t->first};
+    while (t->user == t->options->accounts[t->account].user_count) {
+        t->account++;
+        t->user = 0;
+    }
+    account = t->d->accounts[t->account];
+    user = &t->options->accounts[t->account].users[t->user];
+    err = take_permissions(t, user->permissions, denies(t->d, account), &permissions);
+    if (err)
+        return err;
+    t->user++;
+    *out_entry = (pp_user_entry){
+        .name = user->name,
+        .pass = user->password,
+        .account = account,
+        .permissions = permissions,
+        .slow_policy =
+            (uint8_t)(user->slow_consumer == PP_SLOW_CONSUMER_INHERIT ? t->options->slow_consumer
+                                                                      : user->slow_consumer),
+        .connection_types = user->connection_types,
+        .proxy_required = user->proxy_required,
+        .nkey = user->nkey,
+        .has_uid = user->uid >= 0,
+        .has_gid = user->gid >= 0,
+        .uid = (uid_t)user->uid,
+        .gid = (gid_t)user->gid,
+    };
     return PIPIT_OK;
 }
 
@@ -157,8 +192,8 @@ static bool is_open(const pp_directory *d, const pp_options *options)
 {
     if (!options->user_count || options->no_auth_user || options->account_count > 2)
         return false;
-    for (size_t i = 0; i < options->user_count; i++) {
-        if (d->accounts[options->users[i].account] != d->system)
+    for (size_t a = 0; a < options->account_count; a++) {
+        if (options->accounts[a].user_count && d->accounts[a] != d->system)
             return false;
     }
     return !options->user && !options->auth_token;
@@ -168,12 +203,13 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
                             const pp_user_key *key, pp_buf *error)
 {
     size_t count = options->user_count;
-    pp_user_entry *entries = pp_calloc(count + 1, sizeof(*entries));
+    struct teller teller = {.d = d, .options = options};
     pp_users_setup setup = {
         .key = key,
         .views = &accounts->views,
-        .users = entries,
         .user_count = count,
+        .tell = tell_user,
+        .teller = &teller,
         .entrances[PP_ENTRANCE_CLIENTS] = {.user = options->auth_token ? NULL : options->user,
                                            .pass = options->pass,
                                            .token = options->auth_token,
@@ -195,13 +231,14 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
         .accounts = d->accounts,
         .account_count = d->account_count,
     };
-    pipit_err err = PIPIT_ENOMEM;
+    pipit_err err = PIPIT_OK;
 
     d->permissions = pp_calloc(count + 2, sizeof(pp_permissions *));
-    if (entries && d->permissions)
-        err = make_entries(d, options, entries);
-    if (!err && denies(d, d->accounts[0]))
+    if (!d->permissions)
+        return PIPIT_ENOMEM;
+    if (denies(d, d->accounts[0]))
         err = add_permissions(d, NULL, true, &setup.anybody.permissions);
+    teller.first = d->permission_count;
     if (!err)
         err = pp_users_new(&d->users, &setup);
     if (err == PIPIT_ENOTFOUND) {
@@ -211,7 +248,6 @@ static pipit_err make_users(pp_directory *d, pp_accounts *accounts, const pp_opt
                           options->no_auth_user);
         err = PIPIT_EINVAL;
     }
-    pp_free(entries);
     return err;
 }
 

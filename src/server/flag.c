@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "config/address.h"
 #include "config/duration.h"
+#include "config/t2.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -22,6 +23,7 @@ struct parser {
     bool wipe;
     bool user_given, token_given;
     bool tls_given;
+    bool t2_given;
 };
 
 /* Write one line that says what is wrong. */
@@ -266,6 +268,28 @@ static pipit_err apply_advertise(struct parser *parser, const char *value)
     return set_text(parser, &parser->options->client_advertise_host, host);
 }
 
+/* Like a switch, but that it may also say where: HOST:PORT, or one of them. */
+static pipit_err apply_fanout(struct parser *parser, const char *value)
+{
+    pp_fanout_options *o = &parser->options->fanout;
+    pp_str host = {0}, port = {0};
+    int32_t number = PP_FANOUT_DEFAULT_PORT;
+    bool on = true;
+
+    if (!value || parse_bool(value, &on)) {
+        o->port = !on ? 0 : o->port ? o->port : PP_FANOUT_DEFAULT_PORT;
+        return PIPIT_OK;
+    }
+    if (strspn(value, "-0123456789") == strlen(value))
+        port = pp_str_of(value);
+    else if (!pp_address_split(pp_str_of(value), &host, &port))
+        return refuse_value(parser, value, "HOST:PORT, an IPv6 address in [brackets]");
+    if (port.ptr && !pp_port_parse(port, &number))
+        return refuse_value(parser, value, "HOST:PORT, a port from 1 to 65535, or -1 for any free");
+    o->port = number ? number : PP_FANOUT_DEFAULT_PORT;
+    return host.len ? set_text(parser, &o->host, host) : PIPIT_OK;
+}
+
 /* Texts of which an empty one stands for the default, and those that exclude others. */
 static pipit_err apply_text(struct parser *parser, const pp_flag *flag, const char *value)
 {
@@ -283,6 +307,31 @@ static pipit_err apply_text(struct parser *parser, const pp_flag *flag, const ch
             return refuse_value(parser, value, "a path that begins with /");
         o->http_base_path = o->http_base_path ? o->http_base_path : "/";
     }
+    return PIPIT_OK;
+}
+
+/* Addresses of the command line stand instead of those of the file. */
+static pipit_err apply_t2_address(struct parser *parser, const char *value)
+{
+    pp_t2_options *o = &parser->options->t2;
+    size_t count = parser->t2_given ? o->listen_count : 0;
+    pp_t2_listen_option *listens;
+    void *room;
+    pipit_err err;
+
+    if (count == PP_T2_LISTENS_MAX)
+        return refuse_value(parser, value, "fewer of these");
+    err = pp_arena_take(&parser->options->arena, (count + 1) * sizeof(*listens), &room);
+    if (err)
+        return err;
+    listens = room;
+    if (count)
+        memcpy(listens, o->listens, count * sizeof(*listens));
+    if (!pp_t2_listen_parse(&parser->options->arena, pp_str_of(value), &listens[count], &err))
+        return err ? err : refuse_value(parser, value, "tcp:HOST:PORT, unix:PATH or tls:HOST:PORT");
+    o->listens = listens;
+    o->listen_count = count + 1;
+    parser->t2_given = true;
     return PIPIT_OK;
 }
 
@@ -325,6 +374,8 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
     case PP_FLAG_TRACES:
     case PP_FLAG_ACTION:
         return apply_switch(parser, flag, value);
+    case PP_FLAG_T2_ADDRESS:
+        return apply_t2_address(parser, value);
     case PP_FLAG_COUNT:
         return apply_count(parser, flag, value, field);
     case PP_FLAG_SIZE:
@@ -342,6 +393,8 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
         return apply_word(parser, flag, value, field);
     case PP_FLAG_REFERENCE:
         return apply_reference(parser, value);
+    case PP_FLAG_FANOUT:
+        return apply_fanout(parser, value);
     case PP_FLAG_HEADING:
         break;
     }

@@ -27,9 +27,11 @@ typedef enum pp_flag_kind {
     PP_FLAG_PORT,     /* 0 stands for min */
     PP_FLAG_FILE_MODE,
     PP_FLAG_HOST_AND_PORT,
+    PP_FLAG_T2_ADDRESS, /* one of pp_options.t2; may be given again */
     PP_FLAG_WORD,   /* the place among words */
     PP_FLAG_ACTION, /* a switch; min is the action */
     PP_FLAG_REFERENCE,
+    PP_FLAG_FANOUT, /* a switch that may say where */
 } pp_flag_kind;
 
 enum { PP_FLAG_SETS_DEBUG = 1, PP_FLAG_SETS_TRACE = 2, PP_FLAG_SETS_VERBOSE = 4 };

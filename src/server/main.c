@@ -66,7 +66,7 @@ static int run(int argc, char **argv, char **copy)
         code = check_health(&options, program);
     } else {
         (void)fprintf(stderr, "%.*s", (int)message.len, message.ptr); /* warnings */
-        pp_options_forget_secrets(&options);                          /* the server reads its own */
+        pp_options_forget_accounts(&options);                         /* the server reads its own */
         code = pp_process_run(&options, program, argc, (const char *const *)copy);
     }
     if (!err)

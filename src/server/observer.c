@@ -22,7 +22,7 @@ static void on_closed(void *context, pp_nats_session *session)
 {
     pipit_server *server = context;
 
-    pp_history_note(server->history, session);
+    pp_history_note(server->history, session->conn);
     pp_events_closed(&server->system, session);
 }
 

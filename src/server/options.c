@@ -81,6 +81,10 @@ static pipit_err check(pp_options *options, pp_diagnostics *diagnostics)
         err = pp_server_tls_check(&options->tls, diagnostics);
     if (!err && options->websocket.port)
         err = pp_server_tls_check(&options->websocket.tls, diagnostics);
+    if (!err && options->t2.listen_count && options->t2.tls.given)
+        err = pp_server_tls_check(&options->t2.tls, diagnostics);
+    if (!err && options->fanout.port)
+        err = pp_server_tls_check(&options->fanout.tls, diagnostics);
     if (!err && !pp_diagnostics_error_count(diagnostics))
         err = pp_passages_check(options, diagnostics);
     if (err)

@@ -4,6 +4,7 @@
 #include "server/activation.h"
 #include "server/pid_file.h"
 #include "server/server.h"
+#include "server/side_door.h"
 #include "server/signals.h"
 #include "server/stop_guard.h"
 
@@ -17,7 +18,11 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { STOP_MS = 30000, SNAPSHOT_MAX = 64 * 1024 * 1024 };
+enum {
+    STOP_MS = 30000,
+    SNAPSHOT_MAX = 64 * 1024 * 1024,
+    PORTS_MAX = 3 + PP_SIDE_DOOR_MAX * PP_SIDE_SOCKETS_MAX,
+};
 
 const char *pp_process_name(const char *path)
 {
@@ -108,16 +113,16 @@ static void write_ports(pp_process *process)
     const char *folder = o->ports_file_dir;
     bool wss;
     int websocket = pp_server_websocket_fd(process->server, &wss);
-    const pp_ports_entry entries[] = {
+    pp_ports_entry entries[PORTS_MAX] = {
         {"nats", o->tls.given && !o->allow_non_tls ? "tls" : "nats",
          pp_server_client_fd(process->server)},
         {"monitoring", o->https_port ? "https" : "http", pp_server_monitor_fd(process->server)},
         {"websocket", wss ? "wss" : "ws", websocket},
     };
+    size_t count = 3 + pp_side_doors_sockets(process->server, entries + 3, PORTS_MAX - 3);
     char reason[128];
 
-    if (!folder || !pp_ports_file_write(&process->ports, folder, process->program, entries,
-                                        sizeof(entries) / sizeof(entries[0])))
+    if (!folder || !pp_ports_file_write(&process->ports, folder, process->program, entries, count))
         return;
     pp_errno_text(errno, reason, sizeof(reason));
     pp_log_write(&process->log, PP_LOG_ERROR, "Error writing ports file (%s): %s",
@@ -148,7 +153,9 @@ static bool adopt(const pp_process *process, int fd, const char *name)
         (void)close(fd);
     } else {
         bool monitoring = strcmp(name, "monitoring") == 0;
-        pipit_err err = pp_server_adopt(process->server, fd, monitoring);
+        const pp_side_door *door = pp_side_door_find(name);
+        pipit_err err = door ? pp_server_adopt_for(process->server, fd, door)
+                             : pp_server_adopt(process->server, fd, monitoring);
 
         if (err == PIPIT_EEXIST)
             wrong = "there is another one of its kind";

@@ -40,14 +40,14 @@ static void put_server(pp_json *json, pipit_server *server)
 static pipit_err put_all(pipit_server *server, pp_json *json, const pp_nats_session *session,
                          const char *account, const char *via)
 {
-    size_t bytes = pp_conn_record_bytes(session);
+    size_t bytes = pp_conn_record_bytes(session->conn);
     pp_conn_record *c = pp_alloc(bytes);
     char host[48];
 
     if (!c)
         return PIPIT_ENOMEM;
     c->bytes = (uint32_t)bytes;
-    pp_conn_record_fill(c, session);
+    pp_conn_record_fill(c, session->conn);
     pp_conn_address_text(c->family, c->address, host);
     pp_json_time(json, "start", pp_vitals_wall_ns(server, c->start_ns));
     pp_json_text(json, "host", pp_str_of(host));
@@ -62,7 +62,7 @@ static pipit_err put_all(pipit_server *server, pp_json *json, const pp_nats_sess
         pp_json_i64(json, "rtt", (int64_t)c->rtt_us * 1000);
     put_server(json, server);
     pp_json_text(json, "kind", PP_STR("Client"));
-    pp_json_text(json, "client_type", c->websocket ? PP_STR("websocket") : PP_STR("nats"));
+    pp_json_text(json, "client_type", pp_str_of(c->type));
     pp_free(c);
     return PIPIT_OK;
 }

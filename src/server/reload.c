@@ -6,6 +6,7 @@
 #include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/settings.h"
+#include "server/side_door.h"
 #include "server/tls.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ struct candidate {
     pp_nats_settings *settings;
     pp_operator_plan *plan; /* NULL: not in operator mode */
     pp_tls_context *https, *wss;
+    pp_side_fresh side;
 };
 
 /* --- making ready ------------------------------------------------------------------------- */
@@ -90,6 +92,8 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
     if (!err)
         err = pp_websocket_tls_new(&c->wss, server, c->options, error);
     if (!err)
+        err = pp_side_doors_prepare(server, c->options, c->directory, &c->side, error);
+    if (!err)
         err = check_http_user(c->options, error);
     if (!err && hook)
         err = hook->apply(hook->context, c->options, error);
@@ -102,6 +106,7 @@ static void drop_candidate(pipit_server *server, struct candidate *c)
     pp_operator_plan_let_go(c->plan);
     pp_tls_context_unref(c->https);
     pp_tls_context_unref(c->wss);
+    pp_side_doors_drop(&c->side);
     pp_directory_free(c->directory);
     pp_accounts_drop_new(&server->accounts);
     pp_snapshot_free(c->snapshot);
@@ -118,6 +123,8 @@ static void change_over(pp_worker *worker)
     worker->nats.settings = settings;
     pp_router_forget(&worker->router);
     pp_nats_renew_sessions(&worker->nats, new_interval);
+    pp_server_review_pins(worker);
+    pp_side_doors_adapt(worker);
 }
 
 static void touch(pp_account *account, void *arg)
@@ -199,6 +206,7 @@ static void install(pipit_server *server, struct candidate *c)
     pp_server_install_limits(server, c->options);
     pp_server_install_https(server, c->https);
     pp_websocket_install_tls(server, c->wss);
+    pp_side_doors_install(server, &c->side);
     (void)pp_http_credentials_set(&server->http_door.credentials, pp_str_of(c->options->http_user),
                                   pp_str_of(c->options->http_password)); /* checked before */
     pp_options_forget_secrets(c->options); /* nothing needs them any more */
@@ -208,6 +216,7 @@ static void install(pipit_server *server, struct candidate *c)
     shrink_to_limit(server);
     pp_server_on_all(server, come_round);
     pp_directory_settle(c->directory);
+    pp_side_doors_settle(server);
     pp_server_settings_free((pp_nats_settings *)old_settings);
     pp_server_options_free(old_options);
     pp_snapshot_free(server->snapshot);

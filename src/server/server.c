@@ -12,6 +12,7 @@
 #include "server/monitor/http.h"
 #include "server/monitor/monitor.h"
 #include "server/options.h"
+#include "server/side_door.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -124,6 +125,7 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     if (many)
         (void)malloc_trim(0); /* reading them took several times what is left */
     server->nats_door.log = &server->log;
+    pp_random_bytes(&server->nats_door.nonce_secret, sizeof(server->nats_door.nonce_secret));
     err = pp_server_tls_init(server, count);
     if (err)
         return err;
@@ -141,6 +143,8 @@ static pipit_err build(pipit_server *server, pp_buf *error)
             return err;
     }
     err = pp_websocket_init(server);
+    if (!err)
+        err = pp_side_doors_init(server);
     if (err)
         return err;
     server->system.home = &server->workers[0];
@@ -247,6 +251,7 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->given);
     pp_reclaim_fini(&server->reclaim);
     pp_websocket_fini(server);
+    pp_side_doors_fini(server);
     pp_monitor_free(server->monitor);
     pp_http_monitor_fini(server);
     pp_history_free(server->history);
@@ -355,6 +360,8 @@ static pipit_err listen_tcp(pipit_server *server)
         log_tls(server);
         return pp_listen_port(server->tcp.source.fd, &server->port);
     }
+    if (o->no_listen)
+        return PIPIT_OK;
     err = pp_listen_tcp(o->host, (uint16_t)port, &server->tcp.source.fd, &server->port);
     bind_failure(errno, reason, sizeof(reason));
     if (err)
@@ -402,6 +409,8 @@ static pipit_err listen_all(pipit_server *server)
     if (!err)
         err = pp_websocket_listen(server);
     if (!err)
+        err = pp_side_doors_listen(server);
+    if (!err)
         err = listen_tcp(server);
     return err ? err : listen_local(server);
 }
@@ -425,6 +434,7 @@ static pipit_err install_settings(pipit_server *server)
 {
     pp_nats_settings *settings;
     pp_tls_context *https = NULL, *wss = NULL;
+    pp_side_fresh side = {{NULL}};
     pp_buf error;
     pipit_err err;
 
@@ -433,17 +443,21 @@ static pipit_err install_settings(pipit_server *server)
     if (!err)
         err = pp_websocket_tls_new(&wss, server, server->options, &error);
     if (!err)
+        err = pp_side_doors_prepare(server, server->options, server->directory, &side, &error);
+    if (!err)
         err = pp_server_settings_new(&settings, server, server->options, server->directory, &error);
     if (err && error.len)
         pp_log_write(&server->log, PP_LOG_FATAL, "tls: %.*s", PP_STR_ARGS(pp_buf_str(&error)));
     pp_buf_fini(&error);
     if (err) {
+        pp_side_doors_drop(&side);
         pp_tls_context_unref(https);
         pp_tls_context_unref(wss);
         return err;
     }
     pp_server_install_https(server, https);
     pp_websocket_install_tls(server, wss);
+    pp_side_doors_install(server, &side);
     server->settings = settings;
     server->client_door.proto = &pp_nats_proto;
     pp_server_install_limits(server, server->options);
@@ -504,12 +518,14 @@ pipit_err pipit_server_start(pipit_server *server)
         err = pp_http_monitor_start(server);
     if (!err)
         err = pp_memory_start(&server->memory);
-    if (!err)
+    if (!err && server->tcp.source.fd >= 0)
         err = pp_listener_start(&server->tcp);
     if (!err && server->local.source.fd >= 0)
         err = pp_listener_start(&server->local);
     if (!err)
         err = pp_websocket_start(server);
+    if (!err)
+        err = pp_side_doors_start(server);
     if (err) {
         pipit_server_stop(server);
         return err;
@@ -571,6 +587,7 @@ void pp_server_stop_listening(pp_worker *worker)
 {
     if (worker->loop.index != 0)
         return;
+    pp_side_doors_stop_listening(worker->server);
     pp_listener_stop(&worker->server->websocket.listener);
     pp_listener_stop(&worker->server->tcp);
     pp_listener_stop(&worker->server->local);
@@ -629,6 +646,7 @@ void pipit_server_stop(pipit_server *server)
         was_running = true;
     }
     pp_system_stop(&server->system);
+    pp_side_doors_stop_listening(server);
     pp_listener_stop(&server->websocket.listener);
     pp_listener_stop(&server->tcp); /* threads that never started leave them */
     pp_listener_stop(&server->local);

@@ -11,13 +11,16 @@
 #include "proto/nats/door.h"
 #include "server/callout/calls.h"
 #include "server/directory.h"
+#include "server/fanout.h"
 #include "server/local.h"
 #include "server/memory.h"
 #include "server/operators/operators.h"
 #include "server/realm.h"
 #include "server/reload.h"
 #include "server/settings.h"
+#include "server/side_door.h"
 #include "server/system/system.h"
+#include "server/t2.h"
 #include "server/websocket.h"
 #include "tls/place.h"
 
@@ -79,6 +82,8 @@ struct pipit_server {
     pp_door client_door;
     pp_nats_door nats_door;
     pp_websocket websocket;
+    pp_t2_front t2;
+    pp_fanout fanout;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;
@@ -102,6 +107,7 @@ struct pipit_server {
     uint64_t http_given;
     atomic_uint_fast64_t http_next_id;
     bool http_made; /* http_door is initialised */
+    enum pp_http_ui http_ui;
     pp_tls_places tls_places;
     pp_tls_tickets *tls_tickets;
     pthread_mutex_t https_lock;
@@ -140,6 +146,9 @@ void pp_server_stop_listening(pp_worker *worker);
  * then on, or closed. Errors: PIPIT_EINVAL it is no such socket; PIPIT_EEXIST there is one of its
  * kind. */
 pipit_err pp_server_adopt(pipit_server *server, int fd, bool monitoring);
+
+/* The same for the clients of another door. Errors: also PIPIT_EINVAL, the door takes none. */
+pipit_err pp_server_adopt_for(pipit_server *server, int fd, const pp_side_door *door);
 
 /* The sockets that clients and monitoring connect to by TCP; -1: not now. Thread: as start. */
 int pp_server_client_fd(const pipit_server *server);

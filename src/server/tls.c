@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "net/conn.h"
+#include "proto/nats/session.h"
 #include "server/server.h"
 #include "tls/layer.h"
 #include "tls/names.h"
@@ -128,6 +129,37 @@ void pp_server_install_https(pipit_server *server, pp_tls_context *context)
     (void)pthread_mutex_unlock(&server->https_lock);
     server->http_door.door.wrap = wrap; /* the same at each reload, and before the first arrival */
     pp_tls_context_unref(old);
+}
+
+/* --- pinned keys -------------------------------------------------------------------------- */
+
+struct review {
+    pp_tls_context *clients, *websocket; /* NULL: they have no TLS any more */
+};
+
+static void review(pp_conn *conn, void *arg)
+{
+    const struct review *review = arg;
+    pp_layer *layer = pp_tls_layer_of(conn);
+    pp_tls_context *context;
+
+    if (!layer || !pp_nats_session_of(conn))
+        return;
+    context = pp_nats_by_websocket(conn) ? review->websocket : review->clients;
+    if (context && !pp_tls_layer_review(layer, context))
+        pp_conn_close(conn, PP_CLOSE_TLS, false);
+}
+
+void pp_server_review_pins(pp_worker *worker)
+{
+    pp_websocket *websocket = &worker->server->websocket;
+    struct review all = {.clients = worker->nats.settings->tls.context};
+
+    (void)pthread_mutex_lock(&websocket->tls_lock);
+    all.websocket = websocket->tls ? pp_tls_context_ref(websocket->tls) : NULL;
+    (void)pthread_mutex_unlock(&websocket->tls_lock);
+    pp_conn_each(&worker->loop, review, &all);
+    pp_tls_context_unref(all.websocket);
 }
 
 /* --- help --------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include "tls/context.h"
 
 struct pipit_server;
+struct pp_worker;
 
 /* Make what a tls block says; the files are read now.
  * Owner: *out is the caller's, for pp_tls_context_unref; NULL if the options ask for no TLS.
@@ -28,6 +29,10 @@ void pp_server_tls_fini(struct pipit_server *server);
 
 /* Speak TLS to those who connect to the monitoring port from now on; context is the server's. */
 void pp_server_install_https(struct pipit_server *server, pp_tls_context *context);
+
+/* Close the clients of a loop whose keys are not among those pinned any more. Thread: the loop's;
+ * its settings are the new ones. */
+void pp_server_review_pins(struct pp_worker *worker);
 
 /* Which ciphers and curves there are, and how it is configured. Errors: those of pp_buf_add. */
 pipit_err pp_server_tls_help(pp_buf *out);

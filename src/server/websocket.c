@@ -1,6 +1,7 @@
 #include "server/websocket.h"
 
 #include "base/alloc.h"
+#include "base/openssl.h"
 #include "proto/nats/session.h"
 #include "server/server.h"
 #include "server/tls.h"
@@ -11,6 +12,7 @@
 
 enum {
     HEADERS_MAX = 64 * 1024,
+    ERROR_MAX = 512,
     INFLATED_FACTOR = 8, /* times max_payload: what a compressed message may come to */
 };
 
@@ -234,6 +236,21 @@ void pp_websocket_install_limits(pipit_server *server, const pp_options *o)
 
 /* --- life --------------------------------------------------------------------------------- */
 
+/* Keys are answered with OpenSSL's SHA-1, also where TLS is not spoken. */
+static pipit_err load_sha1(pp_log *log)
+{
+    pp_buf error;
+    pipit_err err;
+
+    pp_buf_init(&error, ERROR_MAX);
+    err = pp_openssl_load(&error);
+    if (err)
+        pp_log_write(log, PP_LOG_FATAL, "Unable to serve websocket connections: %.*s",
+                     PP_STR_ARGS(pp_buf_str(&error)));
+    pp_buf_fini(&error);
+    return err;
+}
+
 pipit_err pp_websocket_init(pipit_server *server)
 {
     pp_websocket *websocket = &server->websocket;
@@ -250,7 +267,9 @@ pipit_err pp_websocket_init(pipit_server *server)
     websocket->bound_host = pp_memdupz(o->host, strlen(o->host));
     if (!websocket->bound_host)
         return PIPIT_ENOMEM;
-    err = settings_new(&websocket->settings, o);
+    err = load_sha1(&server->log);
+    if (!err)
+        err = settings_new(&websocket->settings, o);
     if (!err)
         err = pp_ws_host_init(&websocket->host, &server->log, server->worker_count);
     websocket->host.settings = websocket->settings;

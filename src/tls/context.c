@@ -10,11 +10,6 @@
 #include "tls/tickets.h"
 
 #include <errno.h>
-#include <openssl/core_names.h>
-#include <openssl/crypto.h>
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/x509v3.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -393,9 +388,12 @@ bool pp_tls_context_pins(const pp_tls_context *context, const uint8_t spki_sha25
 pipit_err pp_tls_context_new(pp_tls_context **out, const pp_tls_spec *spec, pp_tls_tickets *tickets,
                              pp_buf *error)
 {
-    pp_tls_context *context = pp_calloc(1, sizeof(*context));
+    pp_tls_context *context;
     pipit_err err = PIPIT_ENOMEM;
 
+    if (pp_openssl_load(error))
+        return PIPIT_EINVAL;
+    context = pp_calloc(1, sizeof(*context));
     if (!context)
         return err;
     atomic_store(&context->refs, 1);

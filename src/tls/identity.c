@@ -2,10 +2,8 @@
 #include "tls/identity.h"
 
 #include "base/alloc.h"
+#include "base/openssl.h"
 
-#include <openssl/err.h>
-#include <openssl/evp.h>
-#include <openssl/x509v3.h>
 #include <string.h>
 
 enum { TEXT_MAX = 64 * 1024, OID_MAX = 128 };
@@ -163,13 +161,18 @@ static bool fill_hashes(pp_tls_identity *identity, X509 *cert)
 pipit_err pp_tls_identity_new(pp_tls_identity **out, pp_str der)
 {
     const unsigned char *at = (const unsigned char *)der.ptr;
-    X509 *cert = der.len <= INT32_MAX ? d2i_X509(NULL, &at, (long)der.len) : NULL;
+    X509 *cert;
     pp_tls_identity *identity = NULL;
     GENERAL_NAMES *names = NULL;
-    pipit_err err = PIPIT_EPROTO;
+    pipit_err err;
     struct counts counts;
     size_t ends;
 
+    err = pp_openssl_load(NULL);
+    if (err)
+        return err;
+    cert = der.len <= INT32_MAX ? d2i_X509(NULL, &at, (long)der.len) : NULL;
+    err = PIPIT_EPROTO;
     if (!cert || at != (const unsigned char *)der.ptr + der.len)
         goto out;
     names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);

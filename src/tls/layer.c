@@ -8,9 +8,6 @@
 #include "tls/openssl.h"
 
 #include <errno.h>
-#include <openssl/bio.h>
-#include <openssl/err.h>
-#include <openssl/x509.h>
 #include <string.h>
 
 enum {
@@ -21,7 +18,8 @@ enum {
 
 typedef struct tls_layer {
     pp_layer layer;
-    pp_tls_context *context;
+    pp_tls_context *context; /* what ssl is made with, which needs it as long as it lives */
+    pp_tls_context *newer;   /* whose pinned keys hold when the handshake ends; NULL: context's */
     pp_tls_places *places;
     SSL *ssl;      /* NULL: the peer has not said anything */
     pp_link link;  /* among the handshakes that are under way */
@@ -178,24 +176,33 @@ static ssize_t fail_by_openssl(tls_layer *t)
 
 /* --- receiving ---------------------------------------------------------------------------- */
 
-/* A key that is not among those pinned, a certificate that has ended since the session began. */
-static const char *look_at_peer(tls_layer *t)
+/* Is the key of the peer among those pinned, if any are? */
+static bool is_pinned(X509 *peer, const pp_tls_context *context)
 {
-    X509 *peer = SSL_get0_peer_certificate(t->ssl);
     uint8_t hash[32];
     unsigned char *der = NULL;
     int len;
     bool pinned;
 
-    if (peer && SSL_session_reused(t->ssl) && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)
-        return "certificate has expired";
-    if (!pp_tls_context_has_pins(t->context))
-        return NULL;
+    if (!pp_tls_context_has_pins(context))
+        return true;
     len = peer ? i2d_X509_PUBKEY(X509_get_X509_PUBKEY(peer), &der) : -1;
     pinned = len > 0 && EVP_Digest(der, (size_t)len, hash, NULL, EVP_sha256(), NULL) &&
-             pp_tls_context_pins(t->context, hash);
+             pp_tls_context_pins(context, hash);
     OPENSSL_free(der);
-    return pinned ? NULL : "certificate not pinned";
+    return pinned;
+}
+
+static const char not_pinned[] = "certificate not pinned";
+
+/* A key that is not among those pinned, a certificate that has ended since the session began. */
+static const char *look_at_peer(tls_layer *t)
+{
+    X509 *peer = SSL_get0_peer_certificate(t->ssl);
+
+    if (peer && SSL_session_reused(t->ssl) && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)
+        return "certificate has expired";
+    return is_pinned(peer, t->newer ? t->newer : t->context) ? NULL : not_pinned;
 }
 
 /* The lock is held, in is what came. Errors: PIPIT_EAGAIN: more must come. */
@@ -518,6 +525,7 @@ static void free_layer(pp_layer *layer)
     SSL_free(t->ssl);
     pp_buf_fini(&t->first);
     pp_body_unref(t->kept);
+    pp_tls_context_unref(t->newer);
     pp_tls_context_unref(t->context);
     pp_layer_fini(layer);
     pp_free(t);
@@ -544,6 +552,19 @@ pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_place
     t->places = places;
     *out = &t->layer;
     return PIPIT_OK;
+}
+
+bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context)
+{
+    tls_layer *t = of(layer);
+
+    if (t->open && !is_pinned(SSL_get0_peer_certificate(t->ssl), context)) {
+        t->failure = not_pinned;
+        return false;
+    }
+    pp_tls_context_unref(t->newer);
+    t->newer = t->open ? NULL : pp_tls_context_ref(context);
+    return true;
 }
 
 /* --- what has been agreed ----------------------------------------------------------------- */
@@ -589,17 +610,29 @@ const char *pp_tls_layer_failure(const pp_layer *layer)
     return of(layer)->failure ? of(layer)->failure : "";
 }
 
-bool pp_tls_layer_has_peer(const pp_layer *layer)
+/* A server's chain does not begin with the peer's own. */
+static X509 *peer_certificate(const tls_layer *t, size_t i)
 {
-    const tls_layer *t = of(layer);
-
-    return t->open && SSL_get0_peer_certificate(t->ssl);
+    if (!t->open)
+        return NULL;
+    return i ? sk_X509_value(SSL_get_peer_cert_chain(t->ssl), (int)i - 1)
+             : SSL_get0_peer_certificate(t->ssl);
 }
 
-void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len)
+size_t pp_tls_layer_peer_count(const pp_layer *layer)
 {
     const tls_layer *t = of(layer);
-    X509 *peer = t->open ? SSL_get0_peer_certificate(t->ssl) : NULL;
+    int above;
+
+    if (!peer_certificate(t, 0))
+        return 0;
+    above = sk_X509_num(SSL_get_peer_cert_chain(t->ssl)); /* -1: there is none */
+    return above > 0 ? (size_t)above + 1 : 1;
+}
+
+void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len)
+{
+    X509 *peer = peer_certificate(of(layer), i);
     int len = peer ? i2d_X509(peer, NULL) : -1;
     unsigned char *der, *at;
 

@@ -13,6 +13,11 @@
 /* For a connection whose peer is the client. Errors: PIPIT_ENOMEM. */
 pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_places *places);
 
+/* There are other settings now. The peer's key must be among those that they pin, if they do; where
+ * it is not known yet that is found out later. False: it is not, and the connection must end.
+ * Thread: the connection's loop. */
+bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context);
+
 /* Is it one of these? */
 bool pp_layer_is_tls(const pp_layer *layer);
 
@@ -32,11 +37,12 @@ bool pp_tls_layer_resumed(const pp_layer *layer);
 /* Why the handshake or what followed it has failed; empty: it has not. */
 const char *pp_tls_layer_failure(const pp_layer *layer);
 
-/* Has the peer shown a certificate? */
-bool pp_tls_layer_has_peer(const pp_layer *layer);
+/* How many certificates the peer has shown: its own, then those that vouch for it. Who has resumed
+ * a session has shown its own. */
+size_t pp_tls_layer_peer_count(const pp_layer *layer);
 
-/* The peer's certificate in DER, which is the caller's, for pp_free; NULL: it has shown none, or
- * no memory. */
-void *pp_tls_layer_peer_der(const pp_layer *layer, size_t *out_len);
+/* One of them in DER, its own is the first; the caller's, for pp_free. NULL: it has not shown so
+ * many, or no memory. */
+void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len);
 
 #endif

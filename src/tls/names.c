@@ -1,6 +1,6 @@
 #include "tls/names.h"
 
-#include <openssl/ssl.h>
+#include "base/openssl.h"
 
 /* Source: NATS configuration, section 3.5, and which names nats-server 2.15.1 takes and calls
  * insecure. */

@@ -2,9 +2,8 @@
 #ifndef PP_TLS_OPENSSL_H
 #define PP_TLS_OPENSSL_H
 
+#include "base/openssl.h"
 #include "tls/context.h"
-
-#include <openssl/ssl.h>
 
 /* What an error of OpenSSL's queue says. */
 const char *pp_tls_error_text(unsigned long error);

@@ -1,9 +1,9 @@
 #include "websocket/upgrade.h"
 
+#include "base/openssl.h"
 #include "http/response.h"
 
 #include <arpa/inet.h>
-#include <openssl/evp.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -198,6 +198,10 @@ void pp_ws_upgrade_check(const pp_ws_rules *rules, const pp_http_request *reques
     const char *wrong;
 
     *out = (pp_ws_upgrade){.status = 101, .kind = kind_of(request->raw_path)};
+    if (pp_openssl_load(NULL)) {
+        pp_ws_upgrade_refuse(out, 500, "no OpenSSL");
+        return;
+    }
     wrong = check_request(request, &out->status);
     if (wrong) {
         pp_ws_upgrade_refuse(out, out->status, wrong);

@@ -2,6 +2,7 @@
 """Services and clients that do not behave, reloads, and what is logged."""
 
 import json
+import re
 import socket
 import threading
 import time
@@ -200,6 +201,45 @@ class Sessions(unittest.TestCase):
                 server.reload(text)
                 with Service(server.port):
                     self.assertEqual(Guest(server.port, "joe").verdict(), ("in", []))
+
+    def test_each_user_keeps_its_own_permissions(self):
+        """Where the service is asked everybody is denied something more, and nobody else is."""
+        def users(account, *denied):
+            return ", ".join(
+                f"{{user: {account}{i}, password: p"
+                + (f", permissions: {{ publish: {{ deny: {subject} }} }}" if subject else "")
+                + "}" for i, subject in enumerate(denied))
+        names = [f"{account}{i}" for account in "gabc" for i in range(3)]
+        text = f"""
+            accounts {{
+              A {{ default_permissions: {{ publish: {{ deny: da }} }}, users: [ {users("a", "", "x", "")} ] }}
+              B {{ users: [ {users("b", "", "x", "x")} ] }}
+              C {{ users: [ {users("c", "x", "", "y")} ] }}
+              SYS {{ users: [ {{user: sys, password: sys}} ] }}
+            }}
+            system_account: SYS
+            authorization {{
+              users: [ {users("g", "", "x", "")} ]
+              auth_callout {{ issuer: {ISSUER.text}, account: ACCOUNT, auth_users: [sys, {", ".join(names)}] }}
+            }}"""
+        for account in ("A", "B", "C", "$G"):
+            found = []
+            for server in (Pipit(), Reference()):
+                server.write(text.replace("ACCOUNT", f'"{account}"'))
+                with server:
+                    found.append({name: self.denied(server, name) for name in names})
+            self.assertEqual(*found)
+            for name, denied in found[0].items():
+                self.assertEqual(SUBJECT in denied, ("$G" if name[0] == "g" else name[0].upper())
+                                 == account, (account, name, denied))
+
+    def denied(self, server, name):
+        guest = Guest(server.port, name, "p")
+        for subject in (SUBJECT, "x", "y", "da", "free"):
+            guest.publish(subject, "hello")
+        guest.flush()
+        guest.close()
+        return {re.search('"(.*)"', error)[1] for error in guest.errors}
 
     def test_reload_keeps_who_is_in(self):
         with Pipit() as server:

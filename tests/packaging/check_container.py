@@ -12,6 +12,8 @@ import sys
 
 # In deps.sh for tests alone.
 TESTS_ONLY = {"libcmocka-dev", "libwslay-dev", "libclang-rt-14-dev"}
+# What is loaded only when it is asked for does not show in the program.
+LOADED = {"libcurl4": "getting accounts by URL", "libssl3": "TLS"}
 # In every image.
 ALWAYS = {"libc6"}
 
@@ -37,9 +39,9 @@ def main():
         return 77
     build, run = installed_by(pathlib.Path(container).read_text(encoding="utf-8"))
     wrong = []
-    # What is loaded only when it is asked for does not show in the program.
-    if "libcurl4" not in run:
-        wrong.append("accounts by URL need libcurl4, which the image does not hold")
+    for package, purpose in LOADED.items():
+        if package not in run:
+            wrong.append(f"{purpose} needs {package}, which the image does not hold")
     wanted = set(re.findall(r"\b(lib[\w.+-]+-dev)\b", pathlib.Path(deps).read_text(encoding="utf-8")))
     for package in sorted(wanted - TESTS_ONLY - build):
         wrong.append(f"deps.sh has {package}, the build of the image not")

@@ -16,6 +16,9 @@ import urllib.request
 
 SERVER = ""
 DEADLINE_S = 20
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PEER = os.path.join(os.environ.get("PIPIT_PEERS_DIR") or os.path.join(ROOT, "build/peers/bin"),
+                    "nats-server")
 
 
 class Folder:
@@ -38,11 +41,11 @@ class Folder:
         with open(self.file(name), "w", encoding="utf-8") as file:
             file.write(text)
 
-    def sign(self, name, subject, names=None, days="30"):
+    def sign(self, name, subject, names=None, days="30", ca="ca"):
         self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                 f"{name}.key", "-out", f"{name}.csr", "-subj", subject, "-multivalue-rdn")
+                 f"{name}.key", "-out", f"{name}.csr", "-subj", subject, "-multivalue-rdn", "-utf8")
         self.write(f"{name}.ext", f"subjectAltName={names}\n" if names else "")
-        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+        self.run("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key",
                  "-CAcreateserial", "-days", days, "-out", f"{name}.pem", "-extfile",
                  f"{name}.ext")
 
@@ -58,10 +61,11 @@ class Folder:
 
 
 class Server:
-    def __init__(self, folder, text, *flags):
-        folder.write("server.conf", text)
-        self.config = folder.file("server.conf")
-        self.process = subprocess.Popen([SERVER, "-a", "127.0.0.1", "-p", "-1", "-c", self.config,
+    def __init__(self, folder, text, *flags, program=None):
+        name = "server.conf" if program is None else "peer.conf"
+        folder.write(name, text)
+        self.config = folder.file(name)
+        self.process = subprocess.Popen([program or SERVER, "-a", "127.0.0.1", "-p", "-1", "-c", self.config,
                                          *flags], cwd=folder.path, stderr=subprocess.PIPE, text=True)
         self.lines = []
         self.port = self.http = None
@@ -136,6 +140,15 @@ def client_context(folder, name=None, **settings):
     return context
 
 
+def wait_until(holds):
+    """For what no event tells: asked again until it is so."""
+    end = time.monotonic() + DEADLINE_S
+    while not holds():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.01)
+
+
 def read_line(sock):
     line = b""
     while not line.endswith(b"\n"):
@@ -164,7 +177,7 @@ def ping(sock, options="{}"):
     """What is said to CONNECT and PING: PONG, or the error."""
     sock.sendall(b"CONNECT " + options.encode() + b"\r\nPING\r\n")
     line = read_line(sock)
-    while line.startswith((b"INFO", b"+OK")):
+    while line.startswith((b"INFO", b"+OK", b"PING")):
         line = read_line(sock)
     return line.strip().decode()
 
@@ -191,6 +204,19 @@ class TlsTest(unittest.TestCase):
         server = Server(self.folder, self.text(tls, rest), *flags)
         self.addCleanup(self.check_stop, server)
         return server
+
+    def server_with(self, text):
+        server = Server(self.folder, text)
+        self.addCleanup(self.check_stop, server)
+        return server
+
+    def peer(self, text):
+        """nats-server with the same file, if it is there."""
+        if not os.access(PEER, os.X_OK):
+            return None
+        peer = Server(self.folder, text, program=PEER)
+        self.addCleanup(peer.stop)
+        return peer
 
     @staticmethod
     def text(tls="", rest=""):

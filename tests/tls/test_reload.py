@@ -2,11 +2,12 @@
 """New certificates while clients are connected. usage: test_reload.py PIPIT-SERVER"""
 
 import os
+import socket
 import ssl
 import threading
 
 import support
-from support import TlsTest, client_context, connect, ping, read_info, read_line
+from support import TlsTest, client_context, connect, ping, read_info, read_line, rest
 
 
 def serial(sock):
@@ -55,6 +56,45 @@ class Reload(TlsTest):
             sock.sendall(b"PING\r\n")
             if not sock.recv(1):
                 raise ConnectionError
+
+    def pinned(self, *names):
+        pins = ", ".join(f'"{self.folder.pin(name)}"' for name in names)
+        return f"ca_file: ca.pem, verify: true, pinned_certs: [{pins}]"
+
+    def test_pinned_keys_of_who_is_there(self):
+        for name in ("one", "two", "three"):
+            self.folder.sign(name, f"/CN={name}")
+        wss = "websocket {{ port: -1, host: 127.0.0.1, tls {{ cert_file: server.pem, key_file: server.key, {} }} }}"
+        server = self.server(self.pinned("one", "two", "three"), wss.format(self.pinned("three")))
+        peers = {}
+        for name in ("one", "two", "three"):
+            peers[name], _ = connect(server, client_context(self.folder, name))
+            self.assertEqual(ping(peers[name]), "PONG")
+        port = server.find(r"websocket clients on wss://127\.0\.0\.1:(\d+)")
+        web = client_context(self.folder, "three").wrap_socket(
+            socket.create_connection(("127.0.0.1", port), support.DEADLINE_S),
+            server_hostname="localhost")
+        web.sendall(b"GET / HTTP/1.1\r\n")  # the handshake has ended
+        under_way = server.dial()
+        read_info(under_way)
+        self.assertTrue(server.reload(self.text(self.pinned("one"),
+                                                    wss.format(self.pinned("two")))))
+        self.assertEqual(ping(peers["one"]), "PONG")
+        for name in ("two", "three"):
+            self.assertNotIn(b"PONG", rest(peers[name]))
+        self.assertEqual(rest(web), b"")
+        reasons = [conn["reason"] for conn in server.connz(query="?state=closed")]
+        self.assertEqual(reasons, ["TLS Handshake Failure"] * len(reasons))
+        self.assertGreaterEqual(len(reasons), 2)
+        with self.assertRaises((ssl.SSLError, ConnectionError)):  # began under the old settings
+            sock = client_context(self.folder, "two").wrap_socket(under_way,
+                                                                  server_hostname="localhost")
+            sock.sendall(b"PING\r\n")
+            if not sock.recv(1):
+                raise ConnectionError
+        for tls in ("ca_file: ca.pem, verify: true", ""):  # nothing is pinned
+            self.assertTrue(server.reload(self.text(tls, wss.format(""))))
+            self.assertEqual(ping(peers["one"]), "PONG")
 
     def test_under_traffic(self):
         server = self.server()

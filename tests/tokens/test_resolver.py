@@ -3,8 +3,12 @@
 import http.server
 import os
 import pathlib
+import shutil
 import signal
+import ssl
 import stat
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -197,6 +201,73 @@ class Web(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
+
+
+def openssl(folder, *words):
+    subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True, timeout=60)
+
+
+def make_certificates(folder):
+    """An authority, and a server and a client that it vouches for; and another of the same name."""
+    for name in ("ca", "stranger"):
+        openssl(folder, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.pem", "-days", "2",
+                "-subj", "/CN=authority")
+    for name in ("web", "server"):
+        openssl(folder, "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        with open(os.path.join(folder, "names"), "w", encoding="ascii") as file:
+            file.write("subjectAltName=IP:127.0.0.1\n")
+        openssl(folder, "x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-days", "2", "-out", f"{name}.pem", "-extfile", "names")
+
+
+@unittest.skipUnless(shutil.which("openssl"), "openssl is missing")
+class ByHttps(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="pipit-resolver-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        make_certificates(self.folder)
+        self.o = o = Operator()
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=self.path("ca.pem"))
+        context.load_cert_chain(self.path("web.pem"), self.path("web.key"))
+        context.verify_mode = ssl.CERT_REQUIRED
+        web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Web)
+        web.socket = context.wrap_socket(web.socket, server_side=True)
+        web.tokens = {str(o.account): o.account_token(), str(o.system_key): o.system_token}
+        web.asked = []
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        self.addCleanup(web.server_close)
+        self.addCleanup(web.shutdown)
+        self.text = o.configuration(f"URL(https://127.0.0.1:{web.server_port}/accounts/)", False)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def tls(self, ca="ca", me="server"):
+        return (f"resolver_tls {{ ca_file: '{self.path(ca)}.pem', cert_file: '{self.path(me)}.pem', "
+                f"key_file: '{self.path(me)}.key' }}\n")
+
+    def test_each_knows_the_other(self):
+        with both(self.text + self.tls()) as servers:
+            for server in servers:
+                self.assertEqual(server.verdict(self.o.user_token(), self.o.user), "in")
+
+    def test_a_reload_changes_who_is_trusted(self):
+        with Pipit(self.text + self.tls()) as server:
+            server.reload(self.text + self.tls(ca="stranger"))
+            self.assertNotEqual(server.verdict(self.o.user_token(), self.o.user), "in")
+            server.reload(self.text + self.tls())
+            eventually(lambda: server.verdict(self.o.user_token(), self.o.user) == "in",
+                       "let in again")
+
+    def test_strangers_are_not_asked(self):
+        """Nor does a server answer that knows us not."""
+        for tls in ("", self.tls(ca="stranger"), self.tls(me="stranger"),
+                    f"resolver_tls {{ ca_file: '{self.path('ca.pem')}' }}\n"):
+            with self.subTest(tls), self.assertRaises(AssertionError):
+                with Pipit(self.text + tls):
+                    pass
 
 
 class ByUrl(unittest.TestCase):

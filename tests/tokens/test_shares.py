@@ -54,6 +54,34 @@ class Shares(unittest.TestCase):
             return sorted(waited + [message.subject for message in
                                     reader.taken(lambda m: not m.subject.startswith("_"))])
 
+    def test_a_cycle_of_tokens(self):
+        """Two accounts import from each other what each has from the other: no file has said so, and
+        no update is refused for it. A message is heard, and does not go round."""
+        o = self.o
+        exports = [{"name": "c", "subject": "c.>", "type": "stream"},
+                   {"name": "r", "subject": "r", "type": "service"}]
+        ours = self.servers[0]
+        for key, other in ((o.account, self.importer), (self.importer, o.account)):
+            self.update(ours, o.account_token({"exports": exports, "imports": [
+                {**export, "account": str(other)} for export in exports]}, key=key))
+        with ours.show(o.user_token(by=self.importer, key=self.reader), self.reader) as reader, \
+                ours.show(o.user_token(), o.user) as writer:
+            for client in (reader, writer):
+                client.subscribe("c.>")
+                client.flush()
+            for n in range(100):
+                writer.publish(f"c.{n}", "x")
+            writer.flush()
+            reader.wait_subject("c.99")
+            for client in (reader, writer):
+                client.flush()
+                heard = [m.subject for m in client.taken() if m.subject.startswith("c.")]
+                self.assertLessEqual(len(heard), 200)
+                self.assertGreaterEqual(len(heard), 99)  # one was waited for
+            reply = writer.ask("r")
+            writer.flush()
+            self.assertLessEqual(len(writer.taken(lambda m: m.subject == reply)), 1)
+
     def test_activations(self):
         rows = (
             ("open", {"subject": "open.a"}),

@@ -86,6 +86,79 @@ static void test_chunk_pool_has_an_end(void **state)
     assert_int_equal(pool.count, 0);
 }
 
+static void test_chunk_small_is_pooled_apart(void **state)
+{
+    pp_chunk_pool pool = {0};
+    int64_t live_before = pp_alloc_live();
+    pp_chunk *small = pp_chunk_take_small(&pool, 100), *pooled, *again;
+
+    (void)state;
+    assert_true(small->cap >= 100 && small->cap < PP_CHUNK_SMALL_BYTES);
+    memset(small->bytes, 'x', small->cap + PP_CHUNK_SLACK);
+    pooled = pp_chunk_take_small(&pool, PP_CHUNK_SMALL_BYTES); /* does not fit into a small one */
+    assert_true(pooled->cap >= PP_CHUNK_SMALL_BYTES);
+    pp_chunk_give(&pool, pooled);
+    pp_chunk_give(&pool, small);
+    assert_int_equal(pool.count, 1);
+    assert_int_equal(pool.small_count, 1);
+    assert_int_equal(pp_chunk_pool_bytes(&pool), PP_CHUNK_BYTES + PP_CHUNK_SMALL_BYTES);
+    pp_fault_arm("alloc", 1);
+    again = pp_chunk_take_small(&pool, 1);
+    assert_ptr_equal(again, small);
+    (void)pp_fault_disarm();
+    pp_chunk_give(&pool, again);
+    pp_chunk_pool_fini(&pool);
+    assert_int_equal(pp_alloc_live(), live_before);
+}
+
+static void test_chunk_grows(void **state)
+{
+    pp_chunk_pool pool = {0};
+    int64_t live_before = pp_alloc_live();
+    pp_chunk *chunk = pp_chunk_take_small(&pool, 3), *grown;
+
+    (void)state;
+    memcpy(chunk->bytes, "abc", 3);
+    chunk->len = 3;
+    pp_fault_arm("alloc", 1);
+    assert_null(pp_chunk_grow(&pool, chunk, 2000));
+    assert_true(pp_fault_disarm());
+    assert_int_equal(chunk->len, 3);
+    grown = pp_chunk_grow(&pool, chunk, 100000);
+    assert_non_null(grown);
+    assert_true(grown->cap >= 100003);
+    assert_int_equal(grown->len, 3);
+    assert_memory_equal(grown->ptr, "abc", 3);
+    assert_int_equal(pool.small_count, 1);
+    pp_chunk_give(&pool, grown);
+    pp_chunk_pool_fini(&pool);
+    assert_int_equal(pp_alloc_live(), live_before);
+}
+
+/* A copy may have just the capacity of pooled chunks, and end in the pool. */
+static void test_chunk_in_the_pool_has_slack(void **state)
+{
+    pp_chunk_pool pool = {0};
+    pp_chunk *taken[] = {pp_chunk_take(&pool, 1), pp_chunk_take_small(&pool, 1)};
+    int64_t live_before = pp_alloc_live() - 2;
+    char *bytes = calloc(1, PP_CHUNK_BYTES);
+
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        size_t cap = taken[i]->cap;
+        pp_chunk *copy = pp_chunk_copy(bytes, cap);
+
+        pp_chunk_give(&pool, copy);
+        copy = i ? pp_chunk_take_small(&pool, 1) : pp_chunk_take(&pool, 1);
+        memset(copy->bytes, 'x', copy->cap + PP_CHUNK_SLACK); /* sanitizers see to it */
+        pp_chunk_give(NULL, copy);
+        pp_chunk_give(NULL, taken[i]);
+    }
+    free(bytes);
+    pp_chunk_pool_fini(&pool);
+    assert_int_equal(pp_alloc_live(), live_before);
+}
+
 static void test_chunk_copy(void **state)
 {
     pp_chunk_pool pool = {0};
@@ -139,6 +212,9 @@ int main(void)
         cmocka_unit_test(test_chunk_take_is_empty_and_has_room),
         cmocka_unit_test(test_chunk_pool_takes_back),
         cmocka_unit_test(test_chunk_pool_has_an_end),
+        cmocka_unit_test(test_chunk_small_is_pooled_apart),
+        cmocka_unit_test(test_chunk_grows),
+        cmocka_unit_test(test_chunk_in_the_pool_has_slack),
         cmocka_unit_test(test_chunk_copy),
         cmocka_unit_test(test_chunk_view_holds_its_body),
     };

@@ -407,9 +407,11 @@ static const char rich[] =
 
 static const pp_user_options *user_of(const pp_options *o, const char *name)
 {
-    for (size_t i = 0; i < o->user_count; i++) {
-        if (strcmp(o->users[i].name, name) == 0)
-            return &o->users[i];
+    for (size_t a = 0; a < o->account_count; a++) {
+        for (size_t i = 0; i < o->accounts[a].user_count; i++) {
+            if (strcmp(o->accounts[a].users[i].name, name) == 0)
+                return &o->accounts[a].users[i];
+        }
     }
     fail_msg("no user %s", name);
     return NULL;
@@ -450,7 +452,9 @@ static void test_load_users(void **state)
     assert_null(user_of(&o, "sue")->permissions);
     pp_options_forget_secrets(&o);
     assert_int_equal(o.user_count + o.accounts[0].user_count, 0);
-    assert_null(o.users);
+    assert_null(o.accounts[0].users);
+    pp_options_forget_accounts(&o);
+    assert_int_equal(o.account_count, 0);
     pp_options_fini(&o);
 }
 
@@ -478,8 +482,7 @@ static void test_load_accounts(void **state)
     assert_string_equal(a->trace_dest, "t.a");
     assert_int_equal(a->trace_sampling, 25);
     assert_int_equal(a->user_count, 2);
-    assert_int_equal(a->users[1].account, 1);
-    assert_ptr_equal(a->users, &o.users[3]);
+    assert_string_equal(a->users[1].name, user_of(&o, a->users[1].name)->name);
     assert_string_equal(o.accounts[2].name, "B");
     assert_int_equal(o.accounts[2].mapping_count, 1);
     assert_int_equal(o.server_tag_count, 2);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Check who includes whom: every #include line and every room of src/ against one table.
+"""Check who includes whom: every #include line and every room of src/ against one table, and cli/.
 
 usage: test_layers.py [ROOT]    ROOT has src/ and include/; by default this file's repository.
 Before that it looks at a few wrong files of its own, to see that it can fail.
@@ -14,16 +14,17 @@ import tempfile
 # includes no other door.
 ROOMS = {
     "base": [],
-    "config": ["base", "core/subject.h", "auth/nkey.h"],
+    "config": ["base", "core/subject.h", "auth/nkey.h", "auth/address_range.h"],
     "net": ["base"],
+    "t2": ["base"],
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
     "auth": ["base", "core"],
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
-    "proto/*": ["base", "net", "tls", "core", "auth"],
-    "client": ["base", "net", "core", "auth"],
+    "proto/*": ["base", "net", "tls", "core", "auth", "t2"],
+    "client": ["base", "net", "core", "auth", "t2"],
     "http": ["base", "net"],
     "websocket": ["base", "net", "http"],
     "server": ["*"],
@@ -112,6 +113,22 @@ def check_public(root):
     return results
 
 
+def check_tool(root):
+    """The tool is built on the public headers, like any program."""
+    results = []
+    for path in sources(os.path.join(root, "cli")):
+        wrong = []
+        with open(path, encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                match = INCLUDE.match(line)
+                if match and match.group(1) == '"' and not match.group(2).startswith(("pipit/",
+                                                                                      "cli/")):
+                    wrong.append(f"{os.path.relpath(path, root)}:{number}: {line.strip()}: "
+                                 "the tool includes only public headers and its own")
+        results.append((path, wrong))
+    return results
+
+
 def check_targets(root):
     """Each room is a CMake target that is linked to the rooms of its row and no others."""
     path = os.path.join(root, "src", "CMakeLists.txt")
@@ -141,7 +158,7 @@ def check_targets(root):
 
 
 def check_all(root):
-    return check_includes(root) + check_public(root) + check_targets(root)
+    return check_includes(root) + check_public(root) + check_tool(root) + check_targets(root)
 
 
 # Files that are each wrong in one way, or right.
@@ -165,6 +182,9 @@ SAMPLES = [
     ("src/a.c", "", 1),
     ("include/pipit/error.h", "#include <stddef.h>\n", 0),
     ("include/pipit/server.h", '#include "pipit/error.h"\n', 0),
+    ("cli/a.h", "#include <stdio.h>\n", 0),
+    ("cli/a.c", '#include "cli/a.h"\n#include "pipit/error.h"\n', 0),
+    ("cli/b.c", '#include "base/a.h"\n', 1),
     ("include/pipit/bad.h", '#include "base/a.h"\n', 1),
     ("src/CMakeLists.txt", "pipit_room(net ROOMS base core SOURCES net/a.c core/b.c)\n", 2),
 ]

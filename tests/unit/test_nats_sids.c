@@ -147,7 +147,7 @@ static void run_against_list(make_sid *make, uint64_t random, unsigned range)
             check_any(&sids, &list, &at);
         }
         assert_true(sids.used >= sids.count);
-        if (sids.slots)
+        if (sids.mask)
             assert_true(sids.used <= sids.mask); /* or looking in vain would never end */
     }
     while (list.count) {

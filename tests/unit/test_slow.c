@@ -489,9 +489,9 @@ static void read_pending(void *arg)
 {
     struct world *x = arg;
 
-    (void)pthread_mutex_lock(&x->w.conn->box.lock);
+    pp_mutex_lock(&x->w.conn->box.lock);
     x->accepted = x->w.conn->box.pending_bytes;
-    (void)pthread_mutex_unlock(&x->w.conn->box.lock);
+    pp_mutex_unlock(&x->w.conn->box.lock);
 }
 
 static void play_threads(pp_slow_policy policy, uint64_t seed)

@@ -432,9 +432,11 @@ static void test_tls_layer_looks_at_certificates(void **state)
         connect_to(&x, &how, &roomy_limits, 0);
         assert_int_equal(exchange(&x), cases[i].good);
         if (cases[i].good) {
-            der = pp_tls_layer_peer_der(x.w.conn->layer, &der_len);
+            der = pp_tls_layer_peer_der(x.w.conn->layer, 0, &der_len);
             assert_non_null(der);
             pp_free(der);
+            assert_int_equal(pp_tls_layer_peer_count(x.w.conn->layer), 1);
+            assert_null(pp_tls_layer_peer_der(x.w.conn->layer, 1, &der_len));
         } else {
             assert_int_equal(x.w.reason, PP_CLOSE_TLS);
             assert_int_equal(x.readies, 0);

@@ -5,6 +5,7 @@
 #define PP_PROTO_NATS_DOOR_H
 
 #include "auth/gate.h"
+#include "auth/nonce.h"
 #include "auth/users.h"
 #include "base/log.h"
 #include "core/account.h"
@@ -98,6 +99,7 @@ typedef struct pp_nats_observer {
 typedef struct pp_nats_door {
     const pp_log *log;
     pp_nats_observer observer;
+    pp_nonce_secret nonce_secret; /* set before anybody comes in */
     _Alignas(64) atomic_int_fast64_t clients;
     atomic_bool lame_duck;
     atomic_uint_fast64_t tls_rate; /* connections in this second, and which one it is */

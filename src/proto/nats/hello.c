@@ -12,10 +12,11 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
     bool websocket = pp_nats_by_websocket(s->conn);
     bool wss = websocket && settings->websocket.tls;
     bool tls = settings->tls.context && !s->conn->local && !websocket;
-    char ip[48];
+    char ip[48], nonce[PP_NONCE_BYTES];
     pp_buf line;
 
     s->informed = true;
+    pp_nats_nonce(s, nonce);
     pp_conn_peer_text(s->conn, ip);
     pp_buf_init(&line, INFO_MAX);
     if (pp_nats_info_format(
@@ -35,7 +36,7 @@ static void send_info(pp_nats_session *s, bool answers_connect, bool leave)
                 .max_payload = settings->max_payload,
                 .client_id = s->conn->id,
                 .client_ip = s->conn->local || s->expects_proxy ? (pp_str){NULL, 0} : pp_str_of(ip),
-                .nonce = pp_str_of(s->nonce),
+                .nonce = pp_str_of(nonce),
                 .ldm = leave,
                 .connect_info = answers_connect,
                 .remote_account =

@@ -19,6 +19,7 @@ struct pp_nats_login {
     pp_task task;
     pp_nats_session *s;
     char host[48];
+    char nonce[PP_NONCE_BYTES];
     pp_nats_shown_certificate *certificate; /* NULL: none is shown */
 };
 
@@ -46,7 +47,6 @@ static void fill_connection(const pp_nats_session *s, pp_login_shown *shown)
     *shown = (pp_login_shown){
         .entrance = pp_nats_entrance(s->conn),
         .connection_type = pp_nats_connection_type(s->conn),
-        .nonce = pp_str_of(s->nonce),
         .port = s->conn->peer_port,
         .connection_id = s->conn->id,
     };
@@ -71,6 +71,8 @@ static void fill(struct pp_nats_login *l)
     fill_connection(s, shown);
     pp_conn_peer_text(s->conn, l->host);
     shown->host = pp_str_of(l->host);
+    pp_nats_nonce(s, l->nonce);
+    shown->nonce = pp_str_of(l->nonce);
     shown->user = shown_text(s, PP_CONNECT_USER);
     shown->pass = shown_text(s, PP_CONNECT_PASS);
     shown->token = shown_text(s, PP_CONNECT_AUTH_TOKEN);
@@ -246,7 +248,7 @@ void pp_nats_log_in(pp_nats_session *s)
 
     PP_ASSERT(!s->login);
     /* One that cannot be read is none: it maps to nobody. */
-    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn) == PIPIT_ENOMEM) {
+    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn, 0) == PIPIT_ENOMEM) {
         pp_free(l);
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return;

@@ -459,8 +459,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
         .payload_max = settings->max_payload,
     };
     s->expects_proxy = settings->proxy_protocol && pp_nats_entrance(conn) == PP_ENTRANCE_CLIENTS;
-    if (pp_gate_wants_nonce(settings->gate))
-        pp_nonce_make(s->nonce);
+    s->has_nonce = pp_gate_wants_nonce(settings->gate);
     conn->guarded = true; /* until it is known who it is */
     s->counted = true;
     others = atomic_fetch_add(&context->door->clients, 1);

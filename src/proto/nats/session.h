@@ -46,12 +46,12 @@ typedef struct pp_nats_session {
     _Atomic(pp_grants *) grants;
     char *proxy_key;             /* of the trusted proxy that vouches for it; NULL: none does */
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
-    char nonce[PP_NONCE_BYTES];  /* that INFO has said; "": none */
     atomic_bool headers;         /* negotiated: wants header blocks */
     bool expects_layer;          /* nothing can be said yet: its layer is being agreed on */
     bool expects_proxy;          /* a PROXY header may come first */
     uint8_t tls;                 /* pp_nats_tls_phase: what of TLS is awaited */
     bool tls_first;              /* it comes before INFO, or may */
+    bool has_nonce;              /* INFO says one, which may be signed */
     bool informed;               /* INFO has been sent */
     bool authenticated;          /* operations are served */
     bool connected;              /* CONNECT was accepted */
@@ -128,6 +128,14 @@ static inline const pp_user *pp_nats_user(const pp_nats_session *s)
 static inline pp_account *pp_nats_account(const pp_nats_session *s)
 {
     return atomic_load_explicit(&s->client.scope, memory_order_relaxed)->account;
+}
+
+/* Write what s may sign. */
+static inline void pp_nats_nonce(const pp_nats_session *s, char out[PP_NONCE_BYTES])
+{
+    out[0] = '\0';
+    if (s->has_nonce)
+        pp_nonce_make(&s->context->door->nonce_secret, s->conn->id, out);
 }
 
 /* One hook of the door's observer. */

@@ -40,7 +40,8 @@ static pipit_err hand_over(pp_nats_shown_certificate **out, pp_tls_identity *ide
     return PIPIT_OK;
 }
 
-pipit_err pp_nats_shown_certificate_new(pp_nats_shown_certificate **out, const pp_conn *conn)
+pipit_err pp_nats_shown_certificate_new(pp_nats_shown_certificate **out, const pp_conn *conn,
+                                        size_t i)
 {
     const pp_layer *layer = pp_tls_layer_of(conn);
     pp_tls_identity *identity = NULL;
@@ -48,9 +49,9 @@ pipit_err pp_nats_shown_certificate_new(pp_nats_shown_certificate **out, const p
     pipit_err err;
 
     *out = NULL;
-    if (!layer || !pp_tls_layer_has_peer(layer))
+    if (!layer || i >= pp_tls_layer_peer_count(layer))
         return PIPIT_OK;
-    der.ptr = pp_tls_layer_peer_der(layer, &der.len);
+    der.ptr = pp_tls_layer_peer_der(layer, i, &der.len);
     if (!der.ptr)
         return PIPIT_ENOMEM;
     err = pp_tls_identity_new(&identity, der);
@@ -73,4 +74,9 @@ void pp_nats_shown_certificate_free(pp_nats_shown_certificate *shown)
 const pp_certificate *pp_nats_shown_certificate_of(const pp_nats_shown_certificate *shown)
 {
     return shown ? &shown->certificate : NULL;
+}
+
+const pp_tls_identity *pp_nats_shown_certificate_identity(const pp_nats_shown_certificate *shown)
+{
+    return shown->identity;
 }

@@ -5,15 +5,21 @@
 
 #include "auth/certificate.h"
 #include "net/conn.h"
+#include "tls/identity.h"
 
 typedef struct pp_nats_shown_certificate pp_nats_shown_certificate;
 
-/* *out NULL: the peer has shown none. Owner: the caller's, for _free. Errors: PIPIT_ENOMEM; others:
- * it cannot be read. Thread: the connection's loop. */
-pipit_err pp_nats_shown_certificate_new(pp_nats_shown_certificate **out, const pp_conn *conn);
+/* One of those that the peer has shown, its own is the first; *out NULL: it has not shown so many.
+ * Owner: the caller's, for _free. Errors: PIPIT_ENOMEM; others: it cannot be read; *out is
+ * NULL then. Thread: the connection's loop. */
+pipit_err pp_nats_shown_certificate_new(pp_nats_shown_certificate **out, const pp_conn *conn,
+                                        size_t i);
 void pp_nats_shown_certificate_free(pp_nats_shown_certificate *shown);
 
 /* Borrowed; NULL for NULL. */
 const pp_certificate *pp_nats_shown_certificate_of(const pp_nats_shown_certificate *shown);
+
+/* All that has been read of it; borrowed. */
+const pp_tls_identity *pp_nats_shown_certificate_identity(const pp_nats_shown_certificate *shown);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 
 enum {
-    SLOTS_AT_START = 2,
+    SLOTS_AT_START = 4,
     SLOTS_MAX = 1 << 30,
     TAG_SHIFT = 48, /* user pointers of 64-bit Linux lie below */
     NEIGHBOURS = 64,
@@ -81,20 +81,27 @@ static uint64_t seed_of(const pp_nats_sids *sids)
     return (uint64_t)(uintptr_t)sids; /* peers do not know where sessions lie */
 }
 
+static uint64_t slot_at(const pp_nats_sids *sids, uint32_t at)
+{
+    return sids->mask ? sids->slots[at] : sids->only;
+}
+
 void pp_nats_sids_fini(pp_nats_sids *sids)
 {
-    pp_free(sids->slots);
+    if (sids->mask)
+        pp_free(sids->slots);
     *sids = (pp_nats_sids){0};
 }
 
 /* The slot of a sid; NULL: not there. */
-static uint64_t *find_slot(const pp_nats_sids *sids, pp_str sid)
+static const uint64_t *find_slot(const pp_nats_sids *sids, pp_str sid)
 {
     struct probe probe;
     uint64_t slot;
 
-    if (!sids->slots)
-        return NULL;
+    if (!sids->mask)
+        return is_sub(sids->only) && pp_str_eq(pp_sub_sid(sub_of(sids->only)), sid) ? &sids->only
+                                                                                    : NULL;
     probe = probe_of(sids, sid, seed_of(sids));
     for (; (slot = sids->slots[probe_at(&probe)]) != slot_empty; probe_on(&probe)) {
         if ((slot ^ probe.tag) >> TAG_SHIFT == 0 && is_sub(slot) &&
@@ -106,7 +113,7 @@ static uint64_t *find_slot(const pp_nats_sids *sids, pp_str sid)
 
 pp_sub *pp_nats_sids_find(const pp_nats_sids *sids, pp_str sid)
 {
-    uint64_t *slot = find_slot(sids, sid);
+    const uint64_t *slot = find_slot(sids, sid);
 
     return slot ? sub_of(*slot) : NULL;
 }
@@ -129,30 +136,29 @@ static pipit_err resize(pp_nats_sids *sids, uint32_t slots)
 {
     pp_nats_sids old = *sids;
     uint64_t *fresh = pp_calloc(slots, sizeof(*fresh));
-    uint32_t old_slots = old.slots ? old.mask + 1 : 0;
 
     if (!fresh)
         return PIPIT_ENOMEM;
     *sids = (pp_nats_sids){.slots = fresh, .mask = slots - 1};
-    for (uint32_t i = 0; i < old_slots; i++) {
+    for (uint32_t i = 0; i <= old.mask; i++) {
         /* Their sids are needed to place them anew and lie all over memory: ask early. */
-        if (i + 8 < old_slots)
+        if (i + 8 <= old.mask)
             __builtin_prefetch(sub_of(old.slots[i + 8]));
-        if (is_sub(old.slots[i]))
-            put(sids, sub_of(old.slots[i]));
+        if (is_sub(slot_at(&old, i)))
+            put(sids, sub_of(slot_at(&old, i)));
     }
-    pp_free(old.slots);
+    pp_nats_sids_fini(&old);
     return PIPIT_OK;
 }
 
 /* Room for one more: twice as many slots, or as many without those that are gone. */
 static pipit_err make_room(pp_nats_sids *sids)
 {
-    uint64_t slots = sids->slots ? (uint64_t)sids->mask + 1 : 0;
+    uint64_t slots = (uint64_t)sids->mask + 1;
 
-    if (slots && (uint64_t)(sids->used + 1) * 4 <= slots * 3)
+    if (sids->mask ? (uint64_t)(sids->used + 1) * 4 <= slots * 3 : sids->count == 0)
         return PIPIT_OK;
-    if (!slots)
+    if (!sids->mask)
         slots = SLOTS_AT_START;
     else if (sids->count >= slots / 2)
         slots *= 2;
@@ -163,22 +169,28 @@ pipit_err pp_nats_sids_add(pp_nats_sids *sids, pp_sub *sub)
 {
     pipit_err err = make_room(sids);
 
-    if (!err)
+    if (err)
+        return err;
+    if (sids->mask) {
         put(sids, sub);
-    return err;
+    } else {
+        sids->only = (uint64_t)(uintptr_t)sub;
+        sids->count = sids->used = 1;
+    }
+    return PIPIT_OK;
 }
 
 void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub)
 {
-    uint64_t *slot = find_slot(sids, pp_sub_sid(sub));
+    const uint64_t *slot = find_slot(sids, pp_sub_sid(sub));
 
     PP_ASSERT(slot && sub_of(*slot) == sub);
-    *slot = slot_gone;
     sids->count--;
     if (sids->count == 0) {
         pp_nats_sids_fini(sids);
         return;
     }
+    sids->slots[slot - sids->slots] = slot_gone;
     if (sids->mask >= 64 && sids->count * 8ULL < sids->mask)
         (void)resize(sids, (sids->mask + 1) / 4); /* only smaller; staying is fine too */
 }
@@ -186,8 +198,8 @@ void pp_nats_sids_remove(pp_nats_sids *sids, pp_sub *sub)
 void pp_nats_sids_each(const pp_nats_sids *sids, void (*visit)(pp_sub *sub, void *arg), void *arg)
 {
     for (uint32_t i = 0; sids->count && i <= sids->mask; i++) {
-        if (is_sub(sids->slots[i]))
-            visit(sub_of(sids->slots[i]), arg);
+        if (is_sub(slot_at(sids, i)))
+            visit(sub_of(slot_at(sids, i)), arg);
     }
 }
 
@@ -196,9 +208,9 @@ pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at)
     if (!sids->count)
         return NULL;
     for (uint32_t i = *at & sids->mask;; i = (i + 1) & sids->mask) {
-        if (is_sub(sids->slots[i])) {
+        if (is_sub(slot_at(sids, i))) {
             *at = i;
-            return sub_of(sids->slots[i]);
+            return sub_of(slot_at(sids, i));
         }
     }
 }
@@ -206,11 +218,11 @@ pp_sub *pp_nats_sids_any(const pp_nats_sids *sids, uint32_t *at)
 bool pp_nats_sids_walk(const pp_nats_sids *sids, uint32_t *at, uint32_t slots,
                        void (*visit)(const pp_sub *sub, void *arg), void *arg)
 {
-    uint64_t end = (uint64_t)*at + slots, all = sids->slots ? (uint64_t)sids->mask + 1 : 0;
+    uint64_t end = (uint64_t)*at + slots, all = (uint64_t)sids->mask + 1;
 
     for (; *at < end && *at < all; ++*at) {
-        if (is_sub(sids->slots[*at]))
-            visit(sub_of(sids->slots[*at]), arg);
+        if (is_sub(slot_at(sids, *at)))
+            visit(sub_of(slot_at(sids, *at)), arg);
     }
     return *at < all;
 }

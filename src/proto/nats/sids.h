@@ -12,12 +12,16 @@
 
 #include <stddef.h>
 
-/* Subscriptions are borrowed. Zeroed: empty, owning no memory. */
+/* Subscriptions are borrowed. Zeroed: empty. Most connections have one or none: no table is made
+ * for those. */
 typedef struct pp_nats_sids {
-    uint64_t *slots;
+    union {
+        uint64_t *slots;
+        uint64_t only; /* the one slot there is, while mask is 0 */
+    };
     uint32_t count;
     uint32_t used; /* count, and slots whose subscription has gone */
-    uint32_t mask; /* slots - 1; meaningless while slots is NULL */
+    uint32_t mask; /* slots - 1 */
 } pp_nats_sids;
 
 void pp_nats_sids_fini(pp_nats_sids *sids);

@@ -43,7 +43,7 @@ static bool step(pp_worker *worker, void *arg)
 
     if (state->cache >= router->cache_count) {
         state->sums.bytes = router->bytes;
-        state->sums.pool_bytes = (uint64_t)worker->loop.chunks.count * PP_CHUNK_BYTES;
+        state->sums.pool_bytes = pp_chunk_pool_bytes(&worker->loop.chunks);
         state->sums.read_bytes = worker->loop.read_cap;
         return true;
     }

@@ -181,7 +181,9 @@ static pipit_err table_fill(pp_page *page, struct table *table)
             return PIPIT_ENOMEM;
     }
     if (options->state != PP_STATE_CLOSED)
-        err = pp_gather_conns(page->server, true, &table->open);
+        err = pp_gather_conns(page->server,
+                              (pp_gather_conns_wish){.rtt = true, .peer_certs = options->auth},
+                              &table->open);
     if (err)
         return err;
     table->rows = pp_alloc((table->open.count + table->closed.count) * sizeof(*table->rows));

@@ -139,7 +139,7 @@ static void write_peer(pp_json *json, const pp_conn_record *conn)
     pp_conn_address_text(conn->family, conn->address, text);
     pp_json_u64(json, "cid", conn->cid);
     pp_json_text(json, "kind", PP_STR("Client"));
-    pp_json_text(json, "type", conn->websocket ? PP_STR("websocket") : PP_STR("nats"));
+    pp_json_text(json, "type", pp_str_of(conn->type));
     pp_json_text(json, "ip", pp_str_of(text));
     pp_json_u64(json, "port", conn->port);
 }
@@ -198,6 +198,8 @@ void pp_entry_write(const pp_page *page, pp_json *json, const pp_conn_record *co
     write_text(json, "version", conn, PP_RECORD_VERSION);
     write_text(json, "tls_version", conn, PP_RECORD_TLS_VERSION);
     write_text(json, "tls_cipher_suite", conn, PP_RECORD_TLS_CIPHER);
+    if (pp_conn_record_text(conn, PP_RECORD_PEER_CERTS).len)
+        pp_json_raw(json, "tls_peer_certs", pp_conn_record_text(conn, PP_RECORD_PEER_CERTS));
     if (conn->tls_first)
         pp_json_bool(json, "tls_first", true);
     if (page->options->auth) {

@@ -1,6 +1,7 @@
 #include "server/monitor/gather.h"
 
 #include "base/alloc.h"
+#include "server/monitor/peer_certs.h"
 #include "server/monitor/sweep.h"
 #include "server/server.h"
 
@@ -65,20 +66,34 @@ struct conn_state {
     pp_records *records;
     size_t at; /* of the walk */
     unsigned pings_left;
+    bool peer_certs;
 };
+
+static void add_conn(struct conn_state *state, pp_conn *conn)
+{
+    pp_conn_record *record;
+    pp_buf certs;
+
+    pp_buf_init(&certs, PP_PEER_CERTS_MAX);
+    if (state->peer_certs && pp_peer_certs_write(&certs, conn))
+        pp_buf_fini(&certs); /* all else of it is worth showing */
+    record = pp_records_add(state->records, pp_conn_record_bytes(conn) + certs.len);
+    if (record) {
+        pp_conn_record_fill(record, conn);
+        pp_conn_record_add_peer_certs(record, pp_buf_str(&certs));
+    }
+    pp_buf_fini(&certs);
+}
 
 static void visit_conn(pp_conn *conn, void *arg)
 {
     struct conn_state *state = arg;
     pp_nats_session *session = pp_nats_session_of(conn);
-    pp_conn_record *record;
 
-    if (!session || session->expects_layer)
+    if (!pp_conn_recorded(conn))
         return;
-    record = pp_records_add(state->records, pp_conn_record_bytes(session));
-    if (record)
-        pp_conn_record_fill(record, session);
-    if (state->pings_left && pp_nats_measure_rtt(session))
+    add_conn(state, conn);
+    if (session && state->pings_left && pp_nats_measure_rtt(session))
         state->pings_left--;
 }
 
@@ -89,7 +104,7 @@ static bool step_conns(pp_worker *worker, void *arg)
     return !pp_conn_walk(&worker->loop, &state->at, visit_conn, state) || state->records->err;
 }
 
-pipit_err pp_gather_conns(pipit_server *server, bool measure_rtt, pp_gathered *out)
+pipit_err pp_gather_conns(pipit_server *server, pp_gather_conns_wish wish, pp_gathered *out)
 {
     struct conn_state states[PP_WORKERS_MAX];
     pipit_err err = gathered_init(out, server->worker_count);
@@ -98,7 +113,8 @@ pipit_err pp_gather_conns(pipit_server *server, bool measure_rtt, pp_gathered *o
         return err;
     for (unsigned i = 0; i < server->worker_count; i++)
         states[i] = (struct conn_state){.records = &out->by_loop[i],
-                                        .pings_left = measure_rtt ? PINGS_PER_LOOP : 0};
+                                        .pings_left = wish.rtt ? PINGS_PER_LOOP : 0,
+                                        .peer_certs = wish.peer_certs};
     pp_sweep(server, step_conns, states, sizeof(states[0]));
     return finish(out);
 }

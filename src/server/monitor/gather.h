@@ -23,9 +23,13 @@ typedef struct pp_gathered {
 
 void pp_gathered_fini(pp_gathered *gathered);
 
-/* A pp_conn_record for each client connection. measure_rtt: ask those whose distance is not known;
- * their answer comes too late for this time. Errors: PIPIT_ENOMEM; PIPIT_ETOOBIG. */
-pipit_err pp_gather_conns(struct pipit_server *server, bool measure_rtt, pp_gathered *out);
+typedef struct pp_gather_conns_wish {
+    bool rtt; /* ask those whose distance is not known: the answer comes too late for this time */
+    bool peer_certs;
+} pp_gather_conns_wish;
+
+/* A pp_conn_record for each client connection. Errors: PIPIT_ENOMEM; PIPIT_ETOOBIG. */
+pipit_err pp_gather_conns(struct pipit_server *server, pp_gather_conns_wish wish, pp_gathered *out);
 
 /* Whose subscriptions are wanted. */
 typedef struct pp_gather_wish {

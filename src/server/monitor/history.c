@@ -104,7 +104,7 @@ static size_t choose_subs(const pp_nats_session *session, const pp_sub **out_sub
     uint32_t at = 0, count = 0;
 
     *out_count = 0;
-    if (session->sids.count == 0 || session->sids.count > PP_HISTORY_SUBS_MAX)
+    if (!session || session->sids.count == 0 || session->sids.count > PP_HISTORY_SUBS_MAX)
         return 0;
     while (count < session->sids.count) {
         out_subs[count] = pp_nats_sids_any(&session->sids, &at);
@@ -117,20 +117,20 @@ static size_t choose_subs(const pp_nats_session *session, const pp_sub **out_sub
     return bytes;
 }
 
-static pp_conn_record *make_record(const pp_nats_session *session)
+static pp_conn_record *make_record(pp_conn *conn)
 {
     const pp_sub *subs[PP_HISTORY_SUBS_MAX];
-    size_t bytes = pp_conn_record_bytes(session), subs_bytes;
+    size_t bytes = pp_conn_record_bytes(conn), subs_bytes;
     pp_conn_record *record;
     uint32_t count;
     char *to;
 
-    subs_bytes = choose_subs(session, subs, &count);
+    subs_bytes = choose_subs(pp_nats_session_of(conn), subs, &count);
     record = pp_alloc(bytes + subs_bytes);
     if (!record)
         return NULL;
     record->bytes = (uint32_t)(bytes + subs_bytes);
-    pp_conn_record_fill(record, session);
+    pp_conn_record_fill(record, conn);
     record->stop_ns = pp_clock_mono_ns();
     record->subs_bytes = (uint32_t)subs_bytes;
     to = (char *)record + bytes;
@@ -144,13 +144,13 @@ static pp_conn_record *make_record(const pp_nats_session *session)
     return record;
 }
 
-void pp_history_note(pp_history *history, const pp_nats_session *session)
+void pp_history_note(pp_history *history, pp_conn *conn)
 {
-    pp_conn_record *record = make_record(session);
+    pp_conn_record *record = make_record(conn);
     bool kept;
 
     (void)pthread_mutex_lock(&history->lock);
-    history->by_reason[session->conn->reason]++;
+    history->by_reason[conn->reason]++;
     kept = record && add_locked(history, record);
     (void)pthread_mutex_unlock(&history->lock);
     if (!kept)

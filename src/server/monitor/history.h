@@ -22,9 +22,9 @@ void pp_history_free(pp_history *history);
 /* Change how many are kept; those beyond go. Thread: any. */
 void pp_history_resize(pp_history *history, size_t count_max);
 
-/* Note a session that is closing, with the subscriptions that it still has. Without memory it is
- * counted and no more. Thread: the session's loop. */
-void pp_history_note(pp_history *history, const pp_nats_session *session);
+/* Note a client's connection that is closing, with the subscriptions that it still has. Without
+ * memory it is counted and no more. Thread: its loop. */
+void pp_history_note(pp_history *history, pp_conn *conn);
 
 /* Copy all that is kept, oldest first. Thread: any. */
 void pp_history_copy(pp_history *history, pp_records *out);

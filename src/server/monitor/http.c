@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "server/monitor/query.h"
+#include "server/monitor/ui/ui.h"
 #include "server/server.h"
 
 #include <string.h>
@@ -106,9 +107,14 @@ static bool handle(void *context, const pp_http_request *request, pp_http_ticket
     pp_query *query;
     bool taken;
 
-    if (endpoint == PP_MONITOR_ENDPOINT_COUNT)
+    if (endpoint == PP_MONITOR_ENDPOINT_COUNT) {
+        pp_ui_verdict page = pp_ui_answer(context, request, ticket);
+
+        if (page != PP_UI_NOT_MINE)
+            return page == PP_UI_ANSWERED;
         return answer_text(ticket, 404, "X-Content-Type-Options: nosniff\r\n",
                            PP_STR("404 page not found\n"));
+    }
     query = pp_alloc(sizeof(*query));
     if (!query)
         return false;
@@ -138,6 +144,7 @@ pipit_err pp_http_monitor_init(pipit_server *server)
 
     pp_http_door_init(&server->http_door);
     server->http_made = true;
+    server->http_ui = o->http_ui;
     server->http_door.log = &server->log;
     server->http_door.handle = handle;
     server->http_door.context = server;

@@ -288,6 +288,10 @@ pipit_err pp_monitor_write_metrics(pp_page *page)
     put_closed(&e, page->server);
     put_loops(&e, page->server);
     put_memory(&e, page);
+    for (const pp_side_door *const *door = pp_side_doors; *door; door++) {
+        if ((*door)->metrics)
+            (*door)->metrics(page->server, &e);
+    }
     err = put_accounts(&e, page->server);
     put_requests(&e, page->monitor);
     return err ? err : pp_exposition_finish(&e);

@@ -3,6 +3,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "core/sublist.h"
+#include "server/side_door.h"
 
 enum { BLOCK_BYTES = 64 * 1024 };
 
@@ -153,10 +154,9 @@ static pp_str account_of(const pp_nats_session *s)
                          : "$G");
 }
 
-static pp_str text_of(const pp_nats_session *s, enum pp_record_text which)
+/* What one who came in by NATS says, or is known to be. */
+static pp_str nats_text_of(const pp_nats_session *s, enum pp_record_text which)
 {
-    const pp_layer *tls = pp_tls_layer_of(s->conn);
-
     switch (which) {
     case PP_RECORD_NAME:
         return pp_nats_connect_text(&s->connect, PP_CONNECT_NAME);
@@ -170,22 +170,49 @@ static pp_str text_of(const pp_nats_session *s, enum pp_record_text which)
         return account_of(s);
     case PP_RECORD_PROXY:
         return pp_str_of(s->proxy_key);
-    case PP_RECORD_TLS_VERSION:
-        return pp_str_of(tls ? pp_tls_layer_version(tls) : NULL);
-    case PP_RECORD_TLS_CIPHER:
-        return pp_str_of(tls ? pp_tls_layer_cipher(tls) : NULL);
-    case PP_RECORD_TEXT_COUNT:
-        break;
+    default:
+        return (pp_str){NULL, 0};
     }
-    return (pp_str){NULL, 0};
 }
 
-size_t pp_conn_record_bytes(const pp_nats_session *session)
+/* The same of somebody at another door. */
+static pp_str side_text_of(const pp_conn *conn, enum pp_record_text which)
+{
+    const pp_side_door *door = pp_side_door_of(conn);
+    pp_side_session about = {0};
+
+    if (door->describe)
+        door->describe(conn, &about);
+    return which == PP_RECORD_ACCOUNT ? about.account
+           : which == PP_RECORD_NAME  ? about.name
+                                      : (pp_str){NULL, 0};
+}
+
+static pp_str text_of(pp_conn *conn, enum pp_record_text which)
+{
+    const pp_nats_session *session = pp_nats_session_of(conn);
+    const pp_layer *tls = pp_tls_layer_of(conn);
+
+    if (which == PP_RECORD_TLS_VERSION)
+        return pp_str_of(tls ? pp_tls_layer_version(tls) : NULL);
+    if (which == PP_RECORD_TLS_CIPHER)
+        return pp_str_of(tls ? pp_tls_layer_cipher(tls) : NULL);
+    return session ? nats_text_of(session, which) : side_text_of(conn, which);
+}
+
+bool pp_conn_recorded(pp_conn *conn)
+{
+    const pp_nats_session *session = pp_nats_session_of(conn);
+
+    return session ? !session->expects_layer : pp_side_door_of(conn) != NULL;
+}
+
+size_t pp_conn_record_bytes(pp_conn *conn)
 {
     size_t bytes = sizeof(pp_conn_record);
 
     for (unsigned which = 0; which < PP_RECORD_TEXT_COUNT; which++)
-        bytes += text_of(session, which).len;
+        bytes += text_of(conn, which).len;
     return round_up(bytes);
 }
 
@@ -195,50 +222,80 @@ static void fill_output(pp_conn_record *record, const pp_conn *conn)
     pp_outbox *box = &((pp_conn *)conn)->box;
     int64_t out_ns;
 
-    (void)pthread_mutex_lock(&box->lock);
+    pp_mutex_lock(&box->lock);
     record->out_msgs = box->out_msgs;
     record->out_bytes = box->out_bytes;
     record->pending_bytes = pp_outbox_waiting_locked(conn);
     out_ns = (int64_t)box->out_time << PP_OUT_TIME_SHIFT;
-    (void)pthread_mutex_unlock(&box->lock);
+    pp_mutex_unlock(&box->lock);
     record->out_msgs += conn->own.msgs; /* staged in this turn */
     record->out_bytes += conn->own.bytes;
     if (out_ns > record->active_ns)
         record->active_ns = out_ns;
 }
 
-void pp_conn_record_fill(pp_conn_record *record, const pp_nats_session *session)
+static void fill_nats(pp_conn_record *record, const pp_nats_session *session)
 {
-    const pp_conn *conn = session->conn;
+    record->subs = session->sids.count;
+    record->start_ns = session->start_ns;
+    record->active_ns = session->op_ns ? session->op_ns : session->start_ns;
+    record->rtt_us = session->rtt_us;
+    record->type = pp_nats_by_websocket(session->conn) ? "websocket" : "nats";
+    record->tls_first = session->tls_first && session->tls == PP_NATS_TLS_NONE;
+}
+
+static void fill_side(pp_conn_record *record, const pp_conn *conn)
+{
+    const pp_side_door *door = pp_side_door_of(conn);
+    pp_side_session about = {0};
+
+    if (door->describe)
+        door->describe(conn, &about);
+    record->subs = about.subs;
+    record->start_ns = about.start_ns;
+    record->active_ns = about.active_ns;
+    record->type = door->name;
+}
+
+void pp_conn_record_fill(pp_conn_record *record, pp_conn *conn)
+{
+    const pp_nats_session *session = pp_nats_session_of(conn);
     char *to = record->texts;
 
     *record = (pp_conn_record){
         .bytes = record->bytes,
-        .subs = session->sids.count,
         .cid = conn->id,
-        .start_ns = session->start_ns,
-        .active_ns = session->op_ns ? session->op_ns : session->start_ns,
         .in_msgs = conn->in_msgs,
         .in_bytes = conn->in_bytes,
-        .rtt_us = session->rtt_us,
         .stalls = conn->stalls,
-        .dropped = pp_conn_dropped((pp_conn *)conn),
+        .dropped = pp_conn_dropped(conn),
         .port = conn->peer_port,
         .family = conn->addr_family,
         .reason = conn->reason,
-        .websocket = pp_nats_by_websocket(conn),
-        .tls_first = session->tls_first && session->tls == PP_NATS_TLS_NONE,
     };
+    if (session)
+        fill_nats(record, session);
+    else
+        fill_side(record, conn);
     memcpy(record->address, conn->peer_addr, sizeof(record->address));
     fill_output(record, conn);
     for (unsigned which = 0; which < PP_RECORD_TEXT_COUNT; which++) {
-        pp_str text = text_of(session, which);
+        pp_str text = text_of(conn, which);
 
         record->text_len[which] = (uint32_t)text.len;
         if (text.len)
             memcpy(to, text.ptr, text.len);
         to += text.len;
     }
+}
+
+void pp_conn_record_add_peer_certs(pp_conn_record *record, pp_str json)
+{
+    char *to = (char *)pp_conn_record_text(record, PP_RECORD_PEER_CERTS).ptr;
+
+    PP_ASSERT(to + json.len <= (char *)record + record->bytes);
+    memcpy(to, json.ptr, json.len);
+    record->text_len[PP_RECORD_PEER_CERTS] = (uint32_t)json.len;
 }
 
 /* --- subscriptions ------------------------------------------------------------------------ */

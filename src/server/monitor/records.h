@@ -21,6 +21,7 @@ enum pp_record_text {
     PP_RECORD_PROXY,
     PP_RECORD_TLS_VERSION,
     PP_RECORD_TLS_CIPHER,
+    PP_RECORD_PEER_CERTS, /* the last; JSON, if it was asked for */
     PP_RECORD_TEXT_COUNT
 };
 
@@ -38,9 +39,9 @@ typedef struct pp_conn_record {
     uint32_t stalls;
     uint8_t address[16];
     uint16_t port;
-    uint8_t family; /* AF_ */
-    uint8_t reason; /* pp_close_reason */
-    bool websocket;
+    uint8_t family;   /* AF_ */
+    uint8_t reason;   /* pp_close_reason */
+    const char *type; /* how it came in; constant */
     bool tls_first;
     uint32_t text_len[PP_RECORD_TEXT_COUNT];
     uint32_t subs_bytes; /* of the pp_sub_records behind the texts */
@@ -83,10 +84,13 @@ void **pp_records_list(const pp_records *records);
 
 pp_str pp_conn_record_text(const pp_conn_record *record, enum pp_record_text which);
 
-/* How long a record of the session is, without subscriptions; write it. room is that long. Thread:
- * the session's loop. */
-size_t pp_conn_record_bytes(const pp_nats_session *session);
-void pp_conn_record_fill(pp_conn_record *record, const pp_nats_session *session);
+/* Is conn a client's, and far enough to be shown? Thread: its loop, as the following. */
+bool pp_conn_recorded(pp_conn *conn);
+/* How long a record of one that is would be, without subscriptions; write it. room is that long. */
+size_t pp_conn_record_bytes(pp_conn *conn);
+void pp_conn_record_fill(pp_conn_record *record, pp_conn *conn);
+/* Add the JSON of the peer's certificates to a record that has been filled; there is room. */
+void pp_conn_record_add_peer_certs(pp_conn_record *record, pp_str json);
 
 /* --- subscriptions ------------------------------------------------------------------------ */
 

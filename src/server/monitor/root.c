@@ -12,7 +12,7 @@ static const struct entry {
     {"Accounts", "/accountz"}, {"Account Stats", "/accstatz"}, {"Subscriptions", "/subsz"},
     {"Routes", "/routez"},     {"LeafNodes", "/leafz"},        {"Gateways", "/gatewayz"},
     {"Raft Groups", "/raftz"}, {"Health Probe", "/healthz"},   {"Expvar", "/debug/vars"},
-    {"Metrics", "/metrics"},
+    {"Metrics", "/metrics"},   {"For browsers", "/ui"},
 };
 
 pipit_err pp_monitor_write_root(pp_page *page)

@@ -100,7 +100,7 @@ static size_t choose(const pp_page *page, struct list *list, pp_gather_wish *wis
 static pipit_err list_fill(pp_page *page, struct list *list)
 {
     pp_str test = page->options->test;
-    pipit_err err = pp_gather_conns(page->server, false, &list->conns);
+    pipit_err err = pp_gather_conns(page->server, (pp_gather_conns_wish){0}, &list->conns);
     pp_gather_wish *wishes;
 
     if (err)

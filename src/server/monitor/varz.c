@@ -77,6 +77,15 @@ static void put_websocket(pp_json *json, const pipit_server *server)
     pp_json_end_object(json);
 }
 
+/* pipit's own: not there where the door is not. */
+static void put_side_doors(pp_json *json, const pipit_server *server)
+{
+    for (const pp_side_door *const *door = pp_side_doors; *door; door++) {
+        if ((*door)->varz)
+            (*door)->varz((pipit_server *)server, json);
+    }
+}
+
 static void put_limits(pp_json *json, const pipit_server *server)
 {
     static const char *const blocks[] = {"cluster", "gateway", "leaf", "mqtt"};
@@ -103,6 +112,7 @@ static void put_limits(pp_json *json, const pipit_server *server)
         pp_json_end_object(json);
     }
     put_websocket(json, server);
+    put_side_doors(json, server);
     pp_json_begin_object(json, "jetstream");
     pp_json_end_object(json);
     pp_json_f64(json, "tls_timeout", (double)settings->tls.timeout_ns / PP_NS_PER_S);

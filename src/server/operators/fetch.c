@@ -106,6 +106,20 @@ static void on_task(pp_task *task)
     on_fetched(PP_CONTAINER(task, pp_fetch, task));
 }
 
+/* By the plan that is in force, which a reload may exchange meanwhile. */
+static void ask(pp_operators *operators, pp_fetch *wanted)
+{
+    pp_operator_plan *plan;
+
+    (void)pthread_mutex_lock(&operators->lock);
+    plan = operators->plan;
+    pp_operator_plan_hold(plan);
+    (void)pthread_mutex_unlock(&operators->lock);
+    wanted->err = pp_fetch_url(operators->url, &plan->tls, wanted->key, operators->timeout_ns,
+                               &operators->clerk.hurry, &wanted->token);
+    pp_operator_plan_let_go(plan);
+}
+
 /* On a clerk's thread. */
 static void look_up(pp_clerk_job *job)
 {
@@ -116,8 +130,7 @@ static void look_up(pp_clerk_job *job)
         wanted->err = pp_token_store_load(operators->store, pp_str_of(wanted->key),
                                           pp_operators_now_s(), &wanted->token);
     else
-        wanted->err = pp_fetch_url(operators->url, wanted->key, operators->timeout_ns,
-                                   &operators->clerk.hurry, &wanted->token);
+        ask(operators, wanted);
     while (wanted->token.len && wanted->token.ptr[wanted->token.len - 1] <= ' ')
         wanted->token.len--;
 }

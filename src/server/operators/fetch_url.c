@@ -8,6 +8,7 @@
 #include <curl/curl.h>
 #include <dlfcn.h>
 #include <stdio.h>
+#include <strings.h>
 
 enum { URL_MAX = 2048, OK = 200, NOT_FOUND = 404 };
 
@@ -64,7 +65,26 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
     return answer->hurry && atomic_load(answer->hurry);
 }
 
-static pipit_err get(const char *url, int64_t timeout_ns, struct answer *answer)
+/* Whoever is asked by https is asked by nothing less, wherever it sends us. */
+static void secure(const struct curl *lib, CURL *curl, const char *url, const pp_fetch_tls *tls)
+{
+    if (strncasecmp(url, "https:", 6) == 0)
+        (void)lib->setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "https");
+    if (tls->ca_file) {
+        (void)lib->setopt(curl, CURLOPT_CAINFO, tls->ca_file);
+        (void)lib->setopt(curl, CURLOPT_CAPATH, NULL); /* and nobody else */
+    }
+    if (tls->cert_file) {
+        (void)lib->setopt(curl, CURLOPT_SSLCERT, tls->cert_file);
+        (void)lib->setopt(curl, CURLOPT_SSLKEY, tls->key_file);
+    }
+    (void)lib->setopt(
+        curl, CURLOPT_SSLVERSION,
+        (long)(tls->min_version == 13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
+}
+
+static pipit_err get(const char *url, const pp_fetch_tls *tls, int64_t timeout_ns,
+                     struct answer *answer)
 {
     struct curl lib;
     CURL *curl;
@@ -79,6 +99,7 @@ static pipit_err get(const char *url, int64_t timeout_ns, struct answer *answer)
     (void)lib.setopt(curl, CURLOPT_URL, url);
     (void)lib.setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)lib.setopt(curl, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    secure(&lib, curl, url, tls);
     (void)lib.setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
     (void)lib.setopt(curl, CURLOPT_MAXREDIRS, 5L);
     (void)lib.setopt(curl, CURLOPT_NOSIGNAL, 1L); /* there are other threads */
@@ -99,8 +120,8 @@ static pipit_err get(const char *url, int64_t timeout_ns, struct answer *answer)
     return status == OK ? PIPIT_OK : PIPIT_ENOTFOUND;
 }
 
-pipit_err pp_fetch_url(const char *base, const char *key, int64_t timeout_ns,
-                       const atomic_bool *hurry, pp_buf *out)
+pipit_err pp_fetch_url(const char *base, const pp_fetch_tls *tls, const char *key,
+                       int64_t timeout_ns, const atomic_bool *hurry, pp_buf *out)
 {
     size_t len = strlen(base);
     struct answer answer = {.out = out, .hurry = hurry};
@@ -109,12 +130,12 @@ pipit_err pp_fetch_url(const char *base, const char *key, int64_t timeout_ns,
     if ((size_t)snprintf(url, sizeof(url), "%s%s%s", base, len && base[len - 1] == '/' ? "" : "/",
                          key) >= sizeof(url))
         return PIPIT_ETOOBIG;
-    return get(url, timeout_ns, &answer);
+    return get(url, tls, timeout_ns, &answer);
 }
 
-pipit_err pp_fetch_url_probe(const char *base, int64_t timeout_ns)
+pipit_err pp_fetch_url_probe(const char *base, const pp_fetch_tls *tls, int64_t timeout_ns)
 {
     struct answer answer = {0};
 
-    return get(base, timeout_ns, &answer);
+    return get(base, tls, timeout_ns, &answer);
 }

@@ -173,7 +173,7 @@ static pipit_err begin_resolver(pp_operators *operators, const pp_options *optio
     operators->url = pp_memdupz(options->resolver_url, strlen(options->resolver_url));
     if (!operators->url)
         return PIPIT_ENOMEM;
-    err = pp_fetch_url_probe(operators->url, operators->timeout_ns);
+    err = pp_fetch_url_probe(operators->url, &operators->plan->tls, operators->timeout_ns);
     if (err && err != PIPIT_ENOMEM) {
         (void)pp_buf_addf(error, "could not fetch <\"%s\">: %s", operators->url,
                           pipit_strerror(err));
@@ -243,7 +243,8 @@ static void install_system(pp_operators *operators)
     else if (preloaded)
         err = pp_buf_add(&token, preloaded, strlen(preloaded));
     else if (operators->url)
-        err = pp_fetch_url(operators->url, key, operators->timeout_ns, NULL, &token);
+        err = pp_fetch_url(operators->url, &operators->plan->tls, key, operators->timeout_ns, NULL,
+                           &token);
     if (!err)
         err = pp_operators_install(operators, pp_str_of(key), pp_buf_str(&token), reason);
     if (err)

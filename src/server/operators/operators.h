@@ -150,9 +150,9 @@ void pp_review_free(struct pp_review *review);
 
 /* fetch_url.c: get base/key. Waits. Errors: PIPIT_ENOTFOUND; PIPIT_EIO; PIPIT_ETOOBIG;
  * PIPIT_ENOMEM. */
-pipit_err pp_fetch_url(const char *base, const char *key, int64_t timeout_ns,
-                       const atomic_bool *hurry, pp_buf *out);
+pipit_err pp_fetch_url(const char *base, const pp_fetch_tls *tls, const char *key,
+                       int64_t timeout_ns, const atomic_bool *hurry, pp_buf *out);
 /* Is anybody there who answers for base? */
-pipit_err pp_fetch_url_probe(const char *base, int64_t timeout_ns);
+pipit_err pp_fetch_url_probe(const char *base, const pp_fetch_tls *tls, int64_t timeout_ns);
 
 #endif

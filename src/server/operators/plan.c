@@ -235,7 +235,11 @@ static pipit_err fill(pp_operator_plan *plan, const pp_options *o)
     plan->preloads = pp_calloc(o->resolver_preload_count + 1, sizeof(*plan->preloads));
     there = plan->pins && plan->preloads &&
             copy_text(&plan->system_account, has_system ? o->system_account : NULL) &&
-            copy_text(&plan->sentinel, o->default_sentinel);
+            copy_text(&plan->sentinel, o->default_sentinel) &&
+            copy_text(&plan->tls.ca_file, o->resolver_tls.ca_file) &&
+            copy_text(&plan->tls.cert_file, o->resolver_tls.cert_file) &&
+            copy_text(&plan->tls.key_file, o->resolver_tls.key_file);
+    plan->tls.min_version = o->resolver_tls.min_version;
     plan->pinned = o->pinned_account_count != 0;
     for (size_t i = 0; i < o->pinned_account_count && there; i++)
         there = add_entry(plan->pins, &plan->pin_count, o->pinned_accounts[i], NULL);
@@ -309,6 +313,9 @@ void pp_operator_plan_let_go(pp_operator_plan *plan)
     if (plan->sentinel)
         explicit_bzero(plan->sentinel, strlen(plan->sentinel)); /* whoever has it may come in */
     pp_free(plan->sentinel);
+    pp_free(plan->tls.ca_file);
+    pp_free(plan->tls.cert_file);
+    pp_free(plan->tls.key_file);
     pp_free(plan->system_account);
     pp_trust_fini(&plan->trust);
     pp_free(plan);

@@ -19,6 +19,13 @@ typedef struct pp_plan_entry {
     char *token; /* NULL: the key is all there is */
 } pp_plan_entry;
 
+/* Files by which a server and its client know each other. Owned; NULL: the system's authorities,
+ * and nobody in particular. */
+typedef struct pp_fetch_tls {
+    char *ca_file, *cert_file, *key_file;
+    uint32_t min_version; /* 12 or 13 */
+} pp_fetch_tls;
+
 typedef struct pp_operator_plan {
     atomic_int holders;
     pp_trust trust;
@@ -29,6 +36,7 @@ typedef struct pp_operator_plan {
     size_t pin_count;
     pp_plan_entry *preloads;
     size_t preload_count;
+    pp_fetch_tls tls; /* on the way to a URL */
 } pp_operator_plan;
 
 /* Do options ask for operator mode at all? */

@@ -185,7 +185,7 @@ static pipit_err count_subs(pp_page *page, size_t *out_count)
     pp_gathered conns = {0}, subs = {0};
     pp_gather_wish *wishes = NULL;
     size_t wish_count = 0;
-    pipit_err err = pp_gather_conns(page->server, false, &conns);
+    pipit_err err = pp_gather_conns(page->server, (pp_gather_conns_wish){0}, &conns);
 
     *out_count = 0;
     if (err)

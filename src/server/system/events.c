@@ -50,7 +50,7 @@ static void put_client(pp_json *json, const struct event *event)
     }
     put_text(json, "name_tag", pp_conn_record_text(c, PP_RECORD_ACCOUNT));
     pp_json_text(json, "kind", PP_STR("Client"));
-    pp_json_text(json, "client_type", c->websocket ? PP_STR("websocket") : PP_STR("nats"));
+    pp_json_text(json, "client_type", pp_str_of(c->type));
     pp_json_end_object(json);
 }
 
@@ -112,7 +112,7 @@ static bool is_wanted(const pp_system *system)
 
 static void note(pp_system *system, const pp_nats_session *session, event_kind kind)
 {
-    size_t bytes = pp_conn_record_bytes(session);
+    size_t bytes = pp_conn_record_bytes(session->conn);
     struct event *event = NULL;
 
     if (!is_wanted(system))
@@ -128,7 +128,7 @@ static void note(pp_system *system, const pp_nats_session *session, event_kind k
     event->system = system;
     event->kind = kind;
     event->client.bytes = (uint32_t)bytes;
-    pp_conn_record_fill(&event->client, session);
+    pp_conn_record_fill(&event->client, session->conn);
     if (kind == REFUSED)
         event->client.reason = PP_CLOSE_AUTH;
     if (kind != CONNECTED)

@@ -1,0 +1,131 @@
+#include "server/side_door.h"
+
+#include "server/fanout.h"
+#include "server/t2.h"
+
+#include <string.h>
+
+const pp_side_door *const pp_side_doors[] = {&pp_fanout_side_door, &pp_t2_side_door, NULL};
+
+static_assert(sizeof(pp_side_doors) / sizeof(pp_side_doors[0]) <= PP_SIDE_DOOR_MAX + 1,
+              "fresh settings have a place for each");
+
+const pp_side_door *pp_side_door_of(const pp_conn *conn)
+{
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if ((*at)->proto == conn->door->proto)
+            return *at;
+    }
+    return NULL;
+}
+
+const pp_side_door *pp_side_door_find(const char *name)
+{
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if (strcmp((*at)->name, name) == 0)
+            return *at;
+    }
+    return NULL;
+}
+
+pipit_err pp_side_doors_init(struct pipit_server *server)
+{
+    pipit_err err = PIPIT_OK;
+
+    for (const pp_side_door *const *at = pp_side_doors; *at && !err; at++)
+        err = (*at)->init ? (*at)->init(server) : PIPIT_OK;
+    return err;
+}
+
+void pp_side_doors_fini(struct pipit_server *server)
+{
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if ((*at)->fini)
+            (*at)->fini(server);
+    }
+}
+
+pipit_err pp_side_doors_listen(struct pipit_server *server)
+{
+    pipit_err err = PIPIT_OK;
+
+    for (const pp_side_door *const *at = pp_side_doors; *at && !err; at++)
+        err = (*at)->listen ? (*at)->listen(server) : PIPIT_OK;
+    return err;
+}
+
+pipit_err pp_side_doors_start(struct pipit_server *server)
+{
+    pipit_err err = PIPIT_OK;
+
+    for (const pp_side_door *const *at = pp_side_doors; *at && !err; at++)
+        err = (*at)->start ? (*at)->start(server) : PIPIT_OK;
+    return err;
+}
+
+void pp_side_doors_stop_listening(struct pipit_server *server)
+{
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if ((*at)->stop_listening)
+            (*at)->stop_listening(server);
+    }
+}
+
+void pp_side_doors_adapt(struct pp_worker *worker)
+{
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if ((*at)->adapt)
+            (*at)->adapt(worker);
+    }
+}
+
+void pp_side_doors_settle(struct pipit_server *server)
+{
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if ((*at)->settle)
+            (*at)->settle(server);
+    }
+}
+
+size_t pp_side_doors_sockets(const struct pipit_server *server, pp_ports_entry *out, size_t max)
+{
+    size_t count = 0;
+
+    for (const pp_side_door *const *at = pp_side_doors; *at; at++) {
+        if ((*at)->sockets && max - count >= PP_SIDE_SOCKETS_MAX)
+            count += (*at)->sockets(server, out + count);
+    }
+    return count;
+}
+
+/* --- settings ----------------------------------------------------------------------------- */
+
+pipit_err pp_side_doors_prepare(struct pipit_server *server, const pp_options *options,
+                                const pp_directory *directory, pp_side_fresh *out, pp_buf *error)
+{
+    pipit_err err = PIPIT_OK;
+
+    for (size_t i = 0; pp_side_doors[i] && !err; i++) {
+        if (pp_side_doors[i]->prepare)
+            err = pp_side_doors[i]->prepare(server, options, directory, &out->of[i], error);
+    }
+    return err;
+}
+
+void pp_side_doors_install(struct pipit_server *server, pp_side_fresh *fresh)
+{
+    for (size_t i = 0; pp_side_doors[i]; i++) {
+        if (fresh->of[i])
+            pp_side_doors[i]->install(server, fresh->of[i]);
+        fresh->of[i] = NULL;
+    }
+}
+
+void pp_side_doors_drop(pp_side_fresh *fresh)
+{
+    for (size_t i = 0; pp_side_doors[i]; i++) {
+        if (fresh->of[i])
+            pp_side_doors[i]->drop(fresh->of[i]);
+        fresh->of[i] = NULL;
+    }
+}
