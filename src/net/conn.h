@@ -36,6 +36,7 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout")                                             \
     X(PP_CLOSE_CONNECTIONS, "Maximum Connections Exceeded")                                        \
     X(PP_CLOSE_ACCOUNT_CONNECTIONS, "Maximum Account Connections Exceeded")                        \
+    X(PP_CLOSE_SUBSCRIPTIONS, "Maximum Subscriptions Exceeded")                                    \
     X(PP_CLOSE_CLIENT_PROTOCOL, "Bad Client Protocol Version")                                     \
     X(PP_CLOSE_NO_RESPONDERS, "No Responders Requires Headers")                                    \
     X(PP_CLOSE_STALE, "Stale Connection")                                                          \
