@@ -134,7 +134,20 @@ class Listener:
         return sock
 
 
-class InFrames:
+class Inside:
+    """What speaks in something, over sock."""
+
+    def shutdown(self, how):
+        self.sock.shutdown(how)
+
+    def setsockopt(self, *option):
+        self.sock.setsockopt(*option)
+
+    def close(self):
+        self.sock.close()
+
+
+class InFrames(Inside):
     """A WebSocket connection with the face of a socket: what is said goes in masked frames, what
     comes is taken out of them."""
 
@@ -150,15 +163,6 @@ class InFrames:
 
     def sendall(self, data):
         self.sock.sendall(frame(data) if data else b"")
-
-    def shutdown(self, how):
-        self.sock.shutdown(how)
-
-    def setsockopt(self, *option):
-        self.sock.setsockopt(*option)
-
-    def close(self):
-        self.sock.close()
 
     def _take(self):
         """The next frame that has arrived, as opcode and payload; None: it is not whole."""
@@ -186,7 +190,7 @@ class InFrames:
         return b""
 
 
-class InTls:
+class InTls(Inside):
     """A TLS connection with the face of a socket; one whose direction ends alone, which Python's own
     has not."""
 
@@ -225,15 +229,6 @@ class InTls:
     def sendall(self, data):
         if data:
             self._step(self.tls.write, data)
-
-    def shutdown(self, how):
-        self.sock.shutdown(how)
-
-    def setsockopt(self, *option):
-        self.sock.setsockopt(*option)
-
-    def close(self):
-        self.sock.close()
 
     def recv(self, size):
         try:
