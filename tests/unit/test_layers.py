@@ -17,6 +17,7 @@ ROOMS = {
     "config": ["base", "core/subject.h", "auth/nkey.h", "auth/address_range.h"],
     "net": ["base"],
     "t2": ["base"],
+    "bus": ["base", "t2"],
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
@@ -30,7 +31,8 @@ ROOMS = {
     "server": ["*"],
 }
 # Which rooms may include which public headers.
-PUBLIC = {"base": ["pipit/error.h"], "server": ["pipit/error.h", "pipit/server.h"]}
+PUBLIC = {"base": ["pipit/error.h"],
+          "bus": ["pipit/bus.h", "pipit/error.h"], "server": ["pipit/error.h", "pipit/server.h"]}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
