@@ -45,6 +45,19 @@ typedef void (*pipit_bus_msg_fn)(void *context, pipit_bus *bus, const pipit_bus_
  */
 PIPIT_API pipit_err pipit_bus_connect(pipit_bus **out_bus, const char *address);
 
+struct pipit_server;
+
+/**
+ * Connect to the bus of a server in this process, which need not be listened on: it is there if its
+ * options name any address, of which "memory:" is one (--t2=memory:).
+ *
+ * Owner:  the bus is to be closed before the server is freed.
+ * Thread: any but callbacks of the server.
+ * Errors: PIPIT_ENOTFOUND the server has no bus; PIPIT_ECLOSED it does not run; PIPIT_ELIMIT no
+ *         descriptors; PIPIT_ENOMEM.
+ */
+PIPIT_API pipit_err pipit_bus_connect_memory(pipit_bus **out_bus, struct pipit_server *server);
+
 /** Disconnect and free, with all subscriptions. NULL is fine. */
 PIPIT_API void pipit_bus_close(pipit_bus *bus);
 

@@ -1,7 +1,7 @@
 /* What is said goes out at once and is waited for; what is heard meanwhile is taken out of its
  * frame and kept, in order, until it is processed. Callbacks run when nothing else is under way,
  * and may make calls of their own; what they hear in turn is kept behind what is kept already. */
-#include "pipit/bus.h"
+#include "bus/attach.h"
 
 #include "base/alloc.h"
 #include "base/clock.h"
@@ -271,23 +271,21 @@ static pipit_err call_with(pipit_bus *bus, pp_t2_message *m, const void *payload
 
 /* --- connecting --------------------------------------------------------------------------- */
 
-pipit_err pipit_bus_connect(pipit_bus **out_bus, const char *address)
+pipit_err pp_bus_attach(pipit_bus **out_bus, int fd)
 {
     pipit_bus *bus = pp_calloc(1, sizeof(*bus));
     pp_t2_message hello = {.kind = PP_T2_KEEP_ALIVE};
     pipit_err err;
 
-    if (!bus)
+    if (!bus) {
+        (void)close(fd);
         return PIPIT_ENOMEM;
+    }
+    bus->fd = fd;
     pp_list_init(&bus->heard);
     pp_list_init(&bus->subscriptions);
     pp_buf_init(&bus->in, 2 * PP_T2_FRAME_MAX);
     bus->next_id = 1;
-    err = pp_bus_link_open(&bus->fd, pp_str_of(address), pp_clock_mono_ns() + call_ns);
-    if (err) {
-        pp_free(bus);
-        return err;
-    }
     err = call(bus, &hello); /* somebody is there who speaks like that */
     if (err) {
         pipit_bus_close(bus);
@@ -295,6 +293,14 @@ pipit_err pipit_bus_connect(pipit_bus **out_bus, const char *address)
     }
     *out_bus = bus;
     return PIPIT_OK;
+}
+
+pipit_err pipit_bus_connect(pipit_bus **out_bus, const char *address)
+{
+    int fd;
+    pipit_err err = pp_bus_link_open(&fd, pp_str_of(address), pp_clock_mono_ns() + call_ns);
+
+    return err ? err : pp_bus_attach(out_bus, fd);
 }
 
 static void free_subscription(pipit_bus_subscription *s)

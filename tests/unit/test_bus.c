@@ -262,6 +262,41 @@ static void test_bus_callback_ends_itself(void **state)
     host_stop(&w.host);
 }
 
+/* --- in the same process ----------------------------------------------------------------- */
+
+static void test_bus_over_memory(void **state)
+{
+    static const char *const options[] = {"--threads=2", "--t2=memory:", NULL};
+    struct host h;
+    struct ear ear = {0};
+    pipit_bus_subscription *subscription;
+    pipit_bus *a, *b, *none;
+    uint64_t recipients;
+
+    (void)state;
+    host_start(&h, options);
+    assert_int_equal(pipit_bus_connect_memory(&a, h.server), PIPIT_OK);
+    assert_int_equal(pipit_bus_connect_memory(&b, h.server), PIPIT_OK);
+    assert_int_equal(pipit_bus_subscribe(b, "**", hear, &ear, &subscription), PIPIT_OK);
+    assert_int_equal(pipit_bus_publish(a, "m/x", "hi", 2, &recipients), PIPIT_OK);
+    assert_int_equal(recipients, 1);
+    assert_int_equal(pipit_bus_process(b, WAIT_MS), PIPIT_OK);
+    assert_string_equal(ear.topic, "m/x");
+    pp_fault_arm("socketpair", 1);
+    assert_int_equal(pipit_bus_connect_memory(&none, h.server), PIPIT_ELIMIT);
+    assert_true(pp_fault_disarm());
+    pipit_server_stop(h.server);
+    assert_int_equal(pipit_bus_process(b, WAIT_MS), PIPIT_ECLOSED);
+    assert_int_equal(pipit_bus_connect_memory(&none, h.server), PIPIT_ECLOSED);
+    pipit_bus_close(a);
+    pipit_bus_close(b);
+    free(ear.payload);
+    host_stop(&h);
+    host_start(&h, NULL);
+    assert_int_equal(pipit_bus_connect_memory(&none, h.server), PIPIT_ENOTFOUND);
+    host_stop(&h);
+}
+
 /* --- what goes wrong ---------------------------------------------------------------------- */
 
 static void test_bus_server_goes(void **state)
@@ -399,6 +434,7 @@ int main(void)
         cmocka_unit_test(test_bus_requests),
         cmocka_unit_test(test_bus_request_to_one_who_leaves),
         cmocka_unit_test(test_bus_callback_ends_itself),
+        cmocka_unit_test(test_bus_over_memory),
         cmocka_unit_test(test_bus_server_goes),
         cmocka_unit_test(test_bus_hostile_server),
         cmocka_unit_test(test_bus_without_memory),

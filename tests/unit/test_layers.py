@@ -35,7 +35,7 @@ PUBLIC = {
     "base": ["pipit/error.h"],
     "bus": ["pipit/error.h", "pipit/bus.h"],
     "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h"],
-    "server": ["pipit/error.h", "pipit/message.h", "pipit/server.h"],
+    "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/server.h"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
