@@ -14,5 +14,7 @@ typedef struct cli_command {
 
 /* fanout.c */
 int cli_fanout(int argc, char **argv);
+/* t2.c */
+int cli_t2(int argc, char **argv);
 
 #endif

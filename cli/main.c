@@ -7,10 +7,11 @@
 
 static const cli_command commands[] = {
     {"fanout", "serve fanout clients, with the command line of the original", cli_fanout},
+    {"t2", "serve, hear and publish on a T2 Bus, as the original's tool does", cli_t2},
 };
 
 /* Programs that the tool can stand in for, by the name that it is called by. */
-static const char *const stand_ins[] = {"fanout"};
+static const char *const stand_ins[] = {"fanout", "t2"};
 
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 

@@ -611,7 +611,7 @@ static const pp_key import_source[] = {
 static const pp_key t2[] = {
     {"listen", PP_KEY_OTHER, NONE, .unit = "address or array of addresses", .flags = PP_KEY_OWN,
      .reload = PP_KEY_RESTART, .read = pp_read_t2_listen,
-     .help = "Where to listen: tcp:HOST:PORT, unix:PATH, tls:HOST:PORT"},
+     .help = "Where to listen: tcp:HOST:PORT, unix:PATH, tls:HOST:PORT, memory:"},
     {"mode", PP_KEY_MODE, T2(unix_mode), 0, 0777, PP_KEY_OWN, PP_KEY_RESTART, "0700",
      .help = "File mode of Unix sockets, as 0660"},
     {"account", PP_KEY_TEXT, T2(account), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,

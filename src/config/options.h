@@ -274,7 +274,7 @@ typedef struct pp_websocket_options {
 } pp_websocket_options;
 
 /* How a T2 Bus is reached. */
-enum pp_t2_transport { PP_T2_TCP, PP_T2_UNIX, PP_T2_TLS };
+enum pp_t2_transport { PP_T2_TCP, PP_T2_UNIX, PP_T2_TLS, PP_T2_MEMORY };
 
 typedef struct pp_t2_listen_option {
     enum pp_t2_transport by;

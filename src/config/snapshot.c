@@ -346,7 +346,7 @@ static void write_websocket(struct writer *w, const pp_websocket_options *o)
 static void write_t2(struct writer *w, const pp_t2_options *o)
 {
     static const char *const schemes[] = {
-        [PP_T2_TCP] = "tcp", [PP_T2_UNIX] = "unix", [PP_T2_TLS] = "tls"};
+        [PP_T2_TCP] = "tcp", [PP_T2_UNIX] = "unix", [PP_T2_TLS] = "tls", [PP_T2_MEMORY] = "memory"};
 
     add(w, &w->path, "t2.listen");
     for (size_t i = 0; i < o->listen_count; i++) {
@@ -355,7 +355,7 @@ static void write_t2(struct writer *w, const pp_t2_options *o)
         if (!w->err)
             w->err = pp_buf_addf(&w->text, "%s%s:", i ? " " : "", schemes[listen->by]);
         add_escaped(w, &w->text, listen->where);
-        if (listen->by != PP_T2_UNIX && !w->err)
+        if ((listen->by == PP_T2_TCP || listen->by == PP_T2_TLS) && !w->err)
             w->err = pp_buf_addf(&w->text, ":%d", listen->port);
     }
     end_line(w, false);

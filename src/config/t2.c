@@ -40,6 +40,9 @@ bool pp_t2_listen_parse(pp_arena *arena, pp_str text, pp_t2_listen_option *out, 
         out->by = PP_T2_UNIX;
         if (!where.len)
             return false;
+    } else if (pp_str_eq(where, PP_STR("memory:"))) {
+        out->by = PP_T2_MEMORY;
+        where = PP_STR("");
     } else {
         if (take_prefix(&where, PP_STR("tls:")))
             out->by = PP_T2_TLS;

@@ -242,7 +242,7 @@ static unsigned choose_loop(pp_listener *listener)
     return best;
 }
 
-static void give(pp_listener *listener, int fd)
+void pp_listener_give(pp_listener *listener, int fd)
 {
     struct arrival *arrival = pp_alloc(sizeof(*arrival));
     unsigned at = choose_loop(listener);
@@ -306,7 +306,7 @@ static void accept_some(pp_listener *listener)
 
         if (fd >= 0) {
             listener->retry_ns = retry_min_ns;
-            give(listener, fd);
+            pp_listener_give(listener, fd);
         } else if (errno == EAGAIN) {
             return;
         } else if (errno != EINTR && errno != ECONNABORTED && !turn_one_away(listener)) {

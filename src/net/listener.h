@@ -50,6 +50,10 @@ void pp_listen_text(int fd, char *out, size_t out_bytes);
 /* Complete a listener whose other fields are set; before its loop runs. */
 void pp_listener_init(pp_listener *listener);
 
+/* Have fd, a connected stream socket, be a connection of this listener's. Owner: fd is taken.
+ * Thread: loop's. */
+void pp_listener_give(pp_listener *listener, int fd);
+
 /* Begin to accept on source.fd, which is the listener's from then on. Thread: any. */
 pipit_err pp_listener_start(pp_listener *listener);
 

@@ -188,6 +188,11 @@ static pipit_err listen_at(pipit_server *server, unsigned at)
     char where[160];
     pipit_err err;
 
+    if (o->by == PP_T2_MEMORY) {
+        pp_server_init_listener(server, listener, &front->plain);
+        front->listener_count = at + 1;
+        return PIPIT_OK;
+    }
     pp_server_init_listener(server, listener, o->by == PP_T2_TLS ? &front->secured : &front->plain);
     front->listener_count = at + 1;
     err = o->by == PP_T2_UNIX ? bind_unix(front, at, o, server->options->t2.unix_mode)
@@ -207,6 +212,8 @@ static pipit_err listen_all(pipit_server *server)
 {
     pipit_err err = PIPIT_OK;
 
+    if (server->t2.bus)
+        pp_server_init_listener(server, &server->t2.memory, &server->t2.plain);
     for (unsigned i = 0; i < server->options->t2.listen_count && !err; i++)
         err = listen_at(server, i);
     return err;
@@ -216,8 +223,10 @@ static pipit_err start(pipit_server *server)
 {
     pipit_err err = PIPIT_OK;
 
-    for (unsigned i = 0; i < server->t2.listener_count && !err; i++)
-        err = pp_listener_start(&server->t2.listeners[i]);
+    for (unsigned i = 0; i < server->t2.listener_count && !err; i++) {
+        if (server->t2.listeners[i].source.fd >= 0)
+            err = pp_listener_start(&server->t2.listeners[i]);
+    }
     return err;
 }
 

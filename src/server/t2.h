@@ -24,6 +24,7 @@ typedef struct pp_t2_front {
     pp_listener listeners[PP_T2_LISTENS_MAX];
     char *paths[PP_T2_LISTENS_MAX]; /* of Unix sockets' files */
     unsigned listener_count;
+    pp_listener memory; /* gives connections of the program's own; listens on nothing */
     pp_account *account;
     pthread_mutex_t lock;
     pp_tls_context *tls; /* under the lock; so is the closing of listeners */

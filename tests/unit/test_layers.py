@@ -17,6 +17,7 @@ ROOMS = {
     "config": ["base", "core/subject.h", "auth/nkey.h", "auth/address_range.h"],
     "net": ["base"],
     "t2": ["base"],
+    "bus": ["base", "t2"],
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
@@ -32,8 +33,9 @@ ROOMS = {
 # Which rooms may include which public headers.
 PUBLIC = {
     "base": ["pipit/error.h"],
+    "bus": ["pipit/error.h", "pipit/bus.h"],
     "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h"],
-    "server": ["pipit/error.h", "pipit/message.h", "pipit/server.h"],
+    "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/server.h"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

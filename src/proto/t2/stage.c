@@ -2,11 +2,8 @@
 
 #include "base/alloc.h"
 #include "t2/data.h"
+#include "t2/gzip.h"
 #include "t2/writer.h"
-
-#include <zlib.h>
-
-enum { WINDOW_OF_GZIP = 15 + 16 };
 
 /* --- bulk --------------------------------------------------------------------------------- */
 
@@ -93,46 +90,6 @@ static void put_plain(const pp_t2_payload *payload, char *to)
         memcpy(to, payload->data.ptr, payload->data.len);
 }
 
-static void *take(void *opaque, unsigned count, unsigned bytes)
-{
-    (void)opaque;
-    return pp_calloc(count, bytes);
-}
-
-static void give(void *opaque, void *memory)
-{
-    (void)opaque;
-    pp_free(memory);
-}
-
-/* Inflate one gzip member to the end of out, whose max holds. */
-static pipit_err inflate_into(pp_str in, pp_buf *out)
-{
-    z_stream z = {.zalloc = take, .zfree = give};
-    pipit_err err = PIPIT_OK;
-    int result = Z_OK;
-
-    if (inflateInit2(&z, WINDOW_OF_GZIP) != Z_OK)
-        return PIPIT_ENOMEM;
-    z.next_in = (unsigned char *)in.ptr;
-    z.avail_in = (unsigned)in.len;
-    while (result == Z_OK && !err) {
-        size_t step = out->max - out->len < PP_T2_SMALL ? out->max - out->len : PP_T2_SMALL;
-
-        err = step ? pp_buf_reserve(out, step) : PIPIT_ETOOBIG;
-        if (err)
-            break;
-        z.next_out = (unsigned char *)out->ptr + out->len;
-        z.avail_out = (unsigned)(out->cap - out->len);
-        result = inflate(&z, Z_NO_FLUSH);
-        out->len = out->cap - z.avail_out;
-    }
-    (void)inflateEnd(&z);
-    if (!err && result != Z_STREAM_END)
-        err = result == Z_MEM_ERROR ? PIPIT_ENOMEM : PIPIT_EPROTO;
-    return err;
-}
-
 static pipit_err inflate_plain(pp_t2_bulk *bulk, pp_str compressed, size_t plain_max)
 {
     pp_buf out;
@@ -140,7 +97,7 @@ static pipit_err inflate_plain(pp_t2_bulk *bulk, pp_str compressed, size_t plain
     pipit_err err;
 
     pp_buf_init(&out, plain_max + 1); /* one more tells what is too much */
-    err = inflate_into(compressed, &out);
+    err = pp_t2_inflate(compressed, &out);
     if (!err && out.len > plain_max)
         err = PIPIT_ETOOBIG;
     if (!err) {

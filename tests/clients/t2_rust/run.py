@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The original client of the T2 Bus, the crate t2_bus 0.1.0 and its tool t2, against pipit-server.
 
-    run.py [--server PATH] [--compare [ROUNDS]]
+    run.py [--server PATH] [--tool PATH] [--compare [ROUNDS]]
 
 The program here is built under $PIPIT_BUILD_DIR/clients/t2_rust (build/ unless set). --compare
 measures instead: messages per second over Unix sockets and the server's CPU, pipit and the original
@@ -75,7 +75,21 @@ def check_tool(tool, server, home):
     return bool(failures)
 
 
-def check(server_path):
+def check_our_tool(checks, server_path, pipit_tool, folder):
+    """`pipit t2`, which is libpipit's client, with the original server."""
+    path = f"{folder}/original.sock"
+    with subprocess.Popen([checks, "serve", path], stdout=subprocess.PIPE, text=True) as original:
+        original.stdout.readline()
+        done = subprocess.run([REPO / "tests/t2/test_tool.py"], timeout=200, check=False,
+                              env={**os.environ, "PIPIT_SERVER": server_path,
+                                   "PIPIT_TOOL": pipit_tool, "T2_TOOL_BUS": f"unix:{path}"},
+                              stderr=subprocess.PIPE, text=True)
+        original.kill()
+    print("not ok our_tool\n" + done.stderr if done.returncode else "ok our_tool")
+    return done.returncode != 0
+
+
+def check(server_path, pipit_tool):
     checks, tool = build()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
@@ -85,6 +99,7 @@ def check(server_path):
         print(done.stdout, end="")
         failed += done.returncode != 0 or "not ok" in done.stdout or done.stdout.count("ok ") != 14
         failed += check_tool(tool, server, folder)
+        failed += check_our_tool(checks, server_path, pipit_tool, folder)
         failed += server.stop() != 0
     print(done.stderr, end="")
     return 1 if failed else 0
@@ -131,11 +146,12 @@ def compare(server_path, rounds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--server", default=str(REPO / "build/pipit-server"))
+    parser.add_argument("--tool", default=str(REPO / "build/pipit"))
     parser.add_argument("--compare", nargs="?", type=int, const=5, metavar="ROUNDS")
     options = parser.parse_args()
     if options.compare:
         return compare(options.server, options.compare)
-    return check(options.server)
+    return check(options.server, options.tool)
 
 
 if __name__ == "__main__":
