@@ -31,6 +31,8 @@ typedef enum pipit_err {
     PIPIT_ECLOSED,   /* closed or stopped */
     PIPIT_ETIMEOUT,  /* the deadline passed */
     PIPIT_EIO,       /* the system refused; errno told why */
+    PIPIT_ENOSPC,    /* the disk is full */
+    PIPIT_EDAMAGED,  /* what was stored is not what is read */
 } pipit_err;
 
 /** Name the code in a few English words. Thread: any. The text is constant. */

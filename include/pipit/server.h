@@ -181,6 +181,35 @@ PIPIT_API pipit_err pipit_server_subscribe(pipit_server *server, const char *sub
  */
 PIPIT_API void pipit_subscription_end(pipit_subscription *subscription);
 
+/**
+ * Publish one message to every subscription that could hear a message on some subject that falls
+ * under msg->subject, which may hold wildcards: to each once, to one member of each queue group.
+ *
+ * Recipients get the pattern as the subject. Subject mappings, imports and exports do not apply.
+ * Clients of the server cannot do this. Returns when the message has been given to all, so it is not
+ * in order with what pipit_server_publish has queued; from a callback it does so at once.
+ *
+ * Units:  *out_recipients, subscriptions that took it; out_recipients may be NULL.
+ * Owner:  everything is copied before return.
+ * Thread: any, also from callbacks.
+ * Errors: as pipit_server_publish_msg, but for PIPIT_EAGAIN.
+ */
+PIPIT_API pipit_err pipit_server_publish_matching(pipit_server *server, const pipit_msg *msg,
+                                                  size_t *out_recipients);
+
+/**
+ * Subscribe to a literal subject as the only one who claims it.
+ *
+ * Others may still subscribe to it, but not claim it; a client of a T2 Bus that serves a topic claims
+ * its subject, too (t2rr.room.lobby for room/lobby). The claim ends with the subscription. Otherwise
+ * as pipit_server_subscribe without a queue.
+ *
+ * Errors: also PIPIT_EINUSE somebody else has claimed it; PIPIT_EINVAL also for wildcards.
+ */
+PIPIT_API pipit_err pipit_server_claim(pipit_server *server, const char *subject,
+                                       pipit_msg_fn callback, void *context,
+                                       pipit_subscription **out_subscription);
+
 /** Sum what the loops have counted. Thread: any. */
 PIPIT_API void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out_stats);
 

@@ -38,6 +38,10 @@ const char *pipit_strerror(pipit_err err)
         return "timed out";
     case PIPIT_EIO:
         return "input/output error";
+    case PIPIT_ENOSPC:
+        return "no space left on disk";
+    case PIPIT_EDAMAGED:
+        return "stored data is damaged";
     }
     return "unknown error";
 }
@@ -74,6 +78,9 @@ pipit_err pp_err_from_errno(int errno_value)
         return PIPIT_ECLOSED;
     case ETIMEDOUT:
         return PIPIT_ETIMEOUT;
+    case ENOSPC:
+    case EDQUOT:
+        return PIPIT_ENOSPC;
     default:
         return PIPIT_EIO;
     }

@@ -13,11 +13,12 @@ enum {
 
 /* --- the loop's side ---------------------------------------------------------------------- */
 
-/* From where the program sees the global account. The users are those of this loop's own settings:
- * while a reload is under way others number views otherwise than this loop's routes. */
-static const pp_scope *root_of(const pp_worker *worker)
+/* From where the program sees the global account: as somebody who need not say who it is, so that
+ * it asks no callout service in the server's name either. The users are those of this loop's own
+ * settings: while a reload is under way others number views otherwise than this loop's routes. */
+static const pp_scope *scope_of(const pp_worker *worker)
 {
-    return pp_users_root(worker->nats.settings->users, 0); /* $G is every directory's first */
+    return &pp_users_nameless(worker->nats.settings->users, PP_ENTRANCE_CLIENTS)->scope;
 }
 
 /* Where a mapping leads to; NULL: nowhere. */
@@ -41,7 +42,7 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
 {
     pp_worker *worker = context;
     pp_inlet *inlet = &worker->local.inlet;
-    pp_route_cache *cache = pp_router_cache(&worker->router, root_of(worker));
+    pp_route_cache *cache = pp_router_cache(&worker->router, scope_of(worker));
     pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
     pp_msg msg = {
         .subject = parcel->subject,
@@ -169,7 +170,7 @@ void pp_inlet_fini(pp_inlet *inlet)
 /* --- the callers' side -------------------------------------------------------------------- */
 
 /* A calling thread always gets the same: its own, if it is one of the server's. */
-static pp_inlet *choose(pipit_server *server)
+pp_inlet *pp_inlet_choose(pipit_server *server)
 {
     const pp_loop *current = pp_loop_current();
     uint64_t self = (uint64_t)(uintptr_t)pthread_self();
@@ -187,7 +188,7 @@ static bool header_valid(pp_str header)
            memcmp(header.ptr + header.len - 4, "\r\n\r\n", 4) == 0;
 }
 
-static pipit_err check(const pipit_server *server, const pipit_msg *msg)
+pipit_err pp_inlet_check(const pipit_server *server, const pipit_msg *msg, bool pattern)
 {
     int64_t max_payload = atomic_load((atomic_int_fast64_t *)&server->max_payload);
     size_t max_line = atomic_load((atomic_size_t *)&server->max_line);
@@ -196,7 +197,8 @@ static pipit_err check(const pipit_server *server, const pipit_msg *msg)
     size_t size_max = max_payload < 0 || max_payload > SIZE_MAX_NATS ? (size_t)SIZE_MAX_NATS
                                                                      : (size_t)max_payload;
 
-    if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
+    if (!pp_local_text_valid(subject) ||
+        !(pattern ? pp_subject_valid(subject) : pp_subject_literal(subject)))
         return PIPIT_EINVAL;
     if (reply.len && (!pp_local_text_valid(reply) || !pp_subject_literal(reply)))
         return PIPIT_EINVAL;
@@ -276,12 +278,12 @@ pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
 
     if (!atomic_load_explicit(&server->open, memory_order_acquire))
         return PIPIT_ECLOSED;
-    err = check(server, msg);
+    err = pp_inlet_check(server, msg, false);
     if (err)
         return err;
     if (!join(msg, small, &body))
         return PIPIT_ENOMEM;
-    err = put(choose(server),
+    err = put(pp_inlet_choose(server),
               &(pp_parcel){
                   .subject = {msg->subject, msg->subject_bytes},
                   .reply = {msg->reply, msg->reply_bytes},

@@ -16,6 +16,8 @@
 #include "net/parcel.h"
 
 struct pp_lodger;
+struct pipit_msg;
+struct pipit_server;
 struct pp_worker;
 
 typedef struct pp_inlet {
@@ -39,6 +41,12 @@ typedef struct pp_inlet {
 } pp_inlet;
 
 void pp_inlet_init(pp_inlet *inlet, struct pp_worker *worker);
+/* May this be published, to a pattern or not? Errors: PIPIT_EINVAL; PIPIT_ETOOBIG. Thread: any. */
+pipit_err pp_inlet_check(const struct pipit_server *server, const struct pipit_msg *msg,
+                         bool pattern);
+/* The inlet of the thread that calls. */
+pp_inlet *pp_inlet_choose(struct pipit_server *server);
+
 /* Drop what has not been routed. Only when the loop has ended. */
 void pp_inlet_fini(pp_inlet *inlet);
 

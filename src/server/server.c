@@ -684,7 +684,7 @@ void pipit_server_stop(pipit_server *server)
     if (server->hasher)
         pp_hasher_stop(server->hasher); /* logins that wait come home with the leftovers */
     pp_calls_stop(&server->calls);      /* and so do these */
-    while (more) {
+    while (more || atomic_load(&server->visitors)) {
         more = false;
         for (unsigned i = 0; i < server->worker_count; i++)
             more |= pp_loop_run_leftovers(&server->workers[i].loop);

@@ -16,7 +16,7 @@ static void test_strerror_names_each_code_differently(void **state)
     (void)state;
     assert_string_equal(pipit_strerror(PIPIT_OK), "success");
     assert_string_equal(unknown, "unknown error");
-    for (int a = PIPIT_OK; a <= PIPIT_EIO; a++) {
+    for (int a = PIPIT_OK; a <= PIPIT_EDAMAGED; a++) {
         const char *text = pipit_strerror((pipit_err)a);
 
         assert_non_null(text);
@@ -52,7 +52,8 @@ static void test_err_from_errno_says_what_happened(void **state)
         {ECONNRESET, PIPIT_ECLOSED},
         {ETIMEDOUT, PIPIT_ETIMEOUT},
         {EIO, PIPIT_EIO},
-        {ENOSPC, PIPIT_EIO},
+        {ENOSPC, PIPIT_ENOSPC},
+        {EDQUOT, PIPIT_ENOSPC},
         {-1, PIPIT_EIO},
         {123456, PIPIT_EIO},
     };

@@ -1,0 +1,225 @@
+/* Bytes of records: from the batches that wait to be written, from the cache, or from the file. */
+#include "store/inside.h"
+
+#include "base/assert.h"
+
+/* Copy what a batch still has. PIPIT_ENOTFOUND: it is in the file by now, or will never be. */
+static pipit_err copy_pending(pp_store *store, const pp_segment *segment, uint64_t at, size_t bytes)
+{
+    pipit_err err = PIPIT_ENOTFOUND;
+
+    (void)pthread_mutex_lock(&store->lock);
+    for (pp_link *link = store->batches.next; link != &store->batches; link = link->next) {
+        const struct pp_batch *batch = PP_CONTAINER(link, struct pp_batch, link);
+
+        if (batch->segment == segment && at >= batch->at &&
+            at + bytes <= batch->at + batch->bytes.len) {
+            memcpy(store->scratch.ptr, batch->bytes.ptr + (at - batch->at), bytes);
+            err = PIPIT_OK;
+            break;
+        }
+    }
+    if (err && store->failure)
+        err = store->failure;
+    (void)pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+/* Have the block that holds the byte at, up to the byte end or the block's end. */
+static pipit_err read_block(pp_store *store, pp_segment *segment, uint64_t at, uint64_t end,
+                            struct pp_cache_block **out_block)
+{
+    uint64_t block_at = at - at % PP_CACHE_BLOCK_BYTES;
+    struct pp_cache_block *block = pp_cache_find(&store->cache, segment->number, block_at);
+    uint64_t written;
+    size_t wanted, got;
+    pipit_err err;
+
+    if (end > block_at + PP_CACHE_BLOCK_BYTES)
+        end = block_at + PP_CACHE_BLOCK_BYTES;
+    if (block && block_at + block->len >= end) {
+        *out_block = block;
+        return PIPIT_OK;
+    }
+    err = pp_store_file(store, segment);
+    if (err)
+        return err;
+    if (!block)
+        block = pp_cache_take(&store->cache, segment->number, block_at);
+    if (!block)
+        return PIPIT_ENOMEM;
+    /* What is behind may change yet: it is read when it has been written. */
+    written = atomic_load_explicit(&segment->written, memory_order_acquire);
+    wanted = PP_CACHE_BLOCK_BYTES;
+    if (block_at + wanted > written)
+        wanted = (size_t)(written - block_at);
+    err = pp_disk_read(store->disk, segment->fd, block->bytes + block->len, wanted - block->len,
+                       block_at + block->len, &got);
+    if (err)
+        return err;
+    block->len += (uint32_t)got;
+    *out_block = block;
+    return block_at + block->len >= end ? PIPIT_OK : PIPIT_EDAMAGED;
+}
+
+static pipit_err copy_blocks(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes)
+{
+    struct pp_cache_block *block;
+
+    for (size_t done = 0; done < bytes;) {
+        size_t from = (size_t)((at + done) % PP_CACHE_BLOCK_BYTES);
+        size_t part = PP_CACHE_BLOCK_BYTES - from;
+        pipit_err err;
+
+        if (part > bytes - done)
+            part = bytes - done;
+        err = read_block(store, segment, at + done, at + done + part, &block);
+        if (err)
+            return err;
+        memcpy(store->scratch.ptr + done, block->bytes + from, part);
+        done += part;
+    }
+    return PIPIT_OK;
+}
+
+static pipit_err read_large(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes)
+{
+    size_t got;
+    pipit_err err = pp_store_file(store, segment);
+
+    if (!err)
+        err = pp_disk_read(store->disk, segment->fd, store->scratch.ptr, bytes, at, &got);
+    if (!err && got < bytes)
+        err = PIPIT_EDAMAGED;
+    return err;
+}
+
+/* Room for a record in one piece. A large one's is not kept for ever. */
+static pipit_err make_scratch(pp_store *store, size_t bytes)
+{
+    enum { KEPT_BYTES = 256 * 1024 };
+
+    if (store->scratch.cap > KEPT_BYTES && bytes <= KEPT_BYTES)
+        pp_buf_fini(&store->scratch);
+    store->scratch.len = 0;
+    return pp_buf_reserve(&store->scratch, bytes);
+}
+
+static bool is_written(const pp_segment *segment, uint64_t end)
+{
+    return end <= atomic_load_explicit(&segment->written, memory_order_acquire);
+}
+
+static pipit_err fetch_copy(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes)
+{
+    pipit_err err = make_scratch(store, bytes);
+
+    if (!err && !is_written(segment, at + bytes)) {
+        err = copy_pending(store, segment, at, bytes);
+        if (!err)
+            return PIPIT_OK;
+        if (err != PIPIT_ENOTFOUND)
+            return err;
+        err = is_written(segment, at + bytes) ? PIPIT_OK : PIPIT_EDAMAGED;
+    }
+    if (err)
+        return err;
+    if (bytes > PP_CACHE_BLOCK_BYTES)
+        return read_large(store, segment, at, bytes);
+    return copy_blocks(store, segment, at, bytes);
+}
+
+pipit_err pp_store_fetch(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes,
+                         const char **out_bytes)
+{
+    struct pp_cache_block *block;
+    pipit_err err;
+
+    if (store->memory) {
+        *out_bytes = segment->memory + at;
+        return at + bytes <= segment->end ? PIPIT_OK : PIPIT_EDAMAGED;
+    }
+    if (at % PP_CACHE_BLOCK_BYTES + bytes > PP_CACHE_BLOCK_BYTES ||
+        !is_written(segment, at + bytes)) {
+        err = fetch_copy(store, segment, at, bytes);
+        if (!err)
+            *out_bytes = store->scratch.ptr;
+        return err;
+    }
+    err = read_block(store, segment, at, at + bytes, &block);
+    if (!err)
+        *out_bytes = block->bytes + at % PP_CACHE_BLOCK_BYTES;
+    return err;
+}
+
+static uint64_t seed_of(const pp_store *store, const pp_segment *segment)
+{
+    return pp_record_seed(store->id.salt, segment->number);
+}
+
+pipit_err pp_store_fetch_head(pp_store *store, pp_segment *segment, uint32_t nth,
+                              struct pp_record_head *out_head)
+{
+    uint64_t at = pp_segment_place(segment, nth);
+    struct pp_record_head head;
+    const char *bytes;
+    pipit_err err;
+
+    if (at == 0)
+        return PIPIT_EDAMAGED; /* its place is not known any more */
+    err = pp_store_fetch(store, segment, at, PP_RECORD_HEAD_BYTES, &bytes);
+    if (err)
+        return err;
+    if (!pp_record_head_read(bytes, PP_RECORD_HEAD_BYTES, seed_of(store, segment), at, &head) ||
+        head.kind != PP_RECORD_MESSAGE || head.seq != pp_segment_seq(segment, nth))
+        return PIPIT_EDAMAGED;
+    *out_head = head;
+    return PIPIT_OK;
+}
+
+pipit_err pp_store_fetch_size(pp_store *store, pp_segment *segment, uint32_t nth,
+                              uint32_t *out_size)
+{
+    size_t got;
+    pipit_err err;
+
+    if (store->memory || !segment->footer_at)
+        return PIPIT_ENOTFOUND;
+    err = pp_store_file(store, segment);
+    if (!err)
+        err = pp_disk_read(store->disk, segment->fd, out_size, sizeof(*out_size),
+                           segment->sizes_at + (uint64_t)nth * sizeof(*out_size), &got);
+    if (!err && got < sizeof(*out_size))
+        err = PIPIT_EDAMAGED;
+    return err;
+}
+
+pipit_err pp_store_fetch_message(pp_store *store, pp_segment *segment, uint32_t nth,
+                                 struct pp_store_message *out_message)
+{
+    uint64_t at = pp_segment_place(segment, nth);
+    struct pp_record_parts parts;
+    struct pp_record_head head;
+    const char *bytes, *body;
+    pipit_err err = pp_store_fetch_head(store, segment, nth, &head);
+
+    if (err)
+        return err;
+    err =
+        pp_store_fetch(store, segment, at, PP_RECORD_HEAD_BYTES + (size_t)head.body_bytes, &bytes);
+    if (err)
+        return err;
+    body = bytes + PP_RECORD_HEAD_BYTES;
+    if (!pp_record_body_true(&head, body, seed_of(store, segment)) ||
+        !pp_record_parts_read(&head, body, &parts))
+        return PIPIT_EDAMAGED;
+    *out_message = (struct pp_store_message){
+        .seq = head.seq,
+        .time_ns = head.time_ns,
+        .expires_ns = parts.expires_ns,
+        .subject = parts.subject,
+        .headers = parts.headers,
+        .payload = parts.payload,
+    };
+    return PIPIT_OK;
+}

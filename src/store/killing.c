@@ -1,0 +1,501 @@
+/* Messages go: first the records that say so, then from the index; dead segments with their files.
+ */
+#include "store/inside.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+enum {
+    PIECE_RANGES = 1024, /* in one record */
+    NEIGHBOURS = 4096,   /* how far is looked for dead ones beside those that go */
+    BLOCK_BYTES = 4096,  /* of the file system */
+    DROPS_AT_ONCE = 64,
+};
+
+pipit_err pp_store_prepare_kill(pp_store *store, uint64_t first, uint64_t last)
+{
+    uint32_t at = pp_store_segment_of(store, first < store->first_seq ? store->first_seq : first);
+    pipit_err err = PIPIT_OK;
+
+    for (; at < store->segment_count && !err; at++) {
+        pp_segment *segment = store->segments[at];
+
+        if (segment->first_seq > last)
+            break;
+        if (segment->dead == segment->count)
+            continue;
+        err = pp_store_load(store, segment);
+        if (!err)
+            err = pp_segment_reserve_dead(segment);
+    }
+    return err;
+}
+
+/* What it counts for. If that cannot be told any more its share of what is left is as good a guess
+ * as any, and with the last message of a segment the sum is right again. */
+static uint64_t counted_bytes(pp_store *store, pp_segment *segment, uint32_t nth)
+{
+    uint32_t live = segment->count - segment->dead;
+    uint64_t bytes = segment->live_bytes / live;
+    struct pp_record_head head;
+    uint32_t size;
+
+    if (live == 1)
+        return segment->live_bytes;
+    if (segment->sized)
+        bytes = segment->sizes[nth];
+    else if (pp_store_fetch_head(store, segment, nth, &head) == PIPIT_OK)
+        bytes = pp_record_head_counts(store->memory, &head);
+    else if (pp_store_fetch_size(store, segment, nth, &size) == PIPIT_OK)
+        bytes = size;
+    return bytes < segment->live_bytes ? bytes : segment->live_bytes;
+}
+
+static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
+{
+    struct pp_stored_subject *subject;
+
+    if (id == PP_SUBJECT_NONE)
+        return;
+    subject = pp_subjects_at(&store->subjects, id);
+    PP_ASSERT(subject->count > 0);
+    if (--subject->count == 0) {
+        if (!store->subjects_held)
+            pp_subjects_release(&store->subjects, id);
+        return;
+    }
+    if (seq == subject->first)
+        subject->first_stale = true;
+    if (seq == subject->last)
+        subject->last_stale = true;
+}
+
+/* Is there something to reclaim by now? */
+static void note_dead(pp_store *store, const pp_segment *segment)
+{
+    if (segment->sealed &&
+        (segment->dead == segment->count || (store->memory && segment->dead > segment->count / 2)))
+        store->reclaim_wanted = true;
+}
+
+static void kill_one(pp_store *store, pp_segment *segment, uint32_t nth)
+{
+    uint64_t bytes = counted_bytes(store, segment, nth);
+
+    pp_segment_kill(segment, nth);
+    segment->live_bytes -= bytes;
+    store->bytes -= bytes;
+    store->messages--;
+    leave_subject(store, segment->subjects[nth], pp_segment_seq(segment, nth));
+    note_dead(store, segment);
+}
+
+/* All of them: what each counts for does not matter. */
+static uint64_t kill_segment(pp_store *store, pp_segment *segment)
+{
+    uint64_t killed = 0;
+
+    for (uint32_t nth = pp_segment_next_live(segment, 0); nth < segment->count;
+         nth = pp_segment_next_live(segment, nth + 1)) {
+        pp_segment_kill(segment, nth);
+        leave_subject(store, segment->subjects[nth], pp_segment_seq(segment, nth));
+        killed++;
+    }
+    store->messages -= killed;
+    store->bytes -= segment->live_bytes;
+    segment->live_bytes = 0;
+    note_dead(store, segment);
+    return killed;
+}
+
+static uint64_t kill_in(pp_store *store, pp_segment *segment, uint64_t first, uint64_t last)
+{
+    uint32_t end = pp_segment_lower(segment, last + 1);
+    uint64_t killed = 0;
+
+    if (first <= segment->first_seq && end == segment->count)
+        return kill_segment(store, segment);
+    for (uint32_t nth = pp_segment_next_live(segment, pp_segment_lower(segment, first)); nth < end;
+         nth = pp_segment_next_live(segment, nth + 1)) {
+        kill_one(store, segment, nth);
+        killed++;
+    }
+    return killed;
+}
+
+uint64_t pp_store_kill(pp_store *store, uint64_t first, uint64_t last)
+{
+    uint32_t at = pp_store_segment_of(store, first < store->first_seq ? store->first_seq : first);
+    uint64_t killed = 0;
+
+    for (; at < store->segment_count && store->segments[at]->first_seq <= last; at++)
+        if (store->segments[at]->dead < store->segments[at]->count)
+            killed += kill_in(store, store->segments[at], first, last);
+    if (first <= store->first_seq)
+        pp_store_find_first(store);
+    return killed;
+}
+
+/* The blocks that are all dead once first to last are, of those that they lie in. */
+static struct pp_action plan_punch(const pp_segment *segment, uint64_t first, uint64_t last)
+{
+    uint32_t from = pp_segment_lower(segment, first), to = pp_segment_lower(segment, last + 1);
+    struct pp_action punch = {.kind = PP_ACTION_PUNCH, .number = segment->number};
+    uint64_t run_at, run_end, at, end;
+    uint32_t left = from, right = to;
+
+    if (from == to)
+        return punch;
+    while (left > 0 && from - left < NEIGHBOURS && pp_segment_is_dead(segment, left - 1))
+        left--;
+    while (right < segment->count && right - to < NEIGHBOURS && pp_segment_is_dead(segment, right))
+        right++;
+    run_at = pp_segment_place(segment, left);
+    run_end = right < segment->count ? pp_segment_place(segment, right) : segment->end;
+    run_at = (run_at + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+    run_end = run_end / BLOCK_BYTES * BLOCK_BYTES;
+    at = pp_segment_place(segment, from) / BLOCK_BYTES * BLOCK_BYTES;
+    end = to < segment->count ? pp_segment_place(segment, to) : segment->end;
+    end = (end + BLOCK_BYTES - 1) / BLOCK_BYTES * BLOCK_BYTES;
+    punch.at = at > run_at ? at : run_at;
+    end = end < run_end ? end : run_end;
+    punch.bytes = end > punch.at ? end - punch.at : 0;
+    return punch;
+}
+
+/* Holes are punched where nothing but messages lies, and a footer tells where they lay. */
+static bool may_punch(const pp_store *store, const pp_segment *segment)
+{
+    return !store->memory && segment->sealed && segment->footer_at && !segment->has_ops &&
+           segment->places;
+}
+
+/* Call visit for each punch that ranges allow. */
+static uint32_t plan_punches(pp_store *store, const struct pp_range *ranges, uint32_t count,
+                             bool journal)
+{
+    uint32_t planned = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = pp_store_segment_of(store, ranges[i].first);
+
+        for (; at < store->segment_count; at++) {
+            const pp_segment *segment = store->segments[at];
+
+            if (segment->first_seq > ranges[i].last)
+                break;
+            if (!may_punch(store, segment))
+                continue;
+            planned++;
+            if (journal) {
+                struct pp_action punch = plan_punch(segment, ranges[i].first, ranges[i].last);
+
+                if (punch.bytes && !segment->footer_missing)
+                    pp_journal_action(store, punch);
+            }
+        }
+    }
+    return planned;
+}
+
+static pipit_err plan_erase(pp_store *store, uint64_t seq, struct pp_action *out_action)
+{
+    struct pp_record_head head;
+    pp_segment *segment;
+    uint32_t nth;
+    pipit_err err = pp_store_find(store, seq, &segment, &nth);
+
+    if (!err)
+        err = pp_store_fetch_head(store, segment, nth, &head);
+    if (err)
+        return err;
+    *out_action = (struct pp_action){.kind = PP_ACTION_ERASE,
+                                     .number = segment->number,
+                                     .at = pp_segment_place(segment, nth),
+                                     .bytes = pp_record_bytes(head.body_bytes),
+                                     .head = head};
+    pp_record_disown_body(&out_action->head, pp_record_seed(store->id.salt, segment->number),
+                          out_action->at);
+    return PIPIT_OK;
+}
+
+/* Its bytes are in memory, too. */
+static void forget_erased(pp_store *store, uint64_t seq, const struct pp_action *action)
+{
+    pp_segment *segment = store->segments[pp_store_segment_of(store, seq)];
+
+    if (store->memory)
+        memset(segment->memory + action->at, 0, action->bytes);
+    else
+        pp_cache_forget(&store->cache, segment->number);
+}
+
+static pipit_err delete_piece(pp_store *store, const struct pp_range *ranges, uint32_t count,
+                              bool erase, uint64_t *out_count)
+{
+    /* With an erased body may go what it said of messages before: that they are gone is said again.
+     */
+    struct pp_range erased[2] = {ranges[0], {1, store->first_seq - 1}};
+    struct pp_journal_needs needs = {.ranges = count, .fresh = erase};
+    struct pp_range floor = {1, store->evicted_seq};
+    struct pp_action action = {0};
+    pipit_err err = PIPIT_OK;
+
+    if (erase) {
+        ranges = erased;
+        count = needs.ranges = store->first_seq > 1 ? 2 : 1;
+    }
+    needs.bytes = pp_record_bytes(count * sizeof(*ranges));
+    if (store->evicted_seq) { /* else with what goes now it might be within the limits again */
+        needs.bytes += pp_record_bytes(sizeof(floor));
+        needs.ranges++;
+    }
+    for (uint32_t i = 0; i < count && !err; i++)
+        err = pp_store_prepare_kill(store, ranges[i].first, ranges[i].last);
+    if (!err && erase)
+        err = plan_erase(store, ranges[0].first, &action);
+    needs.actions = 1 + plan_punches(store, ranges, count, false);
+    if (!err)
+        err = pp_journal_begin(store, &needs);
+    if (err)
+        return err;
+    if (store->evicted_seq && !store->memory)
+        pp_journal_deletes(store, PP_RECORD_DELETE, store->last_seq, &floor, 1);
+    store->evicted_seq = 0;
+    pp_journal_deletes(store, erase ? PP_RECORD_ERASE : PP_RECORD_DELETE, store->last_seq, ranges,
+                       count);
+    if (erase)
+        pp_journal_action(store, action);
+    (void)plan_punches(store, ranges, count, true);
+    pp_journal_end(store, store->last_seq);
+    for (uint32_t i = 0; i < count; i++)
+        *out_count += pp_store_kill(store, ranges[i].first, ranges[i].last);
+    if (erase)
+        forget_erased(store, ranges[0].first, &action);
+    return PIPIT_OK;
+}
+
+pipit_err pp_store_delete_ranges(pp_store *store, const struct pp_ranges *ranges, bool erase,
+                                 uint64_t *out_count)
+{
+    uint64_t count = 0;
+    pipit_err err = PIPIT_OK;
+
+    store->index_held = true;
+    for (uint32_t i = 0; i < ranges->count && !err; i += PIECE_RANGES) {
+        uint32_t piece = ranges->count - i < PIECE_RANGES ? ranges->count - i : PIECE_RANGES;
+
+        err = delete_piece(store, ranges->items + i, piece, erase, &count);
+    }
+    store->index_held = false;
+    pp_store_reclaim(store);
+    *out_count = count;
+    return err;
+}
+
+/* Batches that concern it may be under way: then it is freed later. */
+void pp_store_remove_segment(pp_store *store, uint32_t at)
+{
+    pp_segment *segment = store->segments[at];
+
+    if (segment->sealed)
+        store->index_loaded -= pp_segment_index_bytes(segment);
+    pp_store_close_file(store, segment);
+    if (!store->memory)
+        pp_cache_forget(&store->cache, segment->number);
+    store->segment_count--;
+    memmove(store->segments + at, store->segments + at + 1,
+            (store->segment_count - at) * sizeof(*store->segments));
+    pp_segment_unload(segment);
+    segment->next_limbo = store->limbo;
+    store->limbo = segment;
+    pp_store_free_limbo(store);
+}
+
+void pp_store_free_limbo(pp_store *store)
+{
+    pp_segment **at = &store->limbo;
+
+    (void)pthread_mutex_lock(&store->lock);
+    while (*at) {
+        pp_segment *segment = *at;
+
+        if (segment->pending) {
+            at = &segment->next_limbo;
+            continue;
+        }
+        *at = segment->next_limbo;
+        pp_segment_free(segment);
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+}
+
+/* Dead, and nobody needs what its records say but what will be said again. */
+static bool may_drop(const pp_store *store, uint32_t at)
+{
+    const pp_segment *segment = store->segments[at];
+
+    return segment->dead == segment->count &&
+           (at == 0 || segment->truncate == PP_SEGMENT_NO_TRUNCATION);
+}
+
+/* Runs of dead messages of a segment, from the sequence lowest on. */
+static pipit_err add_dead(pp_store *store, pp_segment *segment, uint64_t lowest,
+                          struct pp_ranges *ranges)
+{
+    pipit_err err = segment->dead ? pp_store_load(store, segment) : PIPIT_OK;
+
+    for (uint32_t nth = pp_segment_lower(segment, lowest); nth < segment->count && !err; nth++) {
+        uint64_t seq;
+
+        if (!segment->dead || !pp_segment_is_dead(segment, nth))
+            continue;
+        seq = pp_segment_seq(segment, nth);
+        err = pp_ranges_reserve(ranges, 1);
+        if (!err)
+            pp_ranges_push(ranges, seq, seq);
+    }
+    return err;
+}
+
+/* Segments that go may say of older ones, the first `end`, what is deleted in them from lowest on:
+ * that is said again. */
+static pipit_err say_again(pp_store *store, uint32_t end, uint64_t lowest)
+{
+    struct pp_ranges ranges = {0};
+    pipit_err err = PIPIT_OK;
+
+    for (uint32_t i = 0; i < end && !err && lowest != UINT64_MAX; i++)
+        if (store->segments[i]->last_seq >= lowest)
+            err = add_dead(store, store->segments[i], lowest, &ranges);
+    for (uint32_t i = 0; i < ranges.count && !err; i += PIECE_RANGES) {
+        uint32_t piece = ranges.count - i < PIECE_RANGES ? ranges.count - i : PIECE_RANGES;
+        struct pp_journal_needs needs = {.bytes = pp_record_bytes(piece * sizeof(struct pp_range)),
+                                         .ranges = piece};
+
+        err = pp_journal_begin(store, &needs);
+        if (err)
+            break;
+        pp_journal_deletes(store, PP_RECORD_DELETE, store->last_seq, ranges.items + i, piece);
+        pp_journal_end(store, store->last_seq);
+    }
+    pp_ranges_fini(&ranges);
+    return err;
+}
+
+/* The numbers that no segment has any more, up to the last: complete each time it is said. */
+static uint32_t missing_numbers(const pp_store *store, uint32_t without, struct pp_range *out)
+{
+    uint64_t next = 1;
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < store->segment_count; i++) {
+        uint64_t number = store->segments[i]->number;
+
+        if (i == without)
+            continue;
+        if (number > next) {
+            if (count == PIECE_RANGES)
+                return UINT32_MAX;
+            out[count++] = (struct pp_range){next, number - 1};
+        }
+        next = number + 1;
+    }
+    return count;
+}
+
+/* Have the files of segments removed, once it is on disk that they are no more. `without` is the
+ * place of one that is still there, or UINT32_MAX. */
+static pipit_err drop_files(pp_store *store, uint32_t without, const struct pp_ranges *numbers)
+{
+    struct pp_range *missing = pp_alloc(PIECE_RANGES * sizeof(*missing));
+    struct pp_journal_needs needs = {0};
+    uint32_t count;
+    pipit_err err = PIPIT_ENOMEM;
+
+    if (!missing)
+        return err;
+    count = missing_numbers(store, without, missing);
+    err = PIPIT_ELIMIT; /* they stay, and take no room but what is not punched */
+    if (count == UINT32_MAX)
+        goto out;
+    for (uint32_t i = 0; i < numbers->count; i++)
+        needs.actions += (uint32_t)(numbers->items[i].last - numbers->items[i].first + 1);
+    needs.bytes = pp_record_bytes(count * sizeof(*missing));
+    needs.drops = count;
+    err = pp_journal_begin(store, &needs);
+    if (err)
+        goto out;
+    pp_journal_ranges(store, PP_RECORD_DROP, store->last_seq, missing, count);
+    pp_store_active(store)->drops.count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        pp_ranges_push(&pp_store_active(store)->drops, missing[i].first, missing[i].last);
+    for (uint32_t i = 0; i < numbers->count; i++)
+        for (uint64_t n = numbers->items[i].first; n <= numbers->items[i].last; n++)
+            pp_journal_action(store, (struct pp_action){.kind = PP_ACTION_REMOVE, .number = n});
+    pp_journal_end(store, store->last_seq);
+out:
+    pp_free(missing);
+    return err;
+}
+
+static pipit_err drop_segment(pp_store *store, uint32_t at)
+{
+    struct pp_range number = {store->segments[at]->number, store->segments[at]->number};
+    struct pp_ranges numbers = {&number, 1, 1};
+    pipit_err err = say_again(store, at, store->segments[at]->lowest_delete);
+
+    if (!err)
+        err = drop_files(store, at, &numbers);
+    if (!err)
+        pp_store_remove_segment(store, at);
+    return err;
+}
+
+/* What a truncation took out goes. */
+static pipit_err drop_cut(pp_store *store)
+{
+    pipit_err err;
+
+    if (store->cut.count == 0 || store->memory) {
+        store->cut.count = 0;
+        return PIPIT_OK;
+    }
+    err = say_again(store, store->segment_count, store->cut_lowest);
+    if (!err)
+        err = drop_files(store, UINT32_MAX, &store->cut);
+    if (!err) {
+        store->cut.count = 0;
+        store->cut_lowest = UINT64_MAX;
+    }
+    return err;
+}
+
+void pp_store_reclaim(pp_store *store)
+{
+    uint32_t dropped = 0;
+
+    if (!store->reclaim_wanted || store->failure)
+        return;
+    store->reclaim_wanted = false;
+    pp_store_free_limbo(store);
+    if (drop_cut(store)) {
+        store->reclaim_wanted = true;
+        return;
+    }
+    for (uint32_t at = 0; at + 1 < store->segment_count && dropped < DROPS_AT_ONCE;) {
+        if (!may_drop(store, at)) {
+            at++;
+            continue;
+        }
+        if (store->memory) {
+            pp_store_remove_segment(store, at);
+        } else if (drop_segment(store, at)) {
+            store->reclaim_wanted = true;
+            return;
+        }
+        dropped++;
+    }
+    if (store->memory)
+        pp_store_compact_memory(store);
+}

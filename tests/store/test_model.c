@@ -1,0 +1,127 @@
+/* Random operations on stores of both kinds, compared with a naive model, with reopening at random
+ * points. PIPIT_STORE_SEQUENCES: how many sequences of operations (default 300). */
+#include "sim_disk.h"
+#include "workload.h"
+
+#include "../unit/seed.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { STEPS = 200 };
+
+static struct pp_store_options options_of(struct workload *load, struct sim_disk *sim)
+{
+    return (struct pp_store_options){
+        .kind = load->model.memory ? PP_STORE_MEMORY : PP_STORE_FILE,
+        .dir = "s",
+        .create = true,
+        .disk = &sim->disk,
+        .segment_bytes = 64 * 1024,
+        .cache_bytes = 128 * 1024,
+        .index_bytes = pp_random_below(&load->random, 2) ? 1 : 0,
+        .limits = load->model.limits,
+    };
+}
+
+static void open_store(struct workload *load, struct sim_disk *sim)
+{
+    struct pp_store_options options = options_of(load, sim);
+    char why[PP_STORE_WHY_BYTES];
+    pipit_err err = pp_store_open(&options, &load->store, why);
+
+    if (err)
+        fail_msg("open: %s", why);
+}
+
+static void play(uint64_t seed, bool memory)
+{
+    struct workload load;
+    struct sim_disk sim;
+
+    sim_init(&sim);
+    workload_init(&load, seed);
+    load.model.memory = memory;
+    load.large = 30;
+    workload_choose_limits(&load);
+    open_store(&load, &sim);
+    for (int i = 0; i < STEPS; i++) {
+        (void)workload_step(&load);
+        if (!memory && pp_random_below(&load.random, 4) == 0)
+            pp_store_run(load.store);
+        if (pp_random_below(&load.random, 20) == 0)
+            workload_compare(&load);
+        if (!memory && pp_random_below(&load.random, 30) == 0) {
+            pp_store_close(load.store);
+            open_store(&load, &sim);
+            workload_compare(&load);
+        }
+        if (pp_random_below(&load.random, 100) == 0) {
+            workload_choose_limits(&load);
+            if (load.model.limits.per_subject == 0) { /* which the model does not do at once */
+                assert_int_equal(pp_store_limit(load.store, &load.model.limits), PIPIT_OK);
+                while (load.model.count &&
+                       ((load.model.limits.messages &&
+                         load.model.count > load.model.limits.messages) ||
+                        (load.model.limits.bytes && load.model.bytes > load.model.limits.bytes))) {
+                    load.model.bytes -= load.model.items[0].counted;
+                    load.model.count--;
+                    memmove(load.model.items, load.model.items + 1,
+                            load.model.count * sizeof(*load.model.items));
+                }
+            } else {
+                load.model.limits = (struct pp_store_limits){0};
+                assert_int_equal(pp_store_limit(load.store, &load.model.limits), PIPIT_OK);
+            }
+        }
+    }
+    workload_compare(&load);
+    pp_store_close(load.store);
+    assert_int_equal(sim.fds_open, 0);
+    workload_fini(&load);
+    sim_fini(&sim);
+}
+
+static void play_all(const char *name, bool memory)
+{
+    const char *given = getenv("PIPIT_STORE_SEQUENCES");
+    long count = given ? atol(given) : 300;
+    uint64_t seed = test_seed(name);
+    int64_t live = pp_alloc_live();
+
+    for (long i = 0; i < count; i++) {
+        if (getenv("PIPIT_VERBOSE"))
+            (void)fprintf(stderr, "%s: seed %llu\n", name,
+                          (unsigned long long)(seed + (uint64_t)i));
+        play(seed + (uint64_t)i, memory);
+        assert_int_equal(pp_alloc_live(), live);
+    }
+}
+
+static void test_file_store_is_as_the_model(void **state)
+{
+    (void)state;
+    play_all("file", false);
+}
+
+static void test_memory_store_is_as_the_model(void **state)
+{
+    (void)state;
+    play_all("memory", true);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_memory_store_is_as_the_model),
+        cmocka_unit_test(test_file_store_is_as_the_model),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
