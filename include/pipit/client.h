@@ -43,7 +43,8 @@ typedef enum pipit_event {
     PIPIT_EVENT_MISSED,       /* a subscription has begun to miss messages: it is too slow */
 } pipit_event;
 
-/* Thread: the client's, as any callback. text may be empty, and is valid for the call. */
+/* Called when something has happened, maybe before pipit_client_connect has returned. Thread: the
+ * client's, as any callback. text may be empty, and is valid for the call. */
 typedef void (*pipit_event_fn)(void *context, pipit_client *client, pipit_event event,
                                const char *text);
 
@@ -198,7 +199,8 @@ PIPIT_API pipit_err pipit_sub_end_after(pipit_sub *sub, uint64_t max);
 PIPIT_API pipit_err pipit_sub_drain(pipit_sub *sub);
 
 /** End a subscription and free it. When this returns its callback does not run, but for the call
- * that this is called from, which is its last. NULL is fine. Thread: any, also from callbacks. */
+ * that this is called from, which is its last. Nobody may be waiting in pipit_sub_next. NULL is
+ * fine. Thread: any, also from callbacks. */
 PIPIT_API void pipit_sub_end(pipit_sub *sub);
 
 /** The client that a subscription is of. Thread: any. */

@@ -143,7 +143,7 @@ static pipit_err build(pp_cipher *cipher, pp_wire *wire)
     cipher->fd = wire->fd;
     if (!cipher->ssl || !attach(cipher))
         return refuse(wire, PIPIT_ENOMEM, "no memory");
-    if (wire->remote->kind != PP_REMOTE_UNIX && !set_name(cipher->ssl, name))
+    if ((wire->remote->kind != PP_REMOTE_UNIX || wire->rules->name) && !set_name(cipher->ssl, name))
         return refuse(wire, PIPIT_EINVAL, name);
     SSL_set_connect_state(cipher->ssl);
     return PIPIT_OK;

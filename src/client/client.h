@@ -142,6 +142,7 @@ struct pipit_client {
     int64_t attempt_deadline_ns;     /* of a connection in the making */
     int64_t spin_ns;                 /* how long to look at the port before sleeping */
     bool more;                       /* input is left though the socket may be silent */
+    int64_t opened_ns;               /* when it was connected last */
     bool was_open;                   /* connected before */
     uint64_t flush_ping, flush_mark; /* the PING under way, and what it stands for; 0: none */
     int64_t retry_ns;                /* when to connect; INT64_MAX: not now */

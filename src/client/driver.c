@@ -179,8 +179,8 @@ static void lose(pipit_client *client, pipit_err err)
     client->dialog.state = PP_DIALOG_ENDED;
     client->dialog.deadline_ns = INT64_MAX;
     wait = pp_servers_failed(&client->servers, client->reconnect_wait_ns);
-    if (was_open)
-        wait = 0; /* it was no failure to connect */
+    if (was_open) /* not a failure to connect; but not over and over at once */
+        wait = pp_clock_mono_ns() - client->opened_ns < PP_NS_PER_S ? client->reconnect_wait_ns : 0;
     client->retry_ns = pp_clock_mono_ns() + wait;
     (void)pthread_mutex_lock(&client->lock);
     save_frames_locked(client, was_open);
@@ -392,6 +392,7 @@ static pipit_err on_open(pipit_client *client)
     if (err)
         return err;
     client->was_open = true;
+    client->opened_ns = pp_clock_mono_ns();
     pp_servers_worked(&client->servers);
     pp_client_emit(client, again ? PIPIT_EVENT_RECONNECTED : PIPIT_EVENT_CONNECTED, "");
     return PIPIT_OK;

@@ -155,6 +155,11 @@ pp_lane *pp_lane_new(pp_port *port)
     return lane;
 }
 
+void pp_lane_ref(pp_lane *lane)
+{
+    (void)atomic_fetch_add_explicit(&lane->refs, 1, memory_order_relaxed);
+}
+
 void pp_lane_leave(pp_lane *lane)
 {
     if (lane)
@@ -364,17 +369,20 @@ static void futex(atomic_uint *word, int op, unsigned value, const struct timesp
                   NULL, 0); /* woken, late, or changed meanwhile: the caller looks again */
 }
 
-bool pp_lane_await_room(pp_lane *lane, int64_t deadline_ns)
+uint64_t pp_lane_taken_seen(const pp_lane *lane)
 {
-    uint64_t before = lane->taken_seen; /* by which there was no room */
+    return lane->taken_seen;
+}
 
+bool pp_lane_await_room(pp_lane *lane, uint64_t taken_seen, int64_t deadline_ns)
+{
     for (;;) {
         unsigned turns = atomic_load(&lane->turns);
         int64_t left = deadline_ns - pp_clock_mono_ns();
         struct timespec timeout = {left / PP_NS_PER_S, left % PP_NS_PER_S};
 
         atomic_store(&lane->awaited, true);
-        if (atomic_load(&lane->taken) != before || atomic_load(&lane->port->closed))
+        if (atomic_load(&lane->taken) != taken_seen || atomic_load(&lane->port->closed))
             return true;
         if (left <= 0)
             return false;

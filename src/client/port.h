@@ -76,9 +76,13 @@ bool pp_lane_has_room(pp_lane *lane, const pp_record *record);
 /* Write. Errors: PIPIT_EAGAIN no room; PIPIT_ENOMEM; PIPIT_ECLOSED the port is. */
 pipit_err pp_lane_write(pp_lane *lane, const pp_record *record);
 
-/* Wait until a part of what is under way has been taken, until deadline_ns at most. True: it has.
- */
-bool pp_lane_await_room(pp_lane *lane, int64_t deadline_ns);
+/* Wait for room: until more has been taken than the writer has seen, until deadline_ns at most.
+ * True: it has. Thread: any that holds a reference. */
+bool pp_lane_await_room(pp_lane *lane, uint64_t taken_seen, int64_t deadline_ns);
+/* As of when there was no room. Thread: the writer. */
+uint64_t pp_lane_taken_seen(const pp_lane *lane);
+/* One more reference, for pp_lane_leave. */
+void pp_lane_ref(pp_lane *lane);
 
 /* Has the reader taken all that was written? Thread: any. */
 bool pp_lane_settled(const pp_lane *lane);

@@ -18,11 +18,13 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/mutex.h"
 #include "core/route.h"
 #include "core/subject.h"
 #include "server/server.h"
 
 #include <string.h>
+#include <time.h>
 
 enum {
     ROUTES = 1024,       /* remembered, at most one for each place */
@@ -80,7 +82,7 @@ struct pp_lodger {
     pp_worker *home;                 /* whose inlet it uses */
     atomic_uint_fast64_t inlet_mark; /* number of what it has put there last; 0: nothing */
 
-    pthread_mutex_t lock; /* of all below: who publishes holds it */
+    pp_mutex lock; /* of all below: who publishes holds it */
     struct hearers **routes;
     struct passage **passages;
     size_t passage_count, sweep_at;
@@ -227,7 +229,6 @@ static void unref(pp_lodger *lodger)
         pp_lane_leave(atomic_load(&lodger->ways[i].lane));
     pp_free(lodger->ways);
     pp_port_unref(lodger->port);
-    (void)pthread_mutex_destroy(&lodger->lock);
     pp_free(lodger);
 }
 
@@ -273,7 +274,6 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
     lodger->context = context;
     lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
     atomic_init(&lodger->refs, 1);
-    (void)pthread_mutex_init(&lodger->lock, NULL);
     (void)pthread_mutex_lock(&server->lodging.lock);
     pp_list_append(&server->lodging.lodgers, &lodger->link);
     (void)pthread_mutex_unlock(&server->lodging.lock);
@@ -572,28 +572,18 @@ static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_don
     return PIPIT_OK;
 }
 
-/* Is there room with one recipient, or may it be passed over? */
-static bool admit(struct passage *passage, const pp_record *record, int64_t wait_ns)
-{
-    if (PP_LIKELY(pp_lane_has_room(passage->lane, record))) {
-        passage->stuck = false;
-        return true;
-    }
-    if (!wait_ns || passage->stuck)
-        return passage->stuck;
-    passage->stuck = true;
-    if (pp_lane_await_room(passage->lane, pp_clock_mono_ns() + wait_ns))
-        passage->stuck = !pp_lane_has_room(passage->lane, record);
-    return true;
-}
-
-static bool admit_all(const struct hearers *h, const pp_record *record, int64_t wait_ns)
+/* The first recipient that has no room and is not passed over; NULL: none. */
+static pp_lane *find_full(const struct hearers *h, const pp_record *record)
 {
     for (uint32_t i = 0; i < h->count; i++) {
-        if (!admit(h->targets[i].passage, record, wait_ns))
-            return false;
+        struct passage *passage = h->targets[i].passage;
+
+        if (PP_LIKELY(pp_lane_has_room(passage->lane, record)))
+            passage->stuck = false;
+        else if (!passage->stuck)
+            return passage->lane;
     }
-    return true;
+    return NULL;
 }
 
 static void hand(pp_lodger *lodger, const struct heard_by *target, pp_record *record)
@@ -611,11 +601,12 @@ static void hand(pp_lodger *lodger, const struct heard_by *target, pp_record *re
 }
 
 static pipit_err spread(pp_lodger *lodger, const struct hearers *h, pp_record *record,
-                        int64_t wait_ns)
+                        pp_lane **out_full)
 {
     pipit_err err = PIPIT_OK;
 
-    if (!admit_all(h, record, wait_ns))
+    *out_full = find_full(h, record);
+    if (*out_full)
         return PIPIT_EAGAIN;
     if (h->elsewhere)
         err = put(lodger, record, true);
@@ -630,13 +621,15 @@ static pipit_err spread(pp_lodger *lodger, const struct hearers *h, pp_record *r
     return PIPIT_OK;
 }
 
-static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, int64_t wait_ns,
-                                bool *out_nobody)
+/* *out_full tells which recipient is in the way, if any. */
+static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, bool *out_nobody,
+                                pp_lane **out_full)
 {
     const pp_account *account = lodger->account;
     struct hearers *h;
     pipit_err err = find(lodger, record->subject, &h);
 
+    *out_full = NULL;
     if (err)
         return err;
     if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
@@ -646,13 +639,38 @@ static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, int64_t wa
     } else {
         lodger->indirect_mark = 0;
         *out_nobody = !h->elsewhere && !h->count;
-        err = spread(lodger, h, record, wait_ns);
+        err = spread(lodger, h, record, out_full);
     }
     if (!err) {
         pp_count(&lodger->published, 1);
         pp_count(&lodger->published_bytes, record->data.len);
     }
     return err;
+}
+
+/* Wait for room, without the lock: with one recipient, which is passed over from now on if it makes
+ * none in time, or with the inlet (full NULL). False: it is too late. */
+static bool await_room(pp_lodger *lodger, pp_lane *full, int64_t deadline_ns)
+{
+    const struct timespec nap = {0, 100000};
+    uint64_t seen;
+    bool room;
+
+    if (!full) {
+        pp_mutex_unlock(&lodger->lock);
+        (void)nanosleep(&nap, NULL);
+        pp_mutex_lock(&lodger->lock);
+        return pp_clock_mono_ns() < deadline_ns;
+    }
+    seen = pp_lane_taken_seen(full);
+    pp_lane_ref(full);
+    pp_mutex_unlock(&lodger->lock);
+    room = pp_lane_await_room(full, seen, deadline_ns);
+    pp_mutex_lock(&lodger->lock);
+    for (size_t i = 0; i < lodger->passage_count && !room; i++)
+        lodger->passages[i]->stuck |= lodger->passages[i]->lane == full;
+    pp_lane_leave(full);
+    return true;
 }
 
 /* All but the subject, which is checked when it is looked up. */
@@ -709,6 +727,8 @@ pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wai
         .reply = {msg->reply, msg->reply_bytes},
         .header_len = msg->header_bytes,
     };
+    int64_t deadline_ns = 0;
+    pp_lane *full;
     pipit_err err;
 
     if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
@@ -718,9 +738,14 @@ pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wai
         return err;
     if (!join(msg, small, &record))
         return PIPIT_ENOMEM;
-    (void)pthread_mutex_lock(&lodger->lock);
-    err = publish_locked(lodger, &record, wait_ns, out_nobody);
-    (void)pthread_mutex_unlock(&lodger->lock);
+    pp_mutex_lock(&lodger->lock);
+    while ((err = publish_locked(lodger, &record, out_nobody, &full)) == PIPIT_EAGAIN && wait_ns) {
+        if (!deadline_ns)
+            deadline_ns = pp_clock_mono_ns() + wait_ns;
+        if (!await_room(lodger, full, deadline_ns))
+            break;
+    }
+    pp_mutex_unlock(&lodger->lock);
     if (record.body)
         pp_body_unref(record.body);
     return err;
