@@ -203,8 +203,8 @@ static int sim_sync(pp_disk *disk, int fd)
         return err;
     for (uint64_t i = 0; i < file->cap / SIM_SECTOR; i++)
         if (file->dirty[i]) {
-            /* One that fails leaves them clean and not on the disk, as systems do: later ones do not
-             * make up for it. */
+            /* One that fails leaves them clean and not on the disk, as systems do: later ones do
+             * not make up for it. */
             if (!err)
                 memcpy(file->disk + i * SIM_SECTOR, file->now + i * SIM_SECTOR, SIM_SECTOR);
             file->dirty[i] = 0;
