@@ -112,7 +112,7 @@ static int sim_open(pp_disk *disk, const char *path, int flags)
         name->now = calloc(1, sizeof(*name->now));
         PP_ASSERT(name->now);
         sim->files[sim->file_count++] = name->now;
-    } else if (flags & O_TRUNC) {
+    } else if (flags & O_TRUNC && name->now->cap) {
         memset(name->now->now, 0, name->now->cap);
         memset(name->now->dirty, 1, name->now->cap / SIM_SECTOR);
         name->now->size_now = 0;
