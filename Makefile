@@ -38,6 +38,7 @@ page:
 bench: all peers
 	bench/compare.py
 	bench/fanout.py
+	$(BUILD)/pipit-bench-memory
 
 bench-quick: all peers
 	bench/compare.py --quick

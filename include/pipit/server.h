@@ -6,6 +6,7 @@
 #define PIPIT_SERVER_H
 
 #include "pipit/error.h"
+#include "pipit/message.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -42,7 +43,8 @@ typedef struct pipit_server_stats {
 
 /**
  * Make a server from the options of pipit-server's command line, such as "--port=4222" or
- * "--unix=/run/app.sock" ("--help" and "--version" are not options of a server).
+ * "--unix=/run/app.sock"; with "--no_listen" and no "--unix" nobody can connect but clients over
+ * memory (pipit/client.h) ("--help" and "--version" are not options of a server).
  *
  * log may be NULL: silent. On PIPIT_EINVAL error, if not NULL, holds a sentence about it.
  *
@@ -55,6 +57,32 @@ PIPIT_API pipit_err pipit_server_new(pipit_server **out_server, const char *cons
                                      size_t option_count, pipit_log_fn log, void *log_context,
                                      char *error, size_t error_bytes);
 
+/* Where a server's options come from. Set everything to zero first. */
+typedef struct pipit_server_source {
+    const char *const *options; /* of a command line; they win over the text */
+    size_t option_count;
+    const char *text; /* of a configuration, in the language of its files; NULL: none. It cannot
+                       * include files */
+    size_t text_bytes;
+} pipit_server_source;
+
+/** The same from a configuration's text, or from a text and options. Otherwise as pipit_server_new;
+ * error then names lines of the text. */
+PIPIT_API pipit_err pipit_server_new_from(pipit_server **out_server,
+                                          const pipit_server_source *source, pipit_log_fn log,
+                                          void *log_context, char *error, size_t error_bytes);
+
+/**
+ * Put another configuration in force while the server runs, whole or not at all: text, or with NULL
+ * the file or text that it has, read again. Its options stay.
+ *
+ * Thread: any but callbacks; one at a time, others wait.
+ * Errors: PIPIT_EINVAL it is wrong, or asks for what needs a restart: error, if not NULL, says so;
+ *         PIPIT_ENOMEM; PIPIT_ECLOSED the server does not run.
+ */
+PIPIT_API pipit_err pipit_server_reload(pipit_server *server, const char *text, size_t text_bytes,
+                                        char *error, size_t error_bytes);
+
 /**
  * Listen and serve, on threads of the server's own. Returns when clients can connect. Once only.
  *
@@ -64,8 +92,11 @@ PIPIT_API pipit_err pipit_server_new(pipit_server **out_server, const char *cons
  */
 PIPIT_API pipit_err pipit_server_start(pipit_server *server);
 
-/** The TCP port that is listened on; 0 before start. Thread: any. */
+/** The TCP port that is listened on; 0 before start, or with --no_listen. Thread: any. */
 PIPIT_API uint16_t pipit_server_port(const pipit_server *server);
+/** The same of WebSocket and of monitoring; 0 also where there is none. Thread: as start. */
+PIPIT_API uint16_t pipit_server_websocket_port(const pipit_server *server);
+PIPIT_API uint16_t pipit_server_monitor_port(const pipit_server *server);
 
 /**
  * Begin to leave: no new connections, clients are told and then closed one by one.
@@ -83,18 +114,6 @@ PIPIT_API void pipit_server_stop(pipit_server *server);
 
 /** Stop if need be, and free. NULL is fine. */
 PIPIT_API void pipit_server_free(pipit_server *server);
-
-/* A message. Lengths count; texts need no closing NUL. */
-typedef struct pipit_msg {
-    const char *subject;
-    size_t subject_bytes;
-    const char *reply; /* NULL and 0: none */
-    size_t reply_bytes;
-    const void *header; /* the block from "NATS/1.0" to the empty line; NULL and 0: none */
-    size_t header_bytes;
-    const void *payload;
-    size_t payload_bytes;
-} pipit_msg;
 
 typedef struct pipit_subscription pipit_subscription;
 
@@ -161,6 +180,35 @@ PIPIT_API pipit_err pipit_server_subscribe(pipit_server *server, const char *sub
  * Thread: any, also from callbacks; also after stop, until pipit_server_free.
  */
 PIPIT_API void pipit_subscription_end(pipit_subscription *subscription);
+
+/**
+ * Publish one message to every subscription that could hear a message on some subject that falls
+ * under msg->subject, which may hold wildcards: to each once, to one member of each queue group.
+ *
+ * Recipients get the pattern as the subject. Subject mappings, imports and exports do not apply.
+ * Clients of the server cannot do this. Returns when the message has been given to all, so it is not
+ * in order with what pipit_server_publish has queued; from a callback it does so at once.
+ *
+ * Units:  *out_recipients, subscriptions that took it; out_recipients may be NULL.
+ * Owner:  everything is copied before return.
+ * Thread: any, also from callbacks.
+ * Errors: as pipit_server_publish_msg, but for PIPIT_EAGAIN.
+ */
+PIPIT_API pipit_err pipit_server_publish_matching(pipit_server *server, const pipit_msg *msg,
+                                                  size_t *out_recipients);
+
+/**
+ * Subscribe to a literal subject as the only one who claims it.
+ *
+ * Others may still subscribe to it, but not claim it; a client of a T2 Bus that serves a topic claims
+ * its subject, too (t2rr.room.lobby for room/lobby). The claim ends with the subscription. Otherwise
+ * as pipit_server_subscribe without a queue.
+ *
+ * Errors: also PIPIT_EINUSE somebody else has claimed it; PIPIT_EINVAL also for wildcards.
+ */
+PIPIT_API pipit_err pipit_server_claim(pipit_server *server, const char *subject,
+                                       pipit_msg_fn callback, void *context,
+                                       pipit_subscription **out_subscription);
 
 /** Sum what the loops have counted. Thread: any. */
 PIPIT_API void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out_stats);

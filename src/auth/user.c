@@ -13,6 +13,7 @@ struct guest {
     pp_views *views;
     void *origin;
     void (*forget)(void *origin);
+    pp_str issuer, tags;
     char texts[];
 };
 
@@ -32,7 +33,9 @@ static void guest_free(struct guest *guest)
 pipit_err pp_guest_new(const pp_guest_setup *setup, pp_user **out_user)
 {
     pp_str name = pp_str_of(setup->name), nkey = pp_str_of(setup->nkey);
-    struct guest *guest = pp_calloc(1, sizeof(*guest) + name.len + nkey.len + 2);
+    size_t more = setup->issuer.len + setup->tags.len;
+    struct guest *guest = pp_calloc(1, sizeof(*guest) + name.len + nkey.len + 2 + more);
+    char *at;
     pipit_err err;
 
     if (!guest)
@@ -46,6 +49,13 @@ pipit_err pp_guest_new(const pp_guest_setup *setup, pp_user **out_user)
         memcpy(guest->texts, name.ptr, name.len);
     if (nkey.len)
         memcpy(guest->texts + name.len + 1, nkey.ptr, nkey.len);
+    at = guest->texts + name.len + nkey.len + 2;
+    guest->issuer = (pp_str){at, setup->issuer.len};
+    guest->tags = (pp_str){at + setup->issuer.len, setup->tags.len};
+    if (setup->issuer.len)
+        memcpy(at, setup->issuer.ptr, setup->issuer.len);
+    if (setup->tags.len)
+        memcpy(at + setup->issuer.len, setup->tags.ptr, setup->tags.len);
     guest->user.scope = pp_view_scope(guest->user.view);
     guest->user.name = guest->texts;
     guest->user.nkey = setup->nkey ? guest->texts + name.len + 1 : NULL;
@@ -61,6 +71,16 @@ pipit_err pp_guest_new(const pp_guest_setup *setup, pp_user **out_user)
     atomic_init(&guest->holders, 1);
     *out_user = &guest->user;
     return PIPIT_OK;
+}
+
+pp_str pp_guest_issuer(const pp_user *user)
+{
+    return user->table ? PP_STR("") : guest_of(user)->issuer;
+}
+
+pp_str pp_guest_tags(const pp_user *user)
+{
+    return user->table ? PP_STR("") : guest_of(user)->tags;
 }
 
 void *pp_guest_origin(const pp_user *user)

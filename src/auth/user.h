@@ -57,6 +57,8 @@ typedef struct pp_guest_setup {
     const pp_permissions *permissions; /* copied; NULL: all is allowed */
     const char *name;                  /* copied, and so is nkey; NULL: empty, none */
     const char *nkey;
+    /* What people are told: who has signed its token, and its tags, each closed by NUL. Copied. */
+    pp_str issuer, tags;
     int64_t expires_s;
     int64_t max_payload;
     int32_t max_subscriptions;
@@ -89,6 +91,10 @@ static inline pp_guest_setup pp_guest_setup_none(pp_views *views, pp_account *ac
  * Errors: PIPIT_ENOMEM. Thread: any.
  */
 pipit_err pp_guest_new(const pp_guest_setup *setup, pp_user **out_user);
+
+/* What people are told of a guest; empty: nothing, or it is none. */
+pp_str pp_guest_issuer(const pp_user *user);
+pp_str pp_guest_tags(const pp_user *user);
 
 /* What its maker remembers of a guest; NULL: nothing, or it is none. */
 void *pp_guest_origin(const pp_user *user);

@@ -45,6 +45,7 @@
     X(d2i_X509)                                 \
     X(ERR_clear_error)                          \
     X(ERR_peek_error)                           \
+    X(ERR_peek_last_error)                      \
     X(ERR_reason_error_string)                  \
     X(EVP_aes_256_cbc)                          \
     X(EVP_CIPHER_get_iv_length)                 \
@@ -70,6 +71,7 @@
     X(OPENSSL_sk_value)                         \
     X(OpenSSL_version)                          \
     X(SSL_CIPHER_standard_name)                 \
+    X(SSL_ctrl)                                 \
     X(SSL_CTX_callback_ctrl)                    \
     X(SSL_CTX_check_private_key)                \
     X(SSL_CTX_ctrl)                             \
@@ -95,24 +97,29 @@
     X(SSL_CTX_use_PrivateKey_file)              \
     X(SSL_do_handshake)                         \
     X(SSL_free)                                 \
+    X(SSL_get0_param)                           \
     X(SSL_get0_peer_certificate)                \
     X(SSL_get_current_cipher)                   \
     X(SSL_get_error)                            \
     X(SSL_get_peer_cert_chain)                  \
     X(SSL_get_servername)                       \
     X(SSL_get_SSL_CTX)                          \
+    X(SSL_get_verify_result)                    \
     X(SSL_has_pending)                          \
     X(SSL_load_client_CA_file)                  \
     X(SSL_new)                                  \
     X(SSL_pending)                              \
     X(SSL_read_ex)                              \
     X(SSL_session_reused)                       \
+    X(SSL_set1_host)                            \
     X(SSL_set_accept_state)                     \
     X(SSL_set_bio)                              \
+    X(SSL_set_connect_state)                    \
     X(SSL_set_SSL_CTX)                          \
     X(SSL_shutdown)                             \
     X(SSL_version)                              \
     X(SSL_write_ex)                             \
+    X(TLS_client_method)                        \
     X(TLS_server_method)                        \
     X(X509_check_host)                          \
     X(X509_cmp_current_time)                    \
@@ -128,7 +135,9 @@
     X(X509_NAME_ENTRY_set)                      \
     X(X509_NAME_get_entry)                      \
     X(X509_OBJECT_get0_X509)                    \
-    X(X509_STORE_get0_objects)
+    X(X509_STORE_get0_objects)                  \
+    X(X509_verify_cert_error_string)            \
+    X(X509_VERIFY_PARAM_set1_ip_asc)
 /* clang-format on */
 
 struct pp_openssl {
@@ -171,6 +180,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define d2i_X509 pp_openssl.d2i_X509
 #define ERR_clear_error pp_openssl.ERR_clear_error
 #define ERR_peek_error pp_openssl.ERR_peek_error
+#define ERR_peek_last_error pp_openssl.ERR_peek_last_error
 #define ERR_reason_error_string pp_openssl.ERR_reason_error_string
 #define EVP_aes_256_cbc pp_openssl.EVP_aes_256_cbc
 #define EVP_CIPHER_get_iv_length pp_openssl.EVP_CIPHER_get_iv_length
@@ -196,6 +206,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define OPENSSL_sk_value pp_openssl.OPENSSL_sk_value
 #define OpenSSL_version pp_openssl.OpenSSL_version
 #define SSL_CIPHER_standard_name pp_openssl.SSL_CIPHER_standard_name
+#define SSL_ctrl pp_openssl.SSL_ctrl
 #define SSL_CTX_callback_ctrl pp_openssl.SSL_CTX_callback_ctrl
 #define SSL_CTX_check_private_key pp_openssl.SSL_CTX_check_private_key
 #define SSL_CTX_ctrl pp_openssl.SSL_CTX_ctrl
@@ -221,24 +232,29 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define SSL_CTX_use_PrivateKey_file pp_openssl.SSL_CTX_use_PrivateKey_file
 #define SSL_do_handshake pp_openssl.SSL_do_handshake
 #define SSL_free pp_openssl.SSL_free
+#define SSL_get0_param pp_openssl.SSL_get0_param
 #define SSL_get0_peer_certificate pp_openssl.SSL_get0_peer_certificate
 #define SSL_get_current_cipher pp_openssl.SSL_get_current_cipher
 #define SSL_get_error pp_openssl.SSL_get_error
 #define SSL_get_peer_cert_chain pp_openssl.SSL_get_peer_cert_chain
 #define SSL_get_servername pp_openssl.SSL_get_servername
 #define SSL_get_SSL_CTX pp_openssl.SSL_get_SSL_CTX
+#define SSL_get_verify_result pp_openssl.SSL_get_verify_result
 #define SSL_has_pending pp_openssl.SSL_has_pending
 #define SSL_load_client_CA_file pp_openssl.SSL_load_client_CA_file
 #define SSL_new pp_openssl.SSL_new
 #define SSL_pending pp_openssl.SSL_pending
 #define SSL_read_ex pp_openssl.SSL_read_ex
 #define SSL_session_reused pp_openssl.SSL_session_reused
+#define SSL_set1_host pp_openssl.SSL_set1_host
 #define SSL_set_accept_state pp_openssl.SSL_set_accept_state
 #define SSL_set_bio pp_openssl.SSL_set_bio
+#define SSL_set_connect_state pp_openssl.SSL_set_connect_state
 #define SSL_set_SSL_CTX pp_openssl.SSL_set_SSL_CTX
 #define SSL_shutdown pp_openssl.SSL_shutdown
 #define SSL_version pp_openssl.SSL_version
 #define SSL_write_ex pp_openssl.SSL_write_ex
+#define TLS_client_method pp_openssl.TLS_client_method
 #define TLS_server_method pp_openssl.TLS_server_method
 #define X509_check_host pp_openssl.X509_check_host
 #define X509_cmp_current_time pp_openssl.X509_cmp_current_time
@@ -255,5 +271,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define X509_NAME_get_entry pp_openssl.X509_NAME_get_entry
 #define X509_OBJECT_get0_X509 pp_openssl.X509_OBJECT_get0_X509
 #define X509_STORE_get0_objects pp_openssl.X509_STORE_get0_objects
+#define X509_verify_cert_error_string pp_openssl.X509_verify_cert_error_string
+#define X509_VERIFY_PARAM_set1_ip_asc pp_openssl.X509_VERIFY_PARAM_set1_ip_asc
 
 #endif

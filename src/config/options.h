@@ -180,6 +180,11 @@ typedef struct pp_account_options {
     int64_t max_payload_bytes;
     const char *trace_dest;  /* NULL: messages are not traced */
     uint32_t trace_sampling; /* percent */
+    /* Of claims: what people are told. NULL: nothing. */
+    const char *title;
+    const char *issuer;
+    const char *const *tags;
+    size_t tag_count;
     pp_option_position at;
 } pp_account_options;
 

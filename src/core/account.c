@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
+#include "core/claim.h"
 #include "core/desk.h"
 #include "core/import.h"
 
@@ -136,6 +137,7 @@ void pp_account_free(pp_account *account)
 {
     if (!account)
         return;
+    pp_claims_free(atomic_load(&account->claims));
     pp_desk_free(atomic_load(&account->desk));
     pp_sublist_free(atomic_load(&account->importers));
     (void)pthread_mutex_destroy(&account->imports_lock);

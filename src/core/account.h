@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+struct pp_claims;
 struct pp_desk;
 struct pp_exports;
 struct pp_imports;
@@ -37,6 +38,13 @@ typedef struct pp_account_counters {
     atomic_uint_fast64_t subs_removed;
 } pp_account_counters;
 
+/* What people are told of an account whose token says more than its name. */
+typedef struct pp_account_about {
+    pp_str title;
+    pp_str issuer; /* key of who has signed its token */
+    pp_str tags;   /* each closed by NUL */
+} pp_account_about;
+
 typedef enum pp_account_state {
     PP_ACCOUNT_FRESH,   /* made, and not to be found yet */
     PP_ACCOUNT_LISTED,  /* in the configuration */
@@ -57,7 +65,8 @@ typedef struct pp_account {
     atomic_int_fast64_t clients;                  /* connected and let in */
     /* Where traces go that messages ask for by traceparent; NULL: they are not traced. Borrowed. */
     _Atomic(const char *) trace_dest;
-    atomic_uint trace_sampling; /* of 100 such messages */
+    atomic_uint trace_sampling;              /* of 100 such messages */
+    _Atomic(const pp_account_about *) about; /* NULL: its name is all. Borrowed */
     /* Everything in it is allowed from there: for the server's own part. Changes with a reload, at
      * which no turn of a loop has the old one any more when it goes. */
     _Atomic(const struct pp_scope *) root;
@@ -69,6 +78,7 @@ typedef struct pp_account {
     _Atomic(const struct pp_imports *) imports; /* NULL: none. Borrowed */
     _Atomic(const struct pp_exports *) exports; /* the same */
     _Atomic(pp_sublist *) importers;            /* streams that others import; owned, made once */
+    _Atomic(struct pp_claims *) claims;         /* exclusive ones; owned, made once */
     _Atomic(struct pp_desk *) desk;             /* where responses come to; owned, made once */
     atomic_uint named_by;         /* imports of others that name it: it stays as long as any does */
     atomic_uint awaited;          /* responses that its clients await */
@@ -77,7 +87,7 @@ typedef struct pp_account {
                                    * a thread that is in no turn of a loop */
     /* These are guarded by the lock of who lists accounts. */
     pp_account_state state;
-    bool claimed;      /* a token has given it its settings: configurations leave them alone */
+    bool claimed; /* a token has given it its settings: configurations leave them alone */
     struct pp_account *name_next;
     pp_link imported_by;                  /* pp_import.link of other accounts */
     struct pp_account_settings *settings; /* what it has been given; owned. NULL: nothing */
@@ -107,6 +117,15 @@ typedef struct pp_account_totals {
     uint64_t subs_inserted, subs_removed;
 } pp_account_totals;
 void pp_account_sum(const pp_account *account, pp_account_totals *out);
+
+/* What it is called where people read. Valid for the turn of a loop, or while the lock of who lists
+ * accounts is held. */
+static inline pp_str pp_account_title(const pp_account *account)
+{
+    const pp_account_about *about = atomic_load(&((pp_account *)account)->about);
+
+    return about && about->title.len ? about->title : pp_str_of(account->name);
+}
 
 /* Subscriptions of others than the server itself. Thread: any. */
 static inline size_t pp_account_subs(const pp_account *account)

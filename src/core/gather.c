@@ -144,6 +144,16 @@ pipit_err pp_gather(pp_gathering *g, pp_account *account, pp_str subject, bool c
     return err;
 }
 
+pipit_err pp_gather_matching(pp_gathering *g, pp_account *account, pp_str pattern)
+{
+    pipit_err err;
+
+    pp_gathering_clear(g);
+    err = pp_sublist_meet(account->subs, pattern, &g->matched);
+    g->steps += g->matched.steps + g->matched.count;
+    return err ? err : add_subs(g, &g->matched, 0);
+}
+
 /* --- groups ------------------------------------------------------------------------------- */
 
 static int by_queue(const void *a, const void *b)

@@ -46,6 +46,10 @@ void pp_gathering_clear(pp_gathering *g);
  */
 pipit_err pp_gather(pp_gathering *g, pp_account *account, pp_str subject, bool crossed);
 
+/* Gather who subscribes in account to anything that falls under pattern, which is valid; nobody in
+ * other accounts, and none of the server's own that pass messages on. Otherwise the same. */
+pipit_err pp_gather_matching(pp_gathering *g, pp_account *account, pp_str pattern);
+
 /* Put plain subscriptions first, then groups in order; returns how many are plain. */
 size_t pp_gathering_partition(pp_gathering *g);
 

@@ -14,7 +14,8 @@ struct pp_client;
 struct pp_passage;
 struct pp_witness;
 
-/* Data of so many bytes lies in a body, or where the publisher read it; less is copied. */
+/* Data of so many bytes lies in a body, or where the publisher's loop read it, and CR LF stands
+ * behind it there: recipients refer to both. Less is copied. */
 enum { PP_MSG_REFER_MIN = 2048 };
 
 typedef struct pp_msg {

@@ -220,6 +220,24 @@ pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set
     return err;
 }
 
+static pipit_err add_met(void *set, pp_pattern *met)
+{
+    return add_ring(set, met->subs);
+}
+
+pipit_err pp_sublist_meet(pp_sublist *list, pp_str pattern, pp_sub_set *out_set)
+{
+    pipit_err err;
+
+    out_set->count = 0;
+    lock_for_reading(list);
+    err = pp_trie_meet(&list->trie, pattern, add_met, out_set, &out_set->steps);
+    unlock(list);
+    if (err)
+        out_set->count = 0;
+    return err;
+}
+
 pp_str pp_sublist_pattern(const pp_sub *sub)
 {
     return pp_pattern_text(sub->pattern);

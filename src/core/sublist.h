@@ -55,6 +55,10 @@ void pp_sublist_remove(pp_sublist *list, pp_sub *sub);
  * matches nothing. Errors: PIPIT_ENOMEM. Thread: any. */
 pipit_err pp_sublist_match(pp_sublist *list, pp_str subject, pp_sub_set *out_set);
 
+/* Collect every subscription whose pattern has a subject in common with pattern, which is valid and
+ * may hold wildcards; otherwise the same. Takes no more steps than there are nodes and patterns. */
+pipit_err pp_sublist_meet(pp_sublist *list, pp_str pattern, pp_sub_set *out_set);
+
 /* The pattern a subscription was inserted with. Thread: any while it is inserted. */
 pp_str pp_sublist_pattern(const pp_sub *sub);
 

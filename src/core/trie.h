@@ -41,6 +41,12 @@ pipit_err pp_trie_insert(pp_trie *trie, pp_str subject, bool wildcard, pp_patter
 /* Take the pattern out and free it. Never fails. */
 void pp_trie_remove(pp_trie *trie, pp_pattern *pattern);
 
+/* Visit every pattern that has a subject in common with a valid one, wildcards or not, each once.
+ * *out_steps: ways that have been followed. Errors: PIPIT_ENOMEM; those of visit, which end it. */
+pipit_err pp_trie_meet(const pp_trie *trie, pp_str pattern,
+                       pipit_err (*visit)(void *arg, pp_pattern *met), void *arg,
+                       size_t *out_steps);
+
 /* Measure by walking all of it. Errors: PIPIT_ENOMEM. */
 pipit_err pp_trie_measure(const pp_trie *trie, pp_trie_shape *out_shape);
 

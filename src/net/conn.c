@@ -22,6 +22,7 @@ enum {
     PRESSED_READ = 4096,     /* how much to read at once when memory is short */
     LARGE_PEEK = 2048,       /* how much to read when another large operation is likely */
     STALL_NS = 10000000,     /* the longest a publisher waits for a recipient per read */
+    BRIEF_NS = 1000000,      /* the same where the recipient keeps up, or nearly */
     DROPPING_PATIENCE = 6,
     LATE_STILL_NS = 250000000, /* how long who reads a large operation may stop, if others wait */
 };
@@ -556,6 +557,22 @@ void pp_conn_pause(pp_conn *conn, const void *gate, int64_t ns)
     conn->stalls++;
 }
 
+void pp_conn_pause_briefly(pp_conn *conn, const void *outlet)
+{
+    pp_link *link = conn->loop->paused.prev;
+
+    if (conn->paused || conn->closing || !conn->readable)
+        return;
+    conn->paused = true;
+    conn->waits_for = outlet;
+    conn->resume_ns = conn->loop->now_ns + BRIEF_NS;
+    pp_list_remove(&conn->link);
+    while (link != &conn->loop->paused &&
+           PP_CONTAINER(link, pp_conn, link)->resume_ns > conn->resume_ns)
+        link = link->prev;
+    pp_list_append(link->next, &conn->link);
+}
+
 void pp_conn_stop_reading(pp_conn *conn)
 {
     conn->paused = true;
@@ -625,7 +642,7 @@ static void on_ungate(pp_task *task)
 
     pp_mutex_lock(&outlet->conn->box.lock);
     outlet->ungate_posted = false;
-    outlet->gated = outlet->gate_listed; /* it may lag again already */
+    outlet->gated = outlet->gate == PP_GATE_LAGS; /* it may lag again already */
     pp_mutex_unlock(&outlet->conn->box.lock);
     if (!outlet->gated)
         pp_conn_resume_for(outlet->loop, outlet);
@@ -724,6 +741,7 @@ static void dispatch(pp_conn *conn, pp_str window)
     pp_loop *loop = conn->loop;
     size_t used = 0, want = 0;
 
+    loop->lender = conn;
     conn->door->proto->on_bytes(conn->session, window, &used, &want);
     PP_ASSERT(used <= window.len && (used == window.len || !conn->in_body || conn->closing));
     PP_ASSERT(!conn->yielding || want == 0);
@@ -870,8 +888,11 @@ void pp_conn_read(pp_conn *conn)
         pp_conn_pause(conn, &conn->own, STALL_NS);
         return;
     }
-    if (loop->borrowed || loop->staged_bytes > loop->staged_max)
+    if (loop->borrowed || loop->staged_bytes > loop->staged_max) {
         pp_loop_flush(loop);
+        if (conn->paused)
+            return;
+    }
     if (conn->yielding)
         read_kept(conn);
     else if (conn->want)

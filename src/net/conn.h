@@ -36,6 +36,7 @@ enum { PP_WINDOW_SLACK = 32 };
     X(PP_CLOSE_AUTH_TIMEOUT, "Authentication Timeout")                                             \
     X(PP_CLOSE_CONNECTIONS, "Maximum Connections Exceeded")                                        \
     X(PP_CLOSE_ACCOUNT_CONNECTIONS, "Maximum Account Connections Exceeded")                        \
+    X(PP_CLOSE_SUBSCRIPTIONS, "Maximum Subscriptions Exceeded")                                    \
     X(PP_CLOSE_CLIENT_PROTOCOL, "Bad Client Protocol Version")                                     \
     X(PP_CLOSE_NO_RESPONDERS, "No Responders Requires Headers")                                    \
     X(PP_CLOSE_STALE, "Stale Connection")                                                          \
@@ -213,6 +214,11 @@ bool pp_conn_is_closing(pp_conn *conn, const pp_loop *loop);
 /* Do not read from conn until who gate leads to (an outlet, a post) has caught up, or for ns at
  * most. */
 void pp_conn_pause(pp_conn *conn, const void *gate, int64_t ns);
+
+/* The same, if conn has more to say just now, until the outlet's recipient has nothing waiting, or
+ * for a millisecond: bytes that its socket takes at once need not be copied. Does not count as a
+ * stall, for it costs the publisher less than it saves. */
+void pp_conn_pause_briefly(pp_conn *conn, const void *outlet);
 
 /* Read paused connections again: whose time is over; those that wait for gate, and waiters. */
 void pp_conn_resume_due(pp_loop *loop);

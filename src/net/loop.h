@@ -81,6 +81,8 @@ typedef struct pp_loop {
     size_t staged_max, chunks_max;        /* of both, before they are flushed within a turn */
     bool pressed;                         /* the process is short of memory, as last seen */
     bool borrowed;               /* an outlet refers into read_buf: flush before the next read */
+    struct pp_conn *lender;      /* whose input that is */
+    const void *refused;         /* the outlet whose recipient did not take all of it; or NULL */
     struct pp_kept *kept;        /* borrowed bytes that recipients of this flush share a copy of */
     bool shares;                 /* there may be several such recipients */
     pp_late late;                /* who reads a large operation though memory is short */

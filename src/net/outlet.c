@@ -420,11 +420,11 @@ static void stop_sending_locked(pp_conn *conn)
 
 static void ungate_locked(pp_conn *conn, pp_outlet *outlet)
 {
-    if (!outlet->gate_listed)
+    if (outlet->gate == PP_GATE_OPEN || (outlet->gate == PP_GATE_QUEUE && conn->box.pending_bytes))
         return;
-    outlet->gate_listed = false;
+    outlet->gate = PP_GATE_OPEN;
     if (outlet->ungate_posted)
-        return; /* one that is under way looks at gate_listed when it arrives */
+        return; /* one that is under way looks at the gate when it arrives */
     outlet->ungate_posted = true;
     post_from_box_locked(conn, outlet->loop, &outlet->ungate);
 }
@@ -611,7 +611,10 @@ static void after_queueing_locked(pp_outlet *outlet, bool mine, bool was_empty)
     if (box->policy == PP_SLOW_DISCONNECT && box->pending_bytes > gate_bytes(conn, outlet->loop)) {
         outlet->gated = true;
         outlet->gated_pressed = outlet->loop->pressed;
-        outlet->gate_listed = true;
+        outlet->gate = PP_GATE_LAGS;
+    } else if (outlet->loop->borrowed && !outlet->gated && box->policy == PP_SLOW_DISCONNECT) {
+        outlet->gate = PP_GATE_QUEUE;
+        outlet->loop->refused = outlet;
     }
 }
 
@@ -620,8 +623,10 @@ bool pp_outlet_lags(pp_outlet *outlet)
     pp_conn *conn = outlet->conn;
 
     pp_mutex_lock(&conn->box.lock);
-    if (conn->box.pending_bytes <= gate_bytes(conn, outlet->loop))
-        outlet->gated = outlet->gate_listed = false;
+    if (conn->box.pending_bytes <= gate_bytes(conn, outlet->loop)) {
+        outlet->gated = false;
+        outlet->gate = PP_GATE_OPEN;
+    }
     outlet->gated_pressed = outlet->gated && outlet->loop->pressed;
     pp_mutex_unlock(&conn->box.lock);
     return outlet->gated;
@@ -886,4 +891,8 @@ void pp_loop_flush(pp_loop *loop)
     loop->staged_bytes = 0;
     loop->staged_chunks = 0;
     loop->borrowed = false;
+    if (loop->refused && loop->lender)
+        pp_conn_pause_briefly(loop->lender, loop->refused);
+    loop->refused = NULL;
+    loop->lender = NULL;
 }

@@ -41,6 +41,13 @@ typedef struct pp_outlet_ref {
     pp_body *body; /* a reference is held; NULL: in the loop's read buffer */
 } pp_outlet_ref;
 
+/* What publishers wait for behind an outlet. */
+typedef enum pp_gate_mark {
+    PP_GATE_OPEN,
+    PP_GATE_LAGS,  /* less than the mark waits */
+    PP_GATE_QUEUE, /* nothing waits */
+} pp_gate_mark;
+
 typedef struct pp_outlet {
     char *at, *end; /* room in the last chunk; both NULL when nothing is staged */
     struct pp_conn *conn;
@@ -53,8 +60,8 @@ typedef struct pp_outlet {
     bool has_answer;
     bool gated;           /* the connection lags behind its mark */
     bool gated_pressed;   /* the same for want of memory, at a lower mark */
-    bool gate_listed;     /* guarded by the outbox's lock: tell when it has caught up */
-    bool ungate_posted;   /* the same: that it has is on its way */
+    uint8_t gate;         /* pp_gate_mark: guarded by the outbox's lock */
+    bool ungate_posted;   /* the same: that it is open is on its way */
     uint64_t msgs, bytes; /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */

@@ -14,7 +14,9 @@ struct pp_account_settings {
     pp_mappings *mappings; /* NULL: none */
     int64_t max_connections, max_subscriptions, max_payload;
     uint32_t trace_sampling;
-    char *trace_dest;    /* NULL: none */
+    char *trace_dest;  /* NULL: none */
+    char *about_texts; /* NULL: nothing is said of it */
+    pp_account_about about;
     pp_exports *exports; /* NULL: none */
     pp_imports *imports; /* the same */
 };
@@ -118,6 +120,44 @@ static pipit_err make_imports(pp_imports **out, pp_accounts *accounts, pp_accoun
     return err;
 }
 
+static size_t text_len(const char *text)
+{
+    return text ? strlen(text) : 0;
+}
+
+static pp_str put_text(char **at, const char *text)
+{
+    size_t len = text_len(text);
+    pp_str put = {*at, len};
+
+    if (len)
+        memcpy(*at, text, len);
+    *at += len;
+    return put;
+}
+
+static pipit_err make_about(pp_account_settings *settings, const pp_account_options *options)
+{
+    pp_account_about *about = &settings->about;
+    size_t bytes = text_len(options->title) + text_len(options->issuer);
+    char *at;
+
+    for (size_t i = 0; i < options->tag_count; i++)
+        bytes += text_len(options->tags[i]) + 1;
+    at = settings->about_texts = pp_calloc(1, bytes + 1);
+    if (!at)
+        return PIPIT_ENOMEM;
+    about->title = put_text(&at, options->title);
+    about->issuer = put_text(&at, options->issuer);
+    about->tags.ptr = at;
+    for (size_t i = 0; i < options->tag_count; i++) {
+        (void)put_text(&at, options->tags[i]);
+        at++; /* over its NUL */
+    }
+    about->tags.len = (size_t)(at - about->tags.ptr);
+    return PIPIT_OK;
+}
+
 static pipit_err fill(pp_account_settings *settings, pp_accounts *accounts, pp_account *account,
                       const pp_account_options *options, pp_buf *error)
 {
@@ -131,6 +171,8 @@ static pipit_err fill(pp_account_settings *settings, pp_accounts *accounts, pp_a
         settings->trace_dest = pp_memdupz(options->trace_dest, strlen(options->trace_dest));
         err = settings->trace_dest ? PIPIT_OK : PIPIT_ENOMEM;
     }
+    if (!err && options->issuer)
+        err = make_about(settings, options);
     if (!err && options->mapping_count)
         err = make_mappings(&settings->mappings, options, error);
     if (!err && options->export_count)
@@ -165,6 +207,7 @@ void pp_account_settings_free(pp_account_settings *settings)
     pp_imports_free(settings->imports);
     pp_exports_free(settings->exports);
     pp_free(settings->trace_dest);
+    pp_free(settings->about_texts);
     pp_free(settings);
 }
 
@@ -206,6 +249,7 @@ pp_account_settings *pp_account_settings_give_locked(pp_accounts *accounts, pp_a
     atomic_store(&account->max_payload, in_force->max_payload);
     atomic_store(&account->trace_sampling, in_force->trace_sampling);
     atomic_store(&account->trace_dest, in_force->trace_dest);
+    atomic_store(&account->about, in_force->about_texts ? &in_force->about : NULL);
     give_passages(account, old, in_force);
     pp_sublist_touch_all(account->subs); /* routes have what was before */
     return old;

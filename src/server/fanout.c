@@ -391,6 +391,14 @@ static void describe(const pp_conn *conn, pp_side_session *out)
     };
 }
 
+static void each_sub(const pp_conn *conn, void (*visit)(const pp_sub *sub, void *arg), void *arg)
+{
+    const pp_fanout_session *s = (const pp_fanout_session *)conn->session;
+
+    for (uint32_t i = 0; i < s->subs.count; i++)
+        visit(s->subs.row[i], arg);
+}
+
 const pp_side_door pp_fanout_side_door = {
     .name = "fanout",
     .proto = &pp_fanout_proto,
@@ -409,4 +417,5 @@ const pp_side_door pp_fanout_side_door = {
     .varz = varz,
     .metrics = metrics,
     .describe = describe,
+    .each_sub = each_sub,
 };

@@ -13,11 +13,12 @@ enum {
 
 /* --- the loop's side ---------------------------------------------------------------------- */
 
-/* From where the program sees the global account. The users are those of this loop's own settings:
- * while a reload is under way others number views otherwise than this loop's routes. */
-static const pp_scope *root_of(const pp_worker *worker)
+/* From where the program sees the global account: as somebody who need not say who it is, so that
+ * it asks no callout service in the server's name either. The users are those of this loop's own
+ * settings: while a reload is under way others number views otherwise than this loop's routes. */
+static const pp_scope *scope_of(const pp_worker *worker)
 {
-    return pp_users_root(worker->nats.settings->users, 0); /* $G is every directory's first */
+    return &pp_users_nameless(worker->nats.settings->users, PP_ENTRANCE_CLIENTS)->scope;
 }
 
 /* Where a mapping leads to; NULL: nowhere. */
@@ -40,7 +41,8 @@ static pp_route *follow(pp_worker *worker, const pp_route *found, pp_msg *msg,
 static void route(void *context, const pp_parcel *parcel, const pp_address *to, uint32_t count)
 {
     pp_worker *worker = context;
-    pp_route_cache *cache = pp_router_cache(&worker->router, root_of(worker));
+    pp_inlet *inlet = &worker->local.inlet;
+    pp_route_cache *cache = pp_router_cache(&worker->router, scope_of(worker));
     pp_route *found = cache ? pp_route_find(cache, parcel->subject) : NULL;
     pp_msg msg = {
         .subject = parcel->subject,
@@ -50,8 +52,10 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
         .body = parcel->body,
     };
 
-    (void)to;
-    (void)count;
+    /* A lodger's are addressed, to nobody: by whom, and whether lodgers have it. */
+    inlet->from = count ? (const struct pp_lodger *)(uintptr_t)to->client_id : NULL;
+    inlet->hosted_done = count && to->sub_id;
+    inlet->routing++;
     pp_count(&worker->counters.in_msgs, 1);
     pp_count(&worker->counters.in_bytes, parcel->data.len);
     if (!found)
@@ -62,6 +66,8 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
         (void)pp_route_deliver(cache, found, &msg);
     if (worker->loop.staged_bytes > worker->loop.staged_max)
         pp_loop_flush(&worker->loop);
+    inlet->from = NULL;
+    inlet->hosted_done = false;
 }
 
 static void go_on(pp_inlet *inlet)
@@ -108,6 +114,7 @@ static size_t take_chunk(pp_inlet *inlet, pp_chunk *chunk)
     bool open = atomic_load_explicit(&inlet->worker->server->open, memory_order_relaxed);
     size_t bytes = pp_parcels_unpack(chunk, open ? route : NULL, inlet->worker);
 
+    atomic_store_explicit(&inlet->routed, inlet->routing, memory_order_release);
     (void)pthread_mutex_lock(&inlet->lock);
     pp_chunk_give(&inlet->pool, chunk);
     inlet->bytes -= bytes;
@@ -163,7 +170,7 @@ void pp_inlet_fini(pp_inlet *inlet)
 /* --- the callers' side -------------------------------------------------------------------- */
 
 /* A calling thread always gets the same: its own, if it is one of the server's. */
-static pp_inlet *choose(pipit_server *server)
+pp_inlet *pp_inlet_choose(pipit_server *server)
 {
     const pp_loop *current = pp_loop_current();
     uint64_t self = (uint64_t)(uintptr_t)pthread_self();
@@ -181,7 +188,7 @@ static bool header_valid(pp_str header)
            memcmp(header.ptr + header.len - 4, "\r\n\r\n", 4) == 0;
 }
 
-static pipit_err check(const pipit_server *server, const pipit_msg *msg)
+pipit_err pp_inlet_check(const pipit_server *server, const pipit_msg *msg, bool pattern)
 {
     int64_t max_payload = atomic_load((atomic_int_fast64_t *)&server->max_payload);
     size_t max_line = atomic_load((atomic_size_t *)&server->max_line);
@@ -190,7 +197,8 @@ static pipit_err check(const pipit_server *server, const pipit_msg *msg)
     size_t size_max = max_payload < 0 || max_payload > SIZE_MAX_NATS ? (size_t)SIZE_MAX_NATS
                                                                      : (size_t)max_payload;
 
-    if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
+    if (!pp_local_text_valid(subject) ||
+        !(pattern ? pp_subject_valid(subject) : pp_subject_literal(subject)))
         return PIPIT_EINVAL;
     if (reply.len && (!pp_local_text_valid(reply) || !pp_subject_literal(reply)))
         return PIPIT_EINVAL;
@@ -223,8 +231,11 @@ static bool join(const pipit_msg *msg, char *small, pp_body **out_body)
     return true;
 }
 
-static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, size_t bytes_max)
+/* from: who it is of, and whether lodgers have it; NULL: it is not a lodger's. */
+static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, const pp_address *from,
+                     uint64_t *out_number)
 {
+    size_t bytes_max = inlet->worker->server->client_door.limits.pending_max;
     pipit_err err = PIPIT_OK;
     bool post_it = false;
     size_t bytes;
@@ -236,7 +247,11 @@ static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, size_t bytes_max)
         bytes = pp_bag_pack(&inlet->bag, &inlet->pool, parcel);
         if (!bytes)
             err = PIPIT_ENOMEM;
+        if (bytes && from)
+            bytes += pp_bag_address(&inlet->bag, from); /* for one there is room */
         inlet->bytes += bytes;
+        inlet->put += !err;
+        *out_number = inlet->put;
         post_it = !err && !inlet->posted;
         inlet->posted |= post_it;
     }
@@ -246,20 +261,29 @@ static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, size_t bytes_max)
     return err;
 }
 
+pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const struct pp_lodger *from,
+                       bool hosted_done, uint64_t *out_number)
+{
+    const pp_address mark = {.client_id = (uint64_t)(uintptr_t)from, .sub_id = hosted_done};
+
+    return put(inlet, parcel, &mark, out_number);
+}
+
 pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
 {
     char small[PP_PARCEL_REFER_MIN];
     pp_body *body = NULL;
+    uint64_t number;
     pipit_err err;
 
     if (!atomic_load_explicit(&server->open, memory_order_acquire))
         return PIPIT_ECLOSED;
-    err = check(server, msg);
+    err = pp_inlet_check(server, msg, false);
     if (err)
         return err;
     if (!join(msg, small, &body))
         return PIPIT_ENOMEM;
-    err = put(choose(server),
+    err = put(pp_inlet_choose(server),
               &(pp_parcel){
                   .subject = {msg->subject, msg->subject_bytes},
                   .reply = {msg->reply, msg->reply_bytes},
@@ -267,7 +291,7 @@ pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
                   .header_len = (uint32_t)msg->header_bytes,
                   .body = body,
               },
-              server->client_door.limits.pending_max);
+              NULL, &number);
     pp_body_unref(body);
     return err;
 }

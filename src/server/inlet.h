@@ -15,6 +15,9 @@
 #include "net/loop.h"
 #include "net/parcel.h"
 
+struct pp_lodger;
+struct pipit_msg;
+struct pipit_server;
 struct pp_worker;
 
 typedef struct pp_inlet {
@@ -25,14 +28,33 @@ typedef struct pp_inlet {
     bool waits;
     pp_bag taking;
     pthread_mutex_t lock;
-    pp_bag bag;         /* under the lock */
-    pp_chunk_pool pool; /* under the lock */
-    size_t bytes;       /* in bag and taking; under the lock */
-    bool posted;        /* the loop knows of what is in bag; under the lock */
+    pp_bag bag;                  /* under the lock */
+    pp_chunk_pool pool;          /* under the lock */
+    size_t bytes;                /* in bag and taking; under the lock */
+    bool posted;                 /* the loop knows of what is in bag; under the lock */
+    uint64_t put;                /* messages, ever; under the lock */
+    atomic_uint_fast64_t routed; /* of them; written by the loop */
+    uint64_t routing;            /* the same, not told yet; the loop's */
+    /* Of the message that is being routed; the loop's. */
+    const struct pp_lodger *from; /* NULL: none of them */
+    bool hosted_done;             /* plain subscriptions of lodgers have it */
 } pp_inlet;
 
 void pp_inlet_init(pp_inlet *inlet, struct pp_worker *worker);
+/* May this be published, to a pattern or not? Errors: PIPIT_EINVAL; PIPIT_ETOOBIG. Thread: any. */
+pipit_err pp_inlet_check(const struct pipit_server *server, const struct pipit_msg *msg,
+                         bool pattern);
+/* The inlet of the thread that calls. */
+pp_inlet *pp_inlet_choose(struct pipit_server *server);
+
 /* Drop what has not been routed. Only when the loop has ended. */
 void pp_inlet_fini(pp_inlet *inlet);
+
+/* Have the loop route a message that a lodger publishes, not to plain subscriptions of lodgers if
+ * hosted_done.
+ * *out_number is what routed will be when that is done. Errors: PIPIT_EAGAIN too much waits;
+ * PIPIT_ENOMEM. Thread: any. */
+pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const struct pp_lodger *from,
+                       bool hosted_done, uint64_t *out_number);
 
 #endif

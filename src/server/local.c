@@ -1,6 +1,8 @@
 #include "server/local.h"
 
 #include "base/alloc.h"
+#include "core/claim.h"
+#include "core/subject.h"
 #include "server/server.h"
 
 #include <string.h>
@@ -12,6 +14,7 @@ struct pipit_subscription {
     pipit_msg_fn callback;
     void *context;
     pp_task retire;
+    bool claims; /* its subject, for itself */
 };
 
 bool pp_local_text_valid(pp_str text)
@@ -192,15 +195,20 @@ static pp_account *account_of(const pp_local *home)
 
 static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str subject, pp_str queue)
 {
-    pipit_err err;
+    pipit_err err = s->claims ? pp_claim_take(account_of(home), subject, s) : PIPIT_OK;
 
-    if (!enter(home, s))
+    if (err)
+        return err;
+    if (!enter(home, s)) {
+        pp_claim_release(account_of(home), subject, s);
         return PIPIT_ENOMEM;
+    }
     s->sub = pp_sub_new(&home->client, (pp_str){(const char *)&s->id, sizeof(s->id)}, queue);
     err = s->sub ? pp_account_subscribe(account_of(home), s->sub, subject) : PIPIT_ENOMEM;
     if (err) {
         leave(home, s);
         pp_sub_free(s->sub);
+        pp_claim_release(account_of(home), subject, s);
     }
     return err;
 }
@@ -219,9 +227,9 @@ static void on_retire(pp_task *task)
     pp_free(s);
 }
 
-pipit_err pipit_server_subscribe(pipit_server *server, const char *subject, const char *queue,
-                                 pipit_msg_fn callback, void *context,
-                                 pipit_subscription **out_subscription)
+static pipit_err subscribe(pipit_server *server, const char *subject, const char *queue,
+                           bool claims, pipit_msg_fn callback, void *context,
+                           pipit_subscription **out_subscription)
 {
     pp_str subject_text = pp_str_of(subject), queue_text = pp_str_of(queue);
     struct pipit_subscription *s;
@@ -243,6 +251,7 @@ pipit_err pipit_server_subscribe(pipit_server *server, const char *subject, cons
     s->callback = callback;
     s->context = context;
     s->retire.run = on_retire;
+    s->claims = claims;
     (void)atomic_fetch_add(&server->local_subs, 1);
     err = insert(s->home, s, subject_text, queue_text);
     if (err) {
@@ -254,6 +263,21 @@ pipit_err pipit_server_subscribe(pipit_server *server, const char *subject, cons
     return PIPIT_OK;
 }
 
+pipit_err pipit_server_subscribe(pipit_server *server, const char *subject, const char *queue,
+                                 pipit_msg_fn callback, void *context,
+                                 pipit_subscription **out_subscription)
+{
+    return subscribe(server, subject, queue, false, callback, context, out_subscription);
+}
+
+pipit_err pipit_server_claim(pipit_server *server, const char *subject, pipit_msg_fn callback,
+                             void *context, pipit_subscription **out_subscription)
+{
+    if (!pp_subject_literal(pp_str_of(subject)))
+        return PIPIT_EINVAL;
+    return subscribe(server, subject, NULL, true, callback, context, out_subscription);
+}
+
 void pipit_subscription_end(pipit_subscription *s)
 {
     pp_local *home;
@@ -262,6 +286,8 @@ void pipit_subscription_end(pipit_subscription *s)
         return;
     home = s->home;
     leave(home, s);
+    if (s->claims)
+        pp_claim_release(account_of(home), pp_sublist_pattern(s->sub), s);
     pp_account_unsubscribe(account_of(home), s->sub);
     (void)atomic_fetch_sub(&home->worker->server->local_subs, 1);
     pp_loop_post(&home->worker->loop, &s->retire);

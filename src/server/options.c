@@ -182,7 +182,7 @@ static pipit_err add_diagnostics(const pp_diagnostics *diagnostics, pp_buf *mess
 
 /* Fill options from file and flags. What is wrong with flags is in message, the rest in
  * diagnostics. */
-static pipit_err fill(pp_options *options, int argc, char **argv, pp_buf *message,
+static pipit_err fill(pp_options *options, int argc, char **argv, pp_str text, pp_buf *message,
                       pp_diagnostics *diagnostics)
 {
     const char *file;
@@ -197,7 +197,12 @@ static pipit_err fill(pp_options *options, int argc, char **argv, pp_buf *messag
         return err ? err : PIPIT_EINVAL;
     }
     file = options->config_file;
-    if (file) {
+    if (file && text.ptr) {
+        err = pp_buf_addf(message, "pipit-server: give either the text of a configuration or "
+                                   "--config\n");
+        return err ? err : PIPIT_EINVAL;
+    }
+    if (file || text.ptr) {
         pp_options flags = *options; /* keeps the name of the file alive */
 
         err = pp_options_init(options);
@@ -205,7 +210,8 @@ static pipit_err fill(pp_options *options, int argc, char **argv, pp_buf *messag
             *options = flags;
             return err;
         }
-        err = pp_options_load(options, file, diagnostics);
+        err = text.ptr ? pp_options_load_text(options, text, "configuration", diagnostics)
+                       : pp_options_load(options, file, diagnostics);
         if (!err)
             err = pp_flags_apply(options, argc, argv, true, message);
         pp_options_fini(&flags);
@@ -249,6 +255,12 @@ static pipit_err finish(const pp_options *options, const pp_diagnostics *diagnos
 
 pipit_err pp_options_parse(pp_options *options, int argc, char **argv, pp_buf *message)
 {
+    return pp_options_parse_text(options, argc, argv, (pp_str){NULL, 0}, message);
+}
+
+pipit_err pp_options_parse_text(pp_options *options, int argc, char **argv, pp_str text,
+                                pp_buf *message)
+{
     pp_options fresh;
     pp_diagnostics diagnostics;
     pipit_err err = pp_options_init(&fresh);
@@ -256,7 +268,7 @@ pipit_err pp_options_parse(pp_options *options, int argc, char **argv, pp_buf *m
     if (err)
         return err;
     pp_diagnostics_init(&diagnostics);
-    err = fill(&fresh, argc, argv, message, &diagnostics);
+    err = fill(&fresh, argc, argv, text, message, &diagnostics);
     if (!err)
         err = finish(&fresh, &diagnostics, message);
     else if (err != PIPIT_ENOMEM && pp_diagnostics_error_count(&diagnostics)) {

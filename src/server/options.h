@@ -29,4 +29,9 @@ enum { PP_OPTIONS_MESSAGE_MAX = 512 * 1024 };
  */
 pipit_err pp_options_parse(pp_options *options, int argc, char **argv, pp_buf *message);
 
+/* The same with the text of a configuration in the place of a file; ptr NULL: there is none. Files
+ * cannot be included there. */
+pipit_err pp_options_parse_text(pp_options *options, int argc, char **argv, pp_str text,
+                                pp_buf *message);
+
 #endif

@@ -4,11 +4,13 @@
 #include "base/clock.h"
 #include "proto/nats/session.h"
 #include "server/monitor/history.h"
+#include "server/options.h"
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/side_door.h"
 #include "server/tls.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* All that a configuration turns into, before it is in force. */
@@ -279,16 +281,13 @@ static void keep_report(pipit_server *server, pp_changes *changes, bool applied,
     (void)pthread_mutex_unlock(&server->report_lock);
 }
 
-pipit_err pp_server_reload(pipit_server *server, pp_buf *error)
+static pipit_err reload_locked(pipit_server *server, pp_buf *error)
 {
     struct candidate c = {0};
     pipit_err err;
 
-    (void)pthread_mutex_lock(&server->reloading);
-    if (!atomic_load(&server->open)) {
-        (void)pthread_mutex_unlock(&server->reloading);
+    if (!atomic_load(&server->open))
         return PIPIT_ECLOSED;
-    }
     err = make_candidate(server, &c, error);
     if (err && !error->len)
         (void)pp_buf_addf(error, "%s", pipit_strerror(err));
@@ -305,7 +304,55 @@ pipit_err pp_server_reload(pipit_server *server, pp_buf *error)
     keep_report(server, c.changes, !err, error);
     if (!err && server->reload_hook)
         server->reload_hook->done(server->reload_hook->context);
+    return err;
+}
+
+pipit_err pp_server_reload(pipit_server *server, pp_buf *error)
+{
+    pipit_err err;
+
+    (void)pthread_mutex_lock(&server->reloading);
+    err = reload_locked(server, error);
     (void)pthread_mutex_unlock(&server->reloading);
+    return err;
+}
+
+/* With another text; the one before is kept if that is refused. */
+static pipit_err reload_text_locked(pipit_server *server, const char *text, size_t text_bytes,
+                                    pp_buf *error)
+{
+    pp_arguments before = {.text = server->arguments.text, .text_len = server->arguments.text_len};
+    pp_arguments *now = &server->arguments;
+    pipit_err err;
+
+    now->text = NULL;
+    err = pp_arguments_set_text(now, text, text_bytes);
+    if (!err)
+        err = reload_locked(server, error);
+    if (!err) {
+        (void)pp_arguments_set_text(&before, NULL, 0);
+        return PIPIT_OK;
+    }
+    (void)pp_arguments_set_text(now, NULL, 0);
+    now->text = before.text;
+    now->text_len = before.text_len;
+    return err;
+}
+
+pipit_err pipit_server_reload(pipit_server *server, const char *text, size_t text_bytes,
+                              char *error, size_t error_bytes)
+{
+    pp_buf message;
+    pipit_err err;
+
+    pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
+    (void)pthread_mutex_lock(&server->reloading);
+    err = text ? reload_text_locked(server, text, text_bytes, &message)
+               : reload_locked(server, &message);
+    (void)pthread_mutex_unlock(&server->reloading);
+    if (error_bytes)
+        (void)snprintf(error, error_bytes, "%.*s", err ? (int)message.len : 0, message.ptr);
+    pp_buf_fini(&message);
     return err;
 }
 

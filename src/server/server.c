@@ -129,9 +129,10 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     err = pp_server_tls_init(server, count);
     if (err)
         return err;
-    err = pp_reclaim_init(&server->reclaim, count);
+    err = pp_reclaim_init(&server->reclaim, count + 1); /* lodgers look things up, too */
     if (err)
         return err;
+    pp_reclaimer_init(&server->lodging.reader, &server->reclaim, count);
     server->workers = pp_calloc(count, sizeof(*server->workers));
     server->loops = pp_calloc(count, sizeof(*server->loops));
     server->given = pp_calloc(count, sizeof(*server->given));
@@ -155,14 +156,16 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     return server->done_fd < 0 ? PIPIT_ELIMIT : PIPIT_OK;
 }
 
-static pipit_err read_options(pipit_server *server, const char *const *options, size_t count,
-                              char *error, size_t error_bytes)
+static pipit_err read_options(pipit_server *server, const pipit_server_source *source, char *error,
+                              size_t error_bytes)
 {
-    pipit_err err = pp_arguments_init(&server->arguments, options, count);
+    pipit_err err = pp_arguments_init(&server->arguments, source->options, source->option_count);
     pp_options *fresh;
     pp_buf message;
 
     pp_buf_init(&message, PP_OPTIONS_MESSAGE_MAX);
+    if (!err)
+        err = pp_arguments_set_text(&server->arguments, source->text, source->text_bytes);
     if (!err)
         err = pp_server_options_new(&fresh, &server->arguments, &message);
     if (!err)
@@ -183,6 +186,15 @@ static pipit_err read_options(pipit_server *server, const char *const *options, 
 pipit_err pipit_server_new(pipit_server **out_server, const char *const *options,
                            size_t option_count, pipit_log_fn log, void *log_context, char *error,
                            size_t error_bytes)
+{
+    const pipit_server_source source = {.options = options, .option_count = option_count};
+
+    return pipit_server_new_from(out_server, &source, log, log_context, error, error_bytes);
+}
+
+pipit_err pipit_server_new_from(pipit_server **out_server, const pipit_server_source *source,
+                                pipit_log_fn log, void *log_context, char *error,
+                                size_t error_bytes)
 {
     pipit_server *server;
     pp_buf reason;
@@ -210,7 +222,8 @@ pipit_err pipit_server_new(pipit_server **out_server, const char *const *options
     (void)pthread_mutex_init(&server->lock, NULL);
     (void)pthread_cond_init(&server->changed, NULL);
     pp_memory_init(&server->memory, server);
-    err = read_options(server, options, option_count, error, error_bytes);
+    pp_lodging_init(&server->lodging);
+    err = read_options(server, source, error, error_bytes);
     if (err)
         goto out;
     server->log_fn = log;
@@ -288,6 +301,7 @@ void pipit_server_free(pipit_server *server)
         (void)close(server->adopted_local);
     if (server->adopted_http >= 0)
         (void)close(server->adopted_http);
+    pp_lodging_fini(&server->lodging);
     (void)pthread_cond_destroy(&server->changed);
     (void)pthread_mutex_destroy(&server->lock);
     (void)pthread_mutex_destroy(&server->errands);
@@ -540,6 +554,21 @@ uint16_t pipit_server_port(const pipit_server *server)
     return server->port;
 }
 
+uint16_t pipit_server_websocket_port(const pipit_server *server)
+{
+    uint16_t port = 0;
+
+    if (server->websocket.listener.source.fd >= 0 &&
+        pp_listen_port(server->websocket.listener.source.fd, &port))
+        port = 0;
+    return port;
+}
+
+uint16_t pipit_server_monitor_port(const pipit_server *server)
+{
+    return server->http_port;
+}
+
 int pipit_server_fd(const pipit_server *server)
 {
     return server->done_fd;
@@ -624,6 +653,7 @@ void pipit_server_stop(pipit_server *server)
     if (atomic_exchange(&server->open, false)) {
         pp_log_write(&server->log, PP_LOG_INFO, "Initiating Shutdown...");
         pp_system_say_shutdown(&server->system);
+        pp_lodging_end(&server->lodging);
     }
     pp_memory_stop(&server->memory); /* it sends the loops on errands */
     pp_operators_stop(server->operators);
@@ -654,7 +684,7 @@ void pipit_server_stop(pipit_server *server)
     if (server->hasher)
         pp_hasher_stop(server->hasher); /* logins that wait come home with the leftovers */
     pp_calls_stop(&server->calls);      /* and so do these */
-    while (more) {
+    while (more || atomic_load(&server->visitors)) {
         more = false;
         for (unsigned i = 0; i < server->worker_count; i++)
             more |= pp_loop_run_leftovers(&server->workers[i].loop);

@@ -13,6 +13,7 @@
 #include "server/directory.h"
 #include "server/fanout.h"
 #include "server/local.h"
+#include "server/lodger.h"
 #include "server/memory.h"
 #include "server/operators/operators.h"
 #include "server/realm.h"
@@ -116,6 +117,8 @@ struct pipit_server {
     atomic_bool open;      /* messages come in and go out in-process */
     atomic_uint next_home; /* of a subscription made in-process */
     atomic_int_fast64_t local_subs;
+    pp_lodging lodging;
+    atomic_uint visitors; /* threads that wait for a loop: it does not end before they are served */
     int done_fd;
     pthread_mutex_t errands; /* held by who sends workers on one; guards running, started */
     pthread_mutex_t lock;    /* guards busy: workers that have not come back */

@@ -28,8 +28,28 @@ pipit_err pp_arguments_init(pp_arguments *arguments, const char *const *options,
     return PIPIT_OK;
 }
 
+static void free_text(char *text, size_t len)
+{
+    if (text)
+        explicit_bzero(text, len);
+    pp_free(text);
+}
+
+pipit_err pp_arguments_set_text(pp_arguments *arguments, const char *text, size_t text_len)
+{
+    char *copy = text ? pp_memdupz(text, text_len) : NULL;
+
+    if (text && !copy)
+        return PIPIT_ENOMEM;
+    free_text(arguments->text, arguments->text_len);
+    arguments->text = copy;
+    arguments->text_len = text_len;
+    return PIPIT_OK;
+}
+
 void pp_arguments_fini(pp_arguments *arguments)
 {
+    free_text(arguments->text, arguments->text_len);
     for (int i = 0; i < arguments->count; i++) {
         explicit_bzero(arguments->items[i], strlen(arguments->items[i]));
         pp_free(arguments->items[i]);
@@ -49,7 +69,8 @@ pipit_err pp_server_options_new(pp_options **out_options, const pp_arguments *ar
         err = pp_arguments_init(&copy, (const char *const *)arguments->items + 1,
                                 (size_t)arguments->count - 1);
     if (!err)
-        err = pp_options_parse(options, copy.count, copy.items, error);
+        err = pp_options_parse_text(options, copy.count, copy.items,
+                                    (pp_str){arguments->text, arguments->text_len}, error);
     pp_arguments_fini(&copy);
     if (err) {
         pp_free(options);

@@ -12,10 +12,15 @@
 typedef struct pp_arguments {
     char **items; /* the program's name first */
     int count;
+    char *text; /* of a configuration; NULL: none */
+    size_t text_len;
 } pp_arguments;
 
 /* Owner: texts are copied. Errors: PIPIT_ENOMEM. */
 pipit_err pp_arguments_init(pp_arguments *arguments, const char *const *options, size_t count);
+/* Take a configuration's text, which is copied, in the place of what there was. NULL: none. Errors:
+ * PIPIT_ENOMEM. */
+pipit_err pp_arguments_set_text(pp_arguments *arguments, const char *text, size_t text_len);
 /* Wipe and free. */
 void pp_arguments_fini(pp_arguments *arguments);
 

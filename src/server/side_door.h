@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "config/options.h"
+#include "core/sub.h"
 #include "net/conn.h"
 #include "server/directory.h"
 #include "server/monitor/exposition.h"
@@ -72,8 +73,10 @@ typedef struct pp_side_door {
     /* An object under its name, if it is served. Thread: the monitor's. */
     void (*varz)(struct pipit_server *server, pp_json *json);
     void (*metrics)(struct pipit_server *server, pp_exposition *e);
-    /* Thread: conn's loop. */
+    /* Thread: conn's loop, as of the next. */
     void (*describe)(const pp_conn *conn, pp_side_session *out);
+    /* Call visit for each of its subscriptions, in one go. */
+    void (*each_sub)(const pp_conn *conn, void (*visit)(const pp_sub *sub, void *arg), void *arg);
 } pp_side_door;
 
 /* Closed by NULL. */

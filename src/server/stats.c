@@ -38,6 +38,7 @@ void pipit_server_get_stats(const pipit_server *server, pipit_server_stats *out)
         out->sends += get(&c->sends);
         out->receives += get(&c->receives);
     }
+    pp_lodging_count(&((pipit_server *)server)->lodging, out);
     out->subscriptions += (uint64_t)atomic_load_explicit((atomic_int_fast64_t *)&server->local_subs,
                                                          memory_order_relaxed);
     out->route_hits = out->in_msgs > out->route_misses ? out->in_msgs - out->route_misses : 0;

@@ -25,9 +25,9 @@ static pipit_err wrap(const pp_door *door, pp_conn *conn)
     pp_layer *layer;
     pipit_err err;
 
-    (void)pthread_mutex_lock(&front->tls_lock);
+    (void)pthread_mutex_lock(&front->lock);
     context = pp_tls_context_ref(front->tls);
-    (void)pthread_mutex_unlock(&front->tls_lock);
+    (void)pthread_mutex_unlock(&front->lock);
     err = pp_tls_layer_new(&layer, context, &server_of(front)->tls_places);
     pp_tls_context_unref(context);
     if (err)
@@ -53,8 +53,12 @@ static void on_farewell(pp_task *task)
 
 static void stop_listening(pipit_server *server)
 {
+    if (!server->t2.has_lock)
+        return;
+    (void)pthread_mutex_lock(&server->t2.lock);
     for (unsigned i = 0; i < server->t2.listener_count; i++)
         pp_listener_stop(&server->t2.listeners[i]);
+    (void)pthread_mutex_unlock(&server->t2.lock);
 }
 
 /* First no new ones, then none at all: those that are under way to their loops are before this. */
@@ -111,7 +115,7 @@ static pipit_err init(pipit_server *server)
     pp_t2_front *front = &server->t2;
     pipit_err err;
 
-    (void)pthread_mutex_init(&front->tls_lock, NULL);
+    (void)pthread_mutex_init(&front->lock, NULL);
     front->has_lock = true;
     if (!o->listen_count)
         return PIPIT_OK;
@@ -148,7 +152,7 @@ static void fini(pipit_server *server)
     pp_free(front->farewells);
     pp_tls_context_unref(front->tls);
     if (front->has_lock)
-        (void)pthread_mutex_destroy(&front->tls_lock);
+        (void)pthread_mutex_destroy(&front->lock);
 }
 
 /* --- listening ---------------------------------------------------------------------------- */
@@ -301,10 +305,10 @@ static void install(pipit_server *server, void *fresh_)
     if (f->tls) {
         pp_tls_context *old;
 
-        (void)pthread_mutex_lock(&front->tls_lock);
+        (void)pthread_mutex_lock(&front->lock);
         old = front->tls;
         front->tls = f->tls;
-        (void)pthread_mutex_unlock(&front->tls_lock);
+        (void)pthread_mutex_unlock(&front->lock);
         f->tls = old;
     }
     drop(f);
@@ -312,10 +316,13 @@ static void install(pipit_server *server, void *fresh_)
 
 /* --- what is shown ------------------------------------------------------------------------ */
 
+/* One that a client has just ended may be gone by the time that somebody looks at it. */
 static size_t sockets(const pipit_server *server, pp_ports_entry *out)
 {
+    pthread_mutex_t *lock = (pthread_mutex_t *)&server->t2.lock;
     size_t count = 0;
 
+    (void)pthread_mutex_lock(lock);
     for (unsigned i = 0; i < server->t2.listener_count; i++) {
         const pp_listener *listener = &server->t2.listeners[i];
 
@@ -324,6 +331,7 @@ static size_t sockets(const pipit_server *server, pp_ports_entry *out)
                 "t2", listener->door->wrap ? schemes[PP_T2_TLS] : schemes[PP_T2_TCP],
                 listener->source.fd};
     }
+    (void)pthread_mutex_unlock(lock);
     return count;
 }
 

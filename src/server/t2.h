@@ -25,8 +25,8 @@ typedef struct pp_t2_front {
     char *paths[PP_T2_LISTENS_MAX]; /* of Unix sockets' files */
     unsigned listener_count;
     pp_account *account;
-    pthread_mutex_t tls_lock;
-    pp_tls_context *tls; /* under tls_lock */
+    pthread_mutex_t lock;
+    pp_tls_context *tls; /* under the lock; so is the closing of listeners */
     bool has_lock;
     atomic_bool stopping;      /* a client has ended the bus */
     pp_task stop;              /* on the first loop */

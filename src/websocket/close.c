@@ -20,6 +20,7 @@ pp_ws_status pp_ws_status_of(pp_close_reason reason)
     case PP_CLOSE_AUTH_TIMEOUT:
     case PP_CLOSE_CONNECTIONS:
     case PP_CLOSE_ACCOUNT_CONNECTIONS:
+    case PP_CLOSE_SUBSCRIPTIONS:
     case PP_CLOSE_CONTROL_LINE:
     case PP_CLOSE_SLOW_PENDING:
     case PP_CLOSE_SLOW_DEADLINE:

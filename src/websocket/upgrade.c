@@ -109,7 +109,7 @@ static bool is_key(pp_str key)
 }
 
 /* Source: RFC 6455, section 4.2.2. */
-static bool make_accept(pp_str key, char out[PP_WS_ACCEPT_BYTES])
+bool pp_ws_accept_make(pp_str key, char out[PP_WS_ACCEPT_BYTES])
 {
     static const char guid[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
     unsigned char hash[SHA1_BYTES], text[PP_WS_ACCEPT_BYTES + 1];
@@ -213,7 +213,7 @@ void pp_ws_upgrade_check(const pp_ws_rules *rules, const pp_http_request *reques
         (void)snprintf(out->reason, sizeof(out->reason), "origin not allowed: %s", wrong);
         return;
     }
-    if (!make_accept(u->key, out->accept)) {
+    if (!pp_ws_accept_make(u->key, out->accept)) {
         pp_ws_upgrade_refuse(out, 500, "no SHA-1");
         return;
     }

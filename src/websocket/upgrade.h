@@ -51,6 +51,9 @@ void pp_ws_upgrade_refuse(pp_ws_upgrade *out, int status, const char *reason);
 /* Add the answer. Errors: those of pp_buf_add. */
 pipit_err pp_ws_upgrade_answer(const pp_ws_rules *rules, const pp_ws_upgrade *upgrade, pp_buf *out);
 
+/* What answers a client's key, of 24 characters. False: no memory. */
+bool pp_ws_accept_make(pp_str key, char out[PP_WS_ACCEPT_BYTES]);
+
 /* The value of a cookie; NULL slice: there is none. */
 pp_str pp_ws_cookie(pp_str cookies, pp_str name);
 

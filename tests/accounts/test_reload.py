@@ -5,10 +5,12 @@ configuration says, from the reload on."""
 import pathlib
 import sys
 import threading
+import time
 import unittest
 
 import realm
 from realm import Pipit, Reference, configuration, running
+from client import Closed  # realm knows where
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "monitor"))
 from world import main  # noqa: E402
@@ -38,6 +40,40 @@ class Traffic(threading.Thread):
                 self.rounds += 1
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
+
+
+class Limits(unittest.TestCase):
+    def left(self, kind, limits, subs):
+        """How many of five clients stay, and what the others are told."""
+        def text(limits):
+            return configuration({"A": f"limits {{ {limits} }}"})
+        with running(kind, text("max_subs: 100")) as server:
+            clients = [server.client("a") for _ in range(5)]
+            for client in clients:
+                for n in range(subs):
+                    client.subscribe(f"s.{n}")
+                client.flush()
+            server.reload(text(limits))
+            stay, told = 0, set()
+            for client in clients:
+                try:
+                    for _ in range(3):
+                        client.flush()
+                        time.sleep(0.05)
+                    stay += 1
+                except (Closed, OSError):
+                    told.update(client.errors)
+            return stay, told
+
+    def test_lower_ones_hold_for_who_is_there(self):
+        for limits, subs, stay, told in (
+                ("max_subs: 2", 4, 0, {"maximum subscriptions exceeded"}),
+                ("max_subs: 50", 4, 5, set()),
+                ("max_conn: 2", 1, 2, {"maximum account active connections exceeded"}),
+                ("max_conn: 5", 1, 5, set())):
+            for kind in (Pipit, Reference):
+                with self.subTest(limits, kind=kind):
+                    self.assertEqual(self.left(kind, limits, subs), (stay, told))
 
 
 class Reload(unittest.TestCase):

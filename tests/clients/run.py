@@ -46,13 +46,13 @@ USER, PASSWORD, TOKEN = "clientuser", "clientpassword", "clienttoken"
 LIBRARY_CHECKS = (
     "connect", "wildcards", "queue_group", "headers", "request_reply", "request_timeout",
     "no_responders", "drain_subscription", "drain_connection", "auto_unsubscribe", "payload_max",
-    "payload_over_max", "ping", "user_password", "token", "wrong_credentials", "unix_socket",
-    "restart",
+    "payload_over_max", "ping", "user_password", "token", "wrong_credentials", "tls",
+    "unix_socket", "restart",
 )
 CLI_CHECKS = (
     "pub_sub", "wildcards", "queue_group", "headers", "request_reply", "request_timeout",
     "no_responders", "sub_count", "payload_max", "payload_over_max", "rtt", "bench_pub_sub",
-    "bench_fan_out", "bench_request_reply", "user_password", "token", "wrong_credentials",
+    "bench_fan_out", "bench_request_reply", "user_password", "token", "wrong_credentials", "tls",
     "websocket", "restart",
 )
 
@@ -189,11 +189,48 @@ def start_on_quiet_port(path, *flags, websocket=False):
     raise AssertionError("unreachable")
 
 
+class Certificates:
+    """An authority, and what it signs: the server's, a client's."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self._openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                      "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj",
+                      "/CN=authority")
+        (folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
+        for name in "server", "client":
+            self._openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                          "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj",
+                          "/CN=localhost")
+            self._openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                          "-CAcreateserial", "-days", "2", "-out", f"{name}.pem", "-extfile",
+                          "names")
+        self._openssl("pkcs12", "-export", "-in", "client.pem", "-inkey", "client.key", "-passout",
+                      "pass:password", "-out", "client.p12")
+
+    def _openssl(self, *words):
+        subprocess.run(["openssl", *words], cwd=self.folder, check=True, capture_output=True,
+                       timeout=SERVER_DEADLINE_S)
+
+    def path(self, name):
+        return str(self.folder / name)
+
+    def flags(self):
+        return ["--tlscert", self.path("server.pem"), "--tlskey", self.path("server.key"),
+                "--tlscacert", self.path("ca.pem"), "--tlsverify"]
+
+    def environment(self):
+        return {"NATS_TLS_CA": self.path("ca.pem"), "NATS_TLS_CERT": self.path("client.pem"),
+                "NATS_TLS_KEY": self.path("client.key"), "NATS_TLS_P12": self.path("client.p12")}
+
+
 class Servers:
-    """The three servers of one client: open, with user and password, with a token."""
+    """The servers of one client: open, with user and password, with a token, with TLS."""
 
     def __init__(self, path, folder, websocket=False):
         self.folder, self.unix_path, self.websocket = folder, None, websocket
+        self.certificates = Certificates(folder) if shutil.which("openssl") else None
+        self.secure = None
         usage = subprocess.run([path, "-h"], capture_output=True, text=True, check=False)
         flags = []
         if "--unix" in usage.stdout + usage.stderr:
@@ -205,6 +242,8 @@ class Servers:
             self.all.append(self.open)
             self.user = self._start(path, "--user", USER, "--pass", PASSWORD)
             self.token = self._start(path, "--auth", TOKEN)
+            if self.certificates:
+                self.secure = self._start(path, *self.certificates.flags())
         except BaseException:
             self.kill()
             raise
@@ -222,6 +261,9 @@ class Servers:
             "NATS_TOKEN_URL": self.token.url, "NATS_TEST_TOKEN": TOKEN,
             "TMPDIR": str(self.folder),  # removed in the end, even if the client was killed
         }
+        if self.secure:
+            names.update(self.certificates.environment(),
+                         NATS_TLS_URL=f"tls://127.0.0.1:{self.secure.port}")
         if self.unix_path:
             names["NATS_UNIX_PATH"] = self.unix_path
         if self.websocket:
@@ -472,6 +514,8 @@ class Run:
         reasons = dict(self.client.cannot)
         if not self.servers.unix_path:
             reasons.setdefault("unix_socket", "this server has no Unix sockets")
+        if not self.servers.secure:
+            reasons.setdefault("tls", "certificates are made by openssl, which is missing")
         for check in [check for check in self.open_checks if check in reasons]:
             self.open_checks.remove(check)
             self.report.skip(self.name, check, reasons[check])

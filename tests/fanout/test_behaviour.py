@@ -11,9 +11,11 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import struct
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -58,6 +60,7 @@ def test_reading_only_first_lines():
         a, b = Client(server.port, greeted=False), Client(server.port)
         seen = [a.receive(4096).split(b"\n")[0]]
         a.send("subscribe 6f1ed002ab5595859014ebf0951522d9\n")
+        a.ping()
         for i in range(200):
             b.send(f"announce 6f1ed002ab5595859014ebf0951522d9 {i}\n")
             seen.append(a.receive(4096).split(b"\n")[0])
@@ -140,6 +143,21 @@ def test_no_descriptors_left():
             clients.pop().close()
         until(lambda: int(clients[0].info()["current connections"]) == len(clients), "them to go")
         until(lambda: try_client(server.port), "room for another")  # descriptors go a little later
+
+
+def test_limit_is_exact():
+    """However many come at once, on several loops."""
+    with Server(PROGRAM, "client_limit: 20", flags=("--threads=4",)) as server:
+        first = Client(server.port)
+        for _ in range(10):
+            clients = [Client(server.port, greeted=False) for _ in range(60)]
+            served = [client for client in clients if client.line() == GREETING]
+            check(len(served) == 19, len(served), "were served beside the first")
+            info = first.info()
+            check(info["max connections"] == "20" and info["current connections"] == "20", info)
+            for client in clients:
+                reset(client)
+            until(lambda: first.info()["current connections"] == "1", "them to be gone")
 
 
 def test_turned_away_may_have_spoken():
@@ -241,6 +259,7 @@ def test_unfinished_lines_cost_linear_time():
     with Server(PROGRAM) as server:
         clients = [Client(server.port) for _ in range(4)]
         clients[0].send("subscribe c\n")
+        clients[0].ping()
         for client in clients:
             client.send(b"announce c ")
         for _ in range(1000):
@@ -254,6 +273,45 @@ def test_unfinished_lines_cost_linear_time():
         clients[2].expect_end()
         reset(clients[3])
         clients[0].ping()
+
+
+def test_memory_limit():
+    """Lines that never end, and clients that never read, beyond what there is: the server stays
+    within its limit, and who behaves is served."""
+    if "PIPIT_BUILD" in os.environ:
+        print("  not with a sanitizer's memory")
+        return
+    with Server(PROGRAM, "max_queue: 4MB; max_queue_lines: 100000", flags=("--max_memory=64MB",
+                                                                           "--threads=2")) as server:
+        good = Client(server.port)
+        good.send("subscribe mine\n")
+        good.ping()
+        half = [Client(server.port) for _ in range(150)]
+        for _ in range(9):
+            for client in half:
+                try:
+                    client.send(b"x" * 100000)
+                except OSError:
+                    pass
+            good.send("announce mine still here\n")
+            good.expect("mine!still here\n")
+        for client in half:
+            reset(client)
+        until(lambda: try_client(server.port), "memory again")
+        deaf = [client for client in (Client(server.port, greeted=False, buffer=4096)
+                                      for _ in range(100)) if client.line() == GREETING]
+        for client in deaf:
+            client.send("subscribe flood\n")
+        announcer = Client(server.port)
+        for _ in range(400):
+            announcer.send(b"announce flood " + b"y" * 20000 + b"\n")
+        announcer.ping()
+        good.send("announce mine still here\n")
+        good.expect("mine!still here\n")
+        check(server.peak() <= 64 << 20, server.peak() >> 20, "MB at most")
+        for client in deaf:
+            reset(client)
+        until(lambda: try_client(server.port), "memory again")
 
 
 def test_random_bytes():
@@ -320,6 +378,30 @@ def test_nats_clients():
         fanout.expect(f"a.b!{big}\n")
 
 
+def test_mappings_and_imports():
+    config = """
+mappings { "fanout.old": "fanout.new" }
+accounts { B { users: [{user: b, password: b}], exports: [{stream: "fanout.>"}] }
+           A { users: [{user: a, password: a}], imports: [{stream: {account: B, subject: "fanout.>"}}] } }"""
+    with Server(PROGRAM, "", config) as server:
+        a, b = Client(server.port), Client(server.port)
+        a.send("subscribe new\nsubscribe old\n")
+        a.ping()
+        b.send("announce old mapped\nannounce new " + "z" * 5000 + "\n")
+        a.expect("new!mapped\nnew!" + "z" * 5000 + "\n")
+        check(a.info()["total announcements"] == "2", a.info())
+    with Server(PROGRAM, "account: A", config) as server:
+        a = Client(server.port)
+        a.send("subscribe x\n")
+        a.ping()
+        other = Nats(server.nats_port, '{"user":"b","pass":"b"}')
+        other.publish("fanout.x", "from another account")
+        a.expect("x!from another account\n")
+        big = "w" * 100000
+        other.publish("fanout.x", big)
+        a.expect(f"x!{big}\n")
+
+
 def test_messages_beyond_a_line():
     with Server(PROGRAM, "max_line: 100; max_channel_name: 20") as server:
         fanout, nats = Client(server.port), Nats(server.nats_port)
@@ -356,6 +438,82 @@ accounts {
         check(info["current subscriptions"] == "1", info)
 
 
+# -- TLS -------------------------------------------------------------------------------------
+
+
+class Certificates:
+    """An authority, and what it signs."""
+
+    def __init__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="pipit-fanout-tls-")
+        self.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                 "-keyout", "ca.key", "-out", "ca.pem", "-days", "30", "-subj", "/CN=authority")
+        for name in ("server", "client"):
+            self.run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                     "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+            self.run("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                     "-CAcreateserial", "-days", "30", "-out", f"{name}.pem")
+
+    def run(self, *words):
+        subprocess.run(["openssl", *words], cwd=self.folder.name, check=True, timeout=30,
+                       capture_output=True)
+
+    def file(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def block(self, more=""):
+        return (f'tls {{ cert_file: "{self.file("server.pem")}", '
+                f'key_file: "{self.file("server.key")}", {more} }}')
+
+    def context(self, certificate=False):
+        context = ssl.create_default_context(cafile=self.file("ca.pem"))
+        context.check_hostname = False
+        if certificate:
+            context.load_cert_chain(self.file("client.pem"), self.file("client.key"))
+        return context
+
+
+def test_tls():
+    certificates = Certificates()
+    with Server(PROGRAM, certificates.block("timeout: 1") + "; client_limit: 3",
+                "http: \"127.0.0.1:-1\"") as server:
+        a, b = (Client(server.port, tls=certificates.context()) for _ in range(2))
+        a.send("subscribe c\n")
+        a.ping()
+        big = "x" * 200000
+        b.send("".join(f"announce c {i}\n" for i in range(2000)) + f"announce c {big}\n")
+        a.expect("".join(f"c!{i}\n" for i in range(2000)) + f"c!{big}\n")
+        check(json.loads(server.get("/connz"))["connections"][0]["tls_version"] == "1.3", "in connz")
+        plain = Client(server.port, greeted=False)
+        plain.send("subscribe c\nannounce c plain\n")
+        while plain.receive():
+            pass
+        silent = Client(server.port, greeted=False)
+        silent.expect_end()  # a handshake must come in time
+        server.wait_log("fanout: TLS handshake failed")
+        until(lambda: a.info()["current connections"] == "2", "them to be gone")
+        c = Client(server.port, tls=certificates.context())
+        late = Client(server.port, greeted=False, tls=certificates.context())
+        late.expect("debug!busy\n")
+        c.ping()
+        server.reload(certificates.block() + "; client_limit: 4", "http: \"127.0.0.1:-1\"")
+        Client(server.port, tls=certificates.context()).ping()
+        a.ping()
+
+
+def test_tls_with_client_certificates():
+    certificates = Certificates()
+    verify = f'ca_file: "{certificates.file("ca.pem")}", verify: true'
+    with Server(PROGRAM, certificates.block(verify)) as server:
+        Client(server.port, tls=certificates.context(certificate=True)).ping()
+        try:
+            nobody = Client(server.port, greeted=False, tls=certificates.context())
+            got = nobody.receive()
+        except (ssl.SSLError, OSError):
+            got = b""
+        check(not got, "who shows no certificate got", got)
+
+
 # -- monitoring, reload, life ----------------------------------------------------------------
 
 
@@ -368,6 +526,11 @@ def test_monitoring():
         check([c["type"] for c in conns] == ["fanout", "fanout"], conns)
         check(conns[0]["subscriptions"] == 2 and conns[0]["in_msgs"] == 1 and
               conns[0]["out_msgs"] == 1, conns[0])
+        conns = json.loads(server.get("/connz?subs=1"))["connections"]
+        check(conns[0]["subscriptions_list"] == ["fanout.c", "fanout.all"], conns[0])
+        subs = json.loads(server.get("/subsz?subs=1"))["subscriptions_list"]
+        check(sorted(sub["sid"] for sub in subs if sub["subject"].startswith("fanout.")) ==
+              ["all", "all", "c"], subs)
         b.close()
         until(lambda: len(json.loads(server.get("/connz?state=closed"))["connections"]) == 1,
               "the closed one")
@@ -379,6 +542,25 @@ def test_monitoring():
         metrics = server.get("/metrics")
         for line in ("pipit_fanout_clients 1", "pipit_fanout_messages_total 1"):
             check(line in metrics, line)
+
+
+def test_ports_file_and_sockets_handed_over():
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    port = listening.getsockname()[1]
+    handed = listening.fileno()
+    with tempfile.TemporaryDirectory(prefix="pipit-fanout-ports-") as folder:
+        command = ["sh", "-c", f"exec 3<&{handed}; LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=fanout "
+                   f"exec {PROGRAM} --port=-1 --ports_file_dir {folder}"]
+        with Server(PROGRAM, command=command, fds=(handed,)) as server:
+            check(server.port == port, server.port, "is not", port)
+            Client(port).ping()
+            until(lambda: any(name.endswith(".ports") for name in os.listdir(folder)), "the file")
+            name = os.listdir(folder)[0]
+            with open(os.path.join(folder, name), encoding="ascii") as file:
+                check(json.load(file)["fanout"] == [f"tcp://127.0.0.1:{port}"], "the ports file")
+    listening.close()
 
 
 def test_reload():

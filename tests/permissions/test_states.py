@@ -11,7 +11,10 @@ import contextlib
 import os
 import re
 import signal
+import shutil
 import socket
+import ssl
+import subprocess
 import sys
 import tempfile
 
@@ -183,6 +186,69 @@ class InFrames:
         return b""
 
 
+class InTls:
+    """A TLS connection with the face of a socket; one whose direction ends alone, which Python's own
+    has not."""
+
+    def __init__(self, sock):
+        info = b""
+        while not info.endswith(b"\n"):
+            byte = sock.recv(1)
+            assert byte, info
+            info += byte
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        self.sock, self.incoming, self.outgoing = sock, ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing)
+        self._step(self.tls.do_handshake)
+
+    def _step(self, act, *what):
+        while True:
+            try:
+                return act(*what)
+            except ssl.SSLWantReadError:
+                self._flush()
+                more = self.sock.recv(65536)
+                if more:
+                    self.incoming.write(more)
+                else:
+                    self.incoming.write_eof()
+            finally:
+                self._flush()
+
+    def _flush(self):
+        data = self.outgoing.read()
+        if data:
+            self.sock.sendall(data)
+
+    def sendall(self, data):
+        if data:
+            self._step(self.tls.write, data)
+
+    def shutdown(self, how):
+        self.sock.shutdown(how)
+
+    def setsockopt(self, *option):
+        self.sock.setsockopt(*option)
+
+    def close(self):
+        self.sock.close()
+
+    def recv(self, size):
+        try:
+            return self._step(self.tls.read, size)
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError, BrokenPipeError):
+            return b""
+
+
+class TlsListener(Listener):
+    """The same operations when hands have been shaken."""
+
+    def dial(self):
+        return InTls(super().dial())
+
+
 class WebSocketListener(Listener):
     """The same operations, each in a frame."""
 
@@ -225,7 +291,7 @@ def granted_to_ann(case, said):
 class World:
     """A server, a witness, and its listeners."""
 
-    def __init__(self, server, unix):
+    def __init__(self, server, unix, tls):
         self.server = server
         self.witness = Client(server, "wit", "wit")
         self.witness.send("SUB > 1")
@@ -236,6 +302,8 @@ class World:
         self.websocket = ("127.0.0.1", int(re.search(r":(\d+)\s*$", line)[1]))
         self.clients = [Listener("tcp", ("127.0.0.1", server.port)), Listener("unix", unix),
                         WebSocketListener("websocket", self.websocket)]
+        if tls:  # on the same port
+            self.clients = [TlsListener("tls", ("127.0.0.1", server.port))]
 
     def heard(self, case):
         """Only what ann may publish; and she may be sent what she must not hear."""
@@ -251,12 +319,24 @@ class World:
                ["MSG secret.x 1 1", "MSG ok.x 1 1"])
 
 
+TLS = """
+allow_non_tls: true
+tls {{ cert_file: "{0}/cert.pem", key_file: "{0}/key.pem", timeout: 20 }}
+"""
+
+
 @contextlib.contextmanager
-def world(*flags, more=""):
+def world(*flags, more="", tls=False):
     with tempfile.TemporaryDirectory(prefix="pipit-states-") as folder:
         unix = os.path.join(folder, "socket")
+        if tls:
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                            "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=x",
+                            "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True,
+                           capture_output=True, timeout=DEADLINE_S)
+            more += TLS.format(folder)
         with served(CONFIG % unix + more, *flags) as server:
-            yield World(server, unix)
+            yield World(server, unix, tls)
 
 
 def play(w, listener, state, operation):
@@ -278,6 +358,33 @@ def test_every_operation_in_every_state():
                 for state in STATES:
                     for operation in OPERATIONS:
                         play(w, listener, state, operation)
+
+
+def test_every_operation_in_every_state_of_tls():
+    """Handshakes take their time: fewer states, those that differ by who has come in."""
+    if not shutil.which("openssl"):
+        return
+    with world("--threads", "2", tls=True) as w:
+        for state in ("greeted", "in the middle of CONNECT", "refused", "with a subscription",
+                      "in the middle of PUB", "waiting to be let in", "let in and refused"):
+            for operation in OPERATIONS:
+                play(w, w.clients[0], state, operation)
+
+
+def test_tls_and_what_is_said_before():
+    """What comes before the handshake is never read as anything else, nor what comes instead."""
+    if not shutil.which("openssl"):
+        return
+    with world(tls=True) as w:
+        for operation, data in OPERATIONS.items():
+            with contextlib.closing(Listener("tls", ("127.0.0.1", w.server.port)).dial()) as sock:
+                say(sock, data[:1] if operation == "TLS" else b"\x16" + data)
+                say(sock, ANN + OPERATIONS["PUB"])
+                said = hear_out(sock)
+            info, _, rest = said.partition(b"\r\n")
+            assert info.startswith(b"INFO ") and not re.search(rb"MSG|PONG|\+OK|-ERR", rest), \
+                f"{operation}: {said!r}"
+            w.heard(operation)
 
 
 def test_first_bytes_one_by_one():

@@ -115,6 +115,11 @@ class Server:
                                     timeout=DEADLINE_S, context=context) as answer:
             return json.load(answer)["connections"]
 
+    def varz(self):
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}/varz",
+                                    timeout=DEADLINE_S) as answer:
+            return json.load(answer)
+
     def reload(self, text=None):
         if text is not None:
             with open(self.config, "w", encoding="utf-8") as file:
@@ -205,8 +210,8 @@ class TlsTest(unittest.TestCase):
         self.addCleanup(self.check_stop, server)
         return server
 
-    def server_with(self, text):
-        server = Server(self.folder, text)
+    def server_with(self, text, *flags):
+        server = Server(self.folder, text, *flags)
         self.addCleanup(self.check_stop, server)
         return server
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the tls block says, and what clients then meet. usage: test_settings.py PIPIT-SERVER"""
 
+import contextlib
 import socket
 import ssl
 import time
@@ -105,11 +106,74 @@ class Settings(TlsTest):
         self.assertEqual(sock.cipher()[0], "TLS_CHACHA20_POLY1305_SHA256")
 
     def test_flags(self):
-        self.folder.write("empty.conf", "")
         server = self.server("", "", "--tls=false")
         sock = server.dial()
         self.assertNotIn("tls_required", read_info(sock))
         self.assertEqual(ping(sock), "PONG")
+
+    def meet(self, server):
+        """What clients of each kind meet, and what the server says of it."""
+        met = {}
+        for name, context in {
+                "client": client_context(self.folder, "client"),
+                "stranger": client_context(self.folder, "stranger"),
+                "nobody": client_context(self.folder)}.items():
+            try:
+                sock, info = connect(server, context)
+                with sock:
+                    met[name] = (info["tls_required"], info.get("tls_verify"), ping(sock),
+                                 sock.version(), sock.cipher()[0])
+            except (ssl.SSLError, ConnectionError):
+                met[name] = "refused"
+            met[name] = "refused" if met[name][2] == "" else met[name]
+        with server.dial() as plain:
+            met["plain"] = bool(read_info(plain)["tls_required"])
+            with contextlib.suppress(ConnectionError):
+                plain.sendall(b"CONNECT {}\r\nPING\r\n")
+            self.assertEqual(rest(plain), b"")
+        varz = server.varz()
+        return met, {key: varz.get(key) for key in
+                     ("tls_required", "tls_verify", "tls_timeout", "tls_ocsp_peer_verify",
+                      "auth_required")}
+
+    def test_the_same_from_file_and_flags(self):
+        self.folder.sign("client", "/CN=client")
+        self.folder.sign("alien", "/CN=alien")
+        self.folder.run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-keyout", "evil.key", "-out", "evil.pem", "-subj", "/CN=authority")
+        self.folder.sign("stranger", "/CN=client", ca="evil")
+        pair = "cert_file: server.pem, key_file: server.key"
+        flags = ("--tlscert", "server.pem", "--tlskey", "server.key")
+        http = "http: 127.0.0.1:-1\n"
+        cases = {
+            "certificate": (http, flags, f"tls {{ {pair} }}"),
+            "--tls with a certificate": (http, ("--tls", *flags), f"tls {{ {pair} }}"),
+            "authority": (http, (*flags, "--tlscacert", "ca.pem"),
+                          f"tls {{ {pair}, ca_file: ca.pem }}"),
+            "verify": (http, (*flags, "--tlscacert", "ca.pem", "--tlsverify"),
+                       f"tls {{ {pair}, ca_file: ca.pem, verify: true }}"),
+            "verify over a file's authority": (
+                http + f"tls {{ {pair}, ca_file: ca.pem }}\n", ("--tlsverify",),
+                f"tls {{ {pair}, ca_file: ca.pem, verify: true }}"),
+            "another certificate than the file's": (
+                http + "tls { cert_file: alien.pem, key_file: alien.key, ca_file: ca.pem, "
+                "verify: true }\n", flags, f"tls {{ {pair}, ca_file: ca.pem, verify: true }}"),
+            "another authority than the file's": (
+                http + f"tls {{ {pair}, ca_file: evil.pem, verify: true }}\n",
+                ("--tlscacert", "ca.pem"), f"tls {{ {pair}, ca_file: ca.pem, verify: true }}"),
+        }
+        for name, (base, flags_of, text) in cases.items():
+            with self.subTest(name):
+                by_flags = self.server_with(base, *flags_of)
+                one = self.meet(by_flags)
+                by_file = self.server_with(http + text)
+                two = self.meet(by_file)
+                self.assertEqual(one, two)
+                self.assertEqual(one[0]["client"][2], "PONG")
+                verifies = "verify" in text
+                self.assertEqual(one[0]["stranger"] == "refused", verifies)
+                self.assertEqual(one[0]["nobody"] == "refused", verifies)
+                self.assertTrue(one[0]["plain"])
 
     def test_timeout(self):
         server = self.server("timeout: 0.2")

@@ -116,6 +116,42 @@ class Live(unittest.TestCase):
                 told.append(client.errors)
         self.assertEqual(*told)
 
+    def test_lower_limits(self):
+        """Who has more than is allowed now goes; of connections as many as are too many."""
+        o = self.o
+        limits = {"subs": -1, "conn": -1, "leaf": -1, "imports": -1, "exports": -1, "data": -1,
+                  "payload": -1, "wildcards": True}
+        for lower, stay in (({"subs": 3}, 2), ({"conn": 2}, 2), ({"conn": 9}, 4), ({"subs": 6}, 4)):
+            left = []
+            for server in self.servers:
+                self.update(server, o.account_token({**self.nats, "limits": limits}))
+                clients = [server.show(o.user_token(), o.user) for _ in range(4)]
+                for i, client in enumerate(clients):
+                    for n in range(1 if i < 2 else 4):  # beside the inbox
+                        client.subscribe(f"d.{n}")
+                    client.flush()
+                time.sleep(1.05 if server.kind == "nats" else 0)
+                self.update(server, o.account_token({**self.nats, "limits": {**limits, **lower}}))
+                left.append([self.stays(client) for client in clients])
+                time.sleep(1.05 if server.kind == "nats" else 0)
+                for client in clients:
+                    client.close()
+                self.update(server, o.account_token({**self.nats, "limits": limits}))
+            if "subs" in lower:
+                self.assertEqual(*left, lower)
+            for outcomes in left:
+                self.assertEqual(outcomes.count("stays"), stay, lower)
+            self.assertEqual(*(sorted(map(str, outcomes)) for outcomes in left))
+
+    def stays(self, client):
+        try:
+            for _ in range(3):
+                client.flush()
+                time.sleep(0.05)
+            return "stays"
+        except (Closed, OSError):
+            return client.errors
+
     def test_deletion(self):
         o = self.o
         told = []

@@ -854,6 +854,87 @@ static void test_conn_waits_for_who_lags(void **state)
     loops_check_memory(&l);
 }
 
+/* Pass on what comes without a copy. */
+static void lend(struct watch *w, pp_str window, size_t *used, size_t *want)
+{
+    struct watch *slow = w->context;
+
+    *used = window.len;
+    *want = 0;
+    w->got.len += window.len;
+    assert_true(pp_outlet_refer(&slow->conn->own, window, NULL));
+}
+
+/* Say more than a read takes, to a recipient whose socket takes next to nothing. */
+static void flood(struct loops *l, struct watch *slow, struct watch *publisher)
+{
+    static const struct watch_hooks lending = {.on_bytes = lend};
+    char *bytes = calloc(1, 3 * l->at[0].read_cap / 2);
+
+    watch_init(slow, l, NULL);
+    watch_init(publisher, l, &lending);
+    publisher->context = slow;
+    watch_connect(slow, 0, &roomy_limits, 4096);
+    watch_connect(publisher, 0, &roomy_limits, 0);
+    assert_int_equal(send(publisher->peer, bytes, 3 * l->at[0].read_cap / 2, MSG_DONTWAIT),
+                     3 * l->at[0].read_cap / 2);
+    free(bytes);
+    turn(l, 0);
+    assert_true(publisher->conn->paused);
+    assert_ptr_equal(publisher->conn->waits_for, &slow->conn->own);
+    assert_int_equal(publisher->got.len, l->at[0].read_cap);
+    assert_int_equal(atomic_load(&l->counters[0].stalls), 0);
+}
+
+static void flood_fini(struct loops *l, struct watch *slow, struct watch *publisher)
+{
+    publisher->got.len = 0;
+    loops_fini(l);
+    watch_fini(slow);
+    watch_fini(publisher);
+    loops_check_memory(l);
+}
+
+/* What the recipient's socket refuses has to be copied: more is read when it has been sent. */
+static void test_conn_waits_briefly_for_who_refuses(void **state)
+{
+    struct watch slow, publisher;
+    struct loops l;
+
+    (void)state;
+    loops_init(&l, 1);
+    flood(&l, &slow, &publisher);
+    while (slow.conn->box.first) {
+        assert_true(publisher.conn->paused);
+        l.at[0].now_ns = 0; /* the time that passes here shall not end the pause */
+        assert_int_equal(peer_read(slow.peer, &slow.got, 10000), PIPIT_OK);
+        pp_outbox_on_writable(slow.conn);
+    }
+    settle(&l, 0);
+    assert_false(publisher.conn->paused);
+    assert_int_equal(publisher.got.len, 3 * l.at[0].read_cap / 2);
+    flood_fini(&l, &slow, &publisher);
+}
+
+/* And if it is not sent it is not waited for longer than that. */
+static void test_conn_waits_for_a_millisecond(void **state)
+{
+    struct watch slow, publisher;
+    struct loops l;
+
+    (void)state;
+    loops_init(&l, 1);
+    flood(&l, &slow, &publisher);
+    assert_true(publisher.conn->resume_ns - l.at[0].now_ns <= PP_NS_PER_MS);
+    l.at[0].now_ns += PP_NS_PER_MS;
+    pp_conn_resume_due(&l.at[0]);
+    assert_false(publisher.conn->paused);
+    settle(&l, 0);
+    assert_int_equal(publisher.got.len, 3 * l.at[0].read_cap / 2);
+    assert_false(publisher.conn->paused); /* nothing was left to be read */
+    flood_fini(&l, &slow, &publisher);
+}
+
 /* --- addresses ---------------------------------------------------------------------------- */
 
 static void test_conn_peer_addresses(void **state)
@@ -1018,6 +1099,8 @@ int main(void)
         cmocka_unit_test(test_conn_tells_when_all_is_sent),
         cmocka_unit_test(test_conn_tells_nothing_after_the_end),
         cmocka_unit_test(test_conn_reads_on_with_its_own_end_shut),
+        cmocka_unit_test(test_conn_waits_briefly_for_who_refuses),
+        cmocka_unit_test(test_conn_waits_for_a_millisecond),
         cmocka_unit_test(test_conn_peer_addresses),
         cmocka_unit_test(test_conn_reasons_have_texts),
     };

@@ -199,12 +199,9 @@ static void test_reader_survives_without_memory(void **state)
 static void test_subject_tells_channels_apart(void **state)
 {
     static const char *const cases[][2] = {
-        {"news", "fanout.news"},
-        {"a.b", "fanout.a%2Eb"},
-        {"*", "fanout.%2A"},
-        {">", "fanout.%3E"},
-        {"%2A", "fanout.%252A"},
-        {"\x01\x7f\x80\xff\t\r", "fanout.%01%7F%80%FF%09%0D"},
+        {"news", "fanout.news"},   {"a.b", "fanout.a%2Eb"},
+        {"*", "fanout.%2A"},       {">", "fanout.%3E"},
+        {"%2A", "fanout.%252A"},   {"\x01\x7f\x80\xff\t\r", "fanout.%01%7F%80%FF%09%0D"},
         {"$x-_~", "fanout.$x-_~"},
     };
     char out[PP_FANOUT_SUBJECT_BYTES(16)];

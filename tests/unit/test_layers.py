@@ -24,13 +24,17 @@ ROOMS = {
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
     "proto/*": ["base", "net", "tls", "core", "auth", "t2"],
-    "client": ["base", "net", "core", "auth", "t2"],
+    "client": ["base", "net", "core", "auth", "http", "websocket", "t2"],
     "http": ["base", "net"],
     "websocket": ["base", "net", "http"],
     "server": ["*"],
 }
 # Which rooms may include which public headers.
-PUBLIC = {"base": ["pipit/error.h"], "server": ["pipit/error.h", "pipit/server.h"]}
+PUBLIC = {
+    "base": ["pipit/error.h"],
+    "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h"],
+    "server": ["pipit/error.h", "pipit/message.h", "pipit/server.h"],
+}
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 

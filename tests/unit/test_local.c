@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -632,6 +633,37 @@ static void test_local_refuses(void **state)
     host_stop(&h);
 }
 
+/* The program is no part of the server, however near: where a callout service is asked, only the
+ * server asks. */
+static void test_local_asks_no_callout_service(void **state)
+{
+    static const char text[] =
+        "authorization { users: [ {user: auth, password: auth} ], auth_callout { issuer: "
+        "ABJHLOVMPA4CI6R5KLNGOB4GSLNIY7IOUPAJC4YFNDLQVIOBYQGUWVLA, auth_users: [auth] } }\n";
+    char path[] = "/tmp/pipit-local-XXXXXX", option[64];
+    const char *options[] = {option, "--threads=1", NULL};
+    int fd = mkstemp(path);
+    struct ear *asked, *other;
+    struct host h;
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, sizeof(text) - 1), sizeof(text) - 1);
+    (void)close(fd);
+    (void)snprintf(option, sizeof(option), "--config=%s", path);
+    start(&h, options);
+    asked = ear_new(h.server, "$SYS.REQ.USER.AUTH", NULL);
+    other = ear_new(h.server, "$SYS.REQ.USER.OTHER", NULL);
+    assert_int_equal(pipit_server_publish(h.server, "$SYS.REQ.USER.AUTH", NULL, "x", 1), PIPIT_OK);
+    assert_int_equal(pipit_server_publish(h.server, "$SYS.REQ.USER.OTHER", NULL, "x", 1), PIPIT_OK);
+    wait_for(&other->count, 1);
+    assert_int_equal(atomic_load(&asked->count), 0);
+    ear_free(asked);
+    ear_free(other);
+    host_stop(&h);
+    (void)unlink(path);
+}
+
 static void test_local_queue_is_bounded(void **state)
 {
     static const char *const options[] = {"--threads=1", "--max_pending=100000",
@@ -872,6 +904,7 @@ int main(void)
         cmocka_unit_test(test_local_end_waits_for_the_callback),
         cmocka_unit_test(test_local_survives_churn),
         cmocka_unit_test(test_local_refuses),
+        cmocka_unit_test(test_local_asks_no_callout_service),
         cmocka_unit_test(test_local_queue_is_bounded),
         cmocka_unit_test(test_local_lagging_callback_is_bounded),
         cmocka_unit_test(test_local_publisher_waits_for_a_slow_client),

@@ -10,8 +10,10 @@ static pp_body *share(pp_str message)
 {
     pp_body *body = pp_body_new(message.len + PP_FANOUT_LINE_SLACK);
 
-    if (body)
-        memcpy(body->bytes, message.ptr, message.len);
+    if (!body)
+        return NULL;
+    memcpy(body->bytes, message.ptr, message.len);
+    memcpy(body->bytes + message.len, "\r\n", 2); /* as large data ends wherever it goes */
     return body;
 }
 

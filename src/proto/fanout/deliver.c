@@ -100,12 +100,12 @@ static standing judge(const pp_fanout_session *s, pp_outlet *outlet, uint32_t li
     return PP_UNLIKELY(outlet->gated) ? LAGS : KEEPS_UP;
 }
 
-/* It is its loop's to close. */
-static void give_up(pp_fanout_session *s)
+/* It has missed a line, and better knows that: its loop closes it. */
+static void give_up(pp_fanout_session *s, pp_close_reason reason)
 {
     pp_mutex_lock(&s->conn->box.lock);
     if (!s->conn->box.closed)
-        pp_conn_fault_locked(s->conn, PP_CLOSE_SLOW_PENDING);
+        pp_conn_fault_locked(s->conn, reason);
     pp_mutex_unlock(&s->conn->box.lock);
 }
 
@@ -179,12 +179,13 @@ static bool client_deliver(void *way, const pp_sub *sub, pp_str head, const pp_m
     if (PP_UNLIKELY(stands == LAGS))
         hold_publisher(s, outlet);
     if (PP_UNLIKELY(stands == OVERFLOWS)) {
-        give_up(s);
+        give_up(s, PP_CLOSE_SLOW_PENDING);
         return false;
     }
     (void)atomic_fetch_add_explicit(&s->lines, 1, memory_order_relaxed);
     if (!write_line(outlet, head, msg, payload)) {
         (void)atomic_fetch_sub_explicit(&s->lines, 1, memory_order_relaxed);
+        give_up(s, PP_CLOSE_NO_MEMORY);
         return false;
     }
     outlet->msgs++;

@@ -88,7 +88,8 @@ typedef struct pp_fanout_door {
     unsigned context_count;
     int64_t start_ns; /* since when there is one, by the monotonic clock */
     pp_fanout_channels channels;
-    _Alignas(64) atomic_int_fast64_t clients; /* connected, served or about to be */
+    _Alignas(64) atomic_int_fast64_t clients; /* served */
+    atomic_int_fast64_t securing;             /* their handshakes are under way */
     atomic_int_fast64_t clients_most;
     atomic_uint_fast64_t rejected; /* for their number */
 } pp_fanout_door;

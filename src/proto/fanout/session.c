@@ -217,11 +217,45 @@ static bool enter_account(pp_fanout_session *s)
     return true;
 }
 
+/* Count it, if there is room for one more. */
+static bool count_in(pp_fanout_session *s)
+{
+    pp_fanout_door *door = s->context->door;
+    int64_t now = atomic_load(&door->clients), most;
+
+    do {
+        if (now >= s->context->settings->client_limit)
+            return false;
+    } while (!atomic_compare_exchange_weak(&door->clients, &now, now + 1));
+    s->counted = true;
+    most = atomic_load(&door->clients_most);
+    while (now + 1 > most && !atomic_compare_exchange_weak(&door->clients_most, &most, now + 1))
+        ;
+    return true;
+}
+
 static void uncount(pp_fanout_session *s)
 {
     if (s->counted)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
+}
+
+/* Of those whose handshakes are under way only so many more than there is room for. */
+static bool begin_securing(pp_fanout_session *s)
+{
+    pp_fanout_door *door = s->context->door;
+    int64_t others = atomic_fetch_add(&door->securing, 1);
+
+    s->securing = true;
+    return atomic_load(&door->clients) + others < s->context->settings->client_limit + SECURING_MAX;
+}
+
+static void end_securing(pp_fanout_session *s)
+{
+    if (s->securing)
+        (void)atomic_fetch_sub(&s->context->door->securing, 1);
+    s->securing = false;
 }
 
 /* There is no room: say so, and let it close. */
@@ -244,14 +278,6 @@ static void on_sent(void *session)
         pp_conn_shut_write(s->conn);
 }
 
-static void note_most(pp_fanout_door *door)
-{
-    int64_t most = atomic_load(&door->clients_most), now = atomic_load(&door->clients);
-
-    while (now > most && !atomic_compare_exchange_weak(&door->clients_most, &most, now))
-        ;
-}
-
 static void schedule_idle(pp_fanout_session *s)
 {
     int64_t idle_ns = s->context->settings->idle_ns;
@@ -263,19 +289,20 @@ static void schedule_idle(pp_fanout_session *s)
 /* It can be talked to now. */
 static void begin(pp_fanout_session *s)
 {
-    if (atomic_load(&s->context->door->clients) > s->context->settings->client_limit ||
-        pp_ceiling_pressed() || !enter_account(s)) {
-        pp_count(&s->conn->loop->counters->memory_refusals, pp_ceiling_pressed());
+    bool pressed = pp_ceiling_pressed();
+
+    end_securing(s);
+    pp_count(&s->conn->loop->counters->memory_refusals, pressed);
+    if (pressed || !count_in(s) || !enter_account(s)) {
         turn_away(s);
         return;
     }
     s->phase = PP_FANOUT_SERVED;
-    note_most(s->context->door);
     pp_count(&s->context->counters.connections, 1);
     pp_fanout_send(s, PP_STR(PP_FANOUT_GREETING), 1);
-    pp_fanout_subscribe(s, PP_STR("all"));
     if (!s->conn->closing)
-        schedule_idle(s);
+        pp_fanout_subscribe(s, PP_STR("all"));
+    schedule_idle(s);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -310,7 +337,6 @@ static pipit_err open_session(void *session, pp_conn *conn)
     pp_fanout_session *s = session;
     pp_fanout_door *door = conn->door->context;
     const pp_fanout_settings *settings;
-    int64_t others;
     int one = 1;
 
     s->client.ops = &pp_fanout_client_ops;
@@ -327,9 +353,7 @@ static pipit_err open_session(void *session, pp_conn *conn)
         return PIPIT_OK;
     }
     (void)setsockopt(conn->source.fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
-    s->counted = true;
-    others = atomic_fetch_add(&door->clients, 1);
-    if (settings->tls && others >= settings->client_limit + SECURING_MAX) {
+    if (settings->tls && !begin_securing(s)) {
         pp_conn_close(conn, PP_CLOSE_CONNECTIONS, false);
         return PIPIT_OK;
     }
@@ -367,6 +391,16 @@ static void on_timer(void *session)
         schedule_idle(s);
 }
 
+static void tell_tls_failure(pp_fanout_session *s)
+{
+    const pp_layer *layer = pp_tls_layer_of(s->conn);
+    const char *why = layer ? pp_tls_layer_failure(layer) : "";
+    char what[160];
+
+    (void)snprintf(what, sizeof(what), "TLS handshake failed: %s", *why ? why : "timeout");
+    log_limited(s, &s->context->log, PP_LOG_ERROR, what);
+}
+
 static void tell_closed(pp_fanout_session *s)
 {
     const pp_fanout_observer *observer = &s->context->door->observer;
@@ -378,6 +412,8 @@ static void tell_closed(pp_fanout_session *s)
             pp_count(&s->account->counters[s->conn->loop->index].slow_consumers, 1);
         log_limited(s, &s->context->log, PP_LOG_WARN, "client closed: it does not read");
     }
+    if (reason == PP_CLOSE_TLS)
+        tell_tls_failure(s);
     if (s->phase == PP_FANOUT_SERVED && observer->closed)
         observer->closed(observer->context, s->conn);
 }
@@ -392,6 +428,7 @@ static void on_close(void *session)
     pp_fanout_end_subs(s);
     leave_account(s);
     uncount(s);
+    end_securing(s);
 }
 
 static void free_session(void *session)

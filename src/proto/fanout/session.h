@@ -35,6 +35,7 @@ typedef struct pp_fanout_session {
     pp_fanout_subs subs;
     uint8_t phase; /* pp_fanout_phase */
     bool counted;  /* among the door's clients */
+    bool securing; /* among those whose handshakes are under way */
     int64_t start_ns, active_ns;
     /* Written by any loop that delivers to it or sends for it. */
     atomic_uint lines;           /* staged for it, and not sent */

@@ -10,6 +10,14 @@ static int64_t lower(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* It is not counted among the account's clients any more. */
+static void note_left(pp_nats_session *s, pp_account *account)
+{
+    s->in_account = false;
+    pp_count(&account->counters[s->conn->loop->index].connections_closed, 1);
+    PP_NATS_OBSERVE(s, counted, account);
+}
+
 void pp_nats_leave_account(pp_nats_session *s)
 {
     pp_account *account;
@@ -17,10 +25,23 @@ void pp_nats_leave_account(pp_nats_session *s)
     if (!s->in_account)
         return;
     account = pp_nats_account(s);
-    s->in_account = false;
-    pp_count(&account->counters[s->conn->loop->index].connections_closed, 1);
     (void)atomic_fetch_sub(&account->clients, 1);
-    PP_NATS_OBSERVE(s, counted, account);
+    note_left(s, account);
+}
+
+bool pp_nats_leave_crowd(pp_nats_session *s)
+{
+    pp_account *account = pp_nats_account(s);
+    int64_t max = atomic_load_explicit(&account->max_connections, memory_order_relaxed);
+    int_fast64_t clients = atomic_load(&account->clients);
+
+    /* Other loops do the same: together they close as many as are too many. */
+    do {
+        if (max < 0 || clients <= max)
+            return false;
+    } while (!atomic_compare_exchange_weak(&account->clients, &clients, clients - 1));
+    note_left(s, account);
+    return true;
 }
 
 /* A user whose scope other loops may have found in the turn that they are in. */
@@ -239,10 +260,12 @@ void pp_nats_review_account(pp_nats_context *context, pp_account *account)
 {
     context->route = NULL;
     pp_conn_each(context->loop, review, account);
+    pp_nats_close_account_excess(context, account);
 }
 
 void pp_nats_renew_sessions(pp_nats_context *context, bool new_interval)
 {
     context->route = NULL;
     pp_conn_each(context->loop, renew, &new_interval);
+    pp_nats_close_account_excess(context, NULL);
 }

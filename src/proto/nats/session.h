@@ -155,6 +155,12 @@ bool pp_nats_admit(pp_nats_session *s, const pp_user *user);
 bool pp_nats_admit_anybody(pp_nats_session *s);
 /* It is over. */
 void pp_nats_leave_account(pp_nats_session *s);
+/* Leave it if it has more clients than it may have now. False: it has not, and s stays. */
+bool pp_nats_leave_crowd(pp_nats_session *s);
+
+/* excess.c: close those of the loop's sessions in account, NULL: in any, that limits do not allow
+ * any more. */
+void pp_nats_close_account_excess(pp_nats_context *context, const pp_account *account);
 
 /* login.c: as whom */
 /* Have it decided who s is by what its CONNECT says, then admit and enter, or refuse. While that is

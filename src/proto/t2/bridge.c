@@ -2,7 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/random.h"
-#include "core/account.h"
+#include "core/claim.h"
 #include "core/subject.h"
 #include "proto/t2/stage.h"
 
@@ -87,6 +87,22 @@ size_t pp_t2_bridge_ask(pp_t2_lane *lane, pp_str topic, const pp_t2_request *req
 void pp_t2_bridge_answer(pp_t2_lane *lane, pp_str reply, const pp_t2_payload *payload)
 {
     (void)publish(lane, reply, PP_STR(""), payload);
+}
+
+pipit_err pp_t2_bridge_claim(pp_t2_bus *bus, pp_str topic)
+{
+    char subject[PREFIX_MAX + PP_T2_TOPIC_MAX];
+    size_t len = pp_t2_topic_to_subject(PP_STR(SERVICES), topic, subject);
+
+    return pp_claim_take(bus->host.account, (pp_str){subject, len}, bus);
+}
+
+void pp_t2_bridge_unclaim(pp_t2_bus *bus, pp_str topic)
+{
+    char subject[PREFIX_MAX + PP_T2_TOPIC_MAX];
+    size_t len = pp_t2_topic_to_subject(PP_STR(SERVICES), topic, subject);
+
+    pp_claim_release(bus->host.account, (pp_str){subject, len}, bus);
 }
 
 /* --- from NATS ---------------------------------------------------------------------------- */

@@ -25,6 +25,11 @@ size_t pp_t2_bridge_ask(pp_t2_lane *lane, pp_str topic, const pp_t2_request *req
 /* Answer one of them. */
 void pp_t2_bridge_answer(pp_t2_lane *lane, pp_str reply, const pp_t2_payload *payload);
 
+/* Claim the subject at which a topic is served, for the bus: the program that the server is part of
+ * may have done so. Errors: as pp_claim_take. */
+pipit_err pp_t2_bridge_claim(pp_t2_bus *bus, pp_str topic);
+void pp_t2_bridge_unclaim(pp_t2_bus *bus, pp_str topic);
+
 /* A message that one side cannot carry. */
 static inline void pp_t2_undeliverable(pp_t2_bus *bus)
 {

@@ -197,10 +197,15 @@ static pipit_err claim_locked(pp_t2_session *s, pp_str topic, pp_t2_claim *claim
     if (s->claim_count >=
         atomic_load_explicit(&bus->limits.subscriptions_max, memory_order_relaxed))
         return PIPIT_ELIMIT;
-    claim->entry.hash = claim_hash(bus, topic);
-    err = pp_table_add(&bus->claims, &claim->entry);
+    err = pp_t2_bridge_claim(bus, topic);
     if (err)
         return err;
+    claim->entry.hash = claim_hash(bus, topic);
+    err = pp_table_add(&bus->claims, &claim->entry);
+    if (err) {
+        pp_t2_bridge_unclaim(bus, topic);
+        return err;
+    }
     pp_list_append(&s->claims, &claim->of_owner);
     s->claim_count++;
     return PIPIT_OK;
@@ -228,6 +233,7 @@ pipit_err pp_t2_bus_claim(pp_t2_session *s, pp_str topic)
 static void remove_claim_locked(pp_t2_session *s, pp_t2_claim *claim)
 {
     pp_table_remove(&s->lane->bus->claims, &claim->entry);
+    pp_t2_bridge_unclaim(s->lane->bus, (pp_str){claim->topic, claim->len});
     pp_list_remove(&claim->of_owner);
     s->claim_count--;
     pp_free(claim);

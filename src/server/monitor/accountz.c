@@ -1,6 +1,7 @@
 /* Accounts: which there are, and one in detail. */
 #include "server/monitor/page.h"
 #include "server/monitor/passages.h"
+#include "server/monitor/records.h"
 
 struct visit {
     pp_json *json;
@@ -31,6 +32,8 @@ static void put_index(pp_json *json, const pp_account_sums *sums)
 void pp_account_detail_write(pp_json *json, const char *key, const pp_account_sums *sums,
                              int64_t loaded_ns)
 {
+    const pp_account_about *about = atomic_load(&((pp_account *)sums->account)->about);
+
     pp_json_begin_object(json, key);
     pp_json_text(json, "account_name", pp_str_of(sums->name));
     pp_json_time(json, "update_time", loaded_ns);
@@ -43,7 +46,10 @@ void pp_account_detail_write(pp_json *json, const char *key, const pp_account_su
     pp_json_u64(json, "client_connections", sums->conns);
     pp_json_u64(json, "subscriptions", sums->subs);
     pp_account_passages_write(json, sums->account);
-    pp_json_text(json, "name_tag", pp_str_of(sums->name));
+    if (about && about->issuer.len)
+        pp_json_text(json, "issuer_key", about->issuer);
+    pp_json_text(json, "name_tag", sums->title);
+    pp_tags_write(json, about ? about->tags : PP_STR(""));
     put_index(json, sums);
     pp_json_end_object(json);
 }

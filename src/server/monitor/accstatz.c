@@ -25,7 +25,7 @@ static void put_traffic(pp_json *json, const char *key, uint64_t msgs, uint64_t 
 void pp_account_sums_write(pp_json *json, const pp_account_sums *sums)
 {
     pp_json_text(json, "acc", pp_str_of(sums->name));
-    pp_json_text(json, "name", pp_str_of(sums->name));
+    pp_json_text(json, "name", sums->title);
     pp_json_u64(json, "conns", sums->conns);
     pp_json_u64(json, "leafnodes", 0);
     pp_json_u64(json, "total_conns", sums->conns); /* with leaf nodes */

@@ -209,8 +209,11 @@ void pp_entry_write(const pp_page *page, pp_json *json, const pp_conn_record *co
     }
     if (page->options->subs != PP_SUBS_NONE)
         write_subs(page, json, conn, subs);
-    if (page->options->auth)
-        write_text(json, "name_tag", conn, PP_RECORD_ACCOUNT);
+    if (page->options->auth) {
+        write_text(json, "issuer_key", conn, PP_RECORD_ISSUER);
+        write_text(json, "name_tag", conn, PP_RECORD_NAME_TAG);
+        pp_tags_write(json, pp_conn_record_text(conn, PP_RECORD_TAGS));
+    }
     if (pp_conn_record_text(conn, PP_RECORD_PROXY).len) {
         pp_json_begin_object(json, "proxy");
         write_text(json, "key", conn, PP_RECORD_PROXY);

@@ -180,6 +180,17 @@ static void walk_subs(struct sub_state *state, const pp_nats_sids *sids)
     } while (state->round >= ROUNDS_MAX);
 }
 
+/* Clients of other doors have few. */
+static void visit_side_subs(struct sub_state *state, const pp_conn *conn)
+{
+    const pp_side_door *door = pp_side_door_of(conn);
+
+    state->mine = true;
+    if (door && door->each_sub)
+        door->each_sub(conn, visit_sub, state);
+    next_wish(state);
+}
+
 static bool step_subs(pp_worker *worker, void *arg)
 {
     struct sub_state *state = arg;
@@ -192,6 +203,8 @@ static bool step_subs(pp_worker *worker, void *arg)
     session = conn ? pp_nats_session_of(conn) : NULL;
     if (session && session->sids.count)
         walk_subs(state, &session->sids);
+    else if (conn && !session)
+        visit_side_subs(state, conn);
     else
         next_wish(state); /* on another loop, or gone */
     return false;

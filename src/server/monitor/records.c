@@ -154,6 +154,13 @@ static pp_str account_of(const pp_nats_session *s)
                          : "$G");
 }
 
+static pp_str title_of(const pp_nats_session *s)
+{
+    return atomic_load_explicit(&s->client.scope, memory_order_relaxed)
+               ? pp_account_title(pp_nats_account(s))
+               : PP_STR("$G");
+}
+
 /* What one who came in by NATS says, or is known to be. */
 static pp_str nats_text_of(const pp_nats_session *s, enum pp_record_text which)
 {
@@ -170,6 +177,12 @@ static pp_str nats_text_of(const pp_nats_session *s, enum pp_record_text which)
         return account_of(s);
     case PP_RECORD_PROXY:
         return pp_str_of(s->proxy_key);
+    case PP_RECORD_NAME_TAG:
+        return title_of(s);
+    case PP_RECORD_ISSUER:
+        return s->authenticated ? pp_guest_issuer(pp_nats_user(s)) : PP_STR("");
+    case PP_RECORD_TAGS:
+        return s->authenticated ? pp_guest_tags(pp_nats_user(s)) : PP_STR("");
     default:
         return (pp_str){NULL, 0};
     }
@@ -183,9 +196,9 @@ static pp_str side_text_of(const pp_conn *conn, enum pp_record_text which)
 
     if (door->describe)
         door->describe(conn, &about);
-    return which == PP_RECORD_ACCOUNT ? about.account
-           : which == PP_RECORD_NAME  ? about.name
-                                      : (pp_str){NULL, 0};
+    return which == PP_RECORD_ACCOUNT || which == PP_RECORD_NAME_TAG ? about.account
+           : which == PP_RECORD_NAME                                 ? about.name
+                                                                     : (pp_str){NULL, 0};
 }
 
 static pp_str text_of(pp_conn *conn, enum pp_record_text which)
@@ -198,6 +211,20 @@ static pp_str text_of(pp_conn *conn, enum pp_record_text which)
     if (which == PP_RECORD_TLS_CIPHER)
         return pp_str_of(tls ? pp_tls_layer_cipher(tls) : NULL);
     return session ? nats_text_of(session, which) : side_text_of(conn, which);
+}
+
+void pp_tags_write(pp_json *json, pp_str tags)
+{
+    if (!tags.len)
+        return;
+    pp_json_begin_array(json, "tags");
+    while (tags.len) {
+        pp_str tag = pp_str_of(tags.ptr);
+
+        pp_json_text(json, NULL, tag);
+        tags = (pp_str){tags.ptr + tag.len + 1, tags.len - tag.len - 1};
+    }
+    pp_json_end_array(json);
 }
 
 bool pp_conn_recorded(pp_conn *conn)

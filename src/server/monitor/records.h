@@ -6,6 +6,7 @@
 #define PP_SERVER_MONITOR_RECORDS_H
 
 #include "base/err.h"
+#include "base/json.h"
 #include "base/str.h"
 #include "proto/nats/session.h"
 
@@ -19,6 +20,9 @@ enum pp_record_text {
     PP_RECORD_USER,
     PP_RECORD_ACCOUNT,
     PP_RECORD_PROXY,
+    PP_RECORD_NAME_TAG, /* what the account is called */
+    PP_RECORD_ISSUER,
+    PP_RECORD_TAGS, /* each closed by NUL */
     PP_RECORD_TLS_VERSION,
     PP_RECORD_TLS_CIPHER,
     PP_RECORD_PEER_CERTS, /* the last; JSON, if it was asked for */
@@ -83,6 +87,9 @@ void **pp_records_list(const pp_records *records);
 /* --- connections -------------------------------------------------------------------------- */
 
 pp_str pp_conn_record_text(const pp_conn_record *record, enum pp_record_text which);
+
+/* Texts that are each closed by NUL, as "tags"; nothing where there are none. */
+void pp_tags_write(pp_json *json, pp_str tags);
 
 /* Is conn a client's, and far enough to be shown? Thread: its loop, as the following. */
 bool pp_conn_recorded(pp_conn *conn);

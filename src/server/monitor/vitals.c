@@ -88,6 +88,7 @@ static void visit_account(pp_account *account, void *arg)
     visit->each(
         &(pp_account_sums){
             .name = account->name,
+            .title = pp_account_title(account),
             .account = account,
             .is_system = account == visit->system,
             .conns = (uint64_t)atomic_load_explicit(&account->clients, memory_order_relaxed),

@@ -32,6 +32,7 @@ double pp_cpu_meter_read(pp_cpu_meter *meter, int64_t now_ns, int64_t start_ns);
 /* What one account has to say for itself. */
 typedef struct pp_account_sums {
     const char *name;          /* borrowed for the call */
+    pp_str title;              /* what people call it; the same */
     const pp_account *account; /* the same; the lock of accounts is held */
     bool is_system;
     uint64_t conns, total_conns;

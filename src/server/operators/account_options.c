@@ -170,6 +170,17 @@ static void make_mappings(struct making *m, pp_account_options *out)
     out->mapping_count = m->err ? 0 : count;
 }
 
+static void make_tags(struct making *m, pp_account_options *out)
+{
+    const pp_claim_list *tags = &m->claims->jwt->tags;
+    const char **texts = take(m, tags->count, sizeof(*texts));
+
+    for (size_t i = 0; texts && i < tags->count; i++)
+        texts[i] = text(m, tags->items[i]);
+    out->tags = texts;
+    out->tag_count = m->err ? 0 : tags->count;
+}
+
 pipit_err pp_claims_to_options(const pp_account_claims *claims, pp_exporter_find_fn find,
                                void *context, int64_t now_s, pp_arena *arena,
                                pp_account_options *out, int64_t *out_until_s)
@@ -184,6 +195,9 @@ pipit_err pp_claims_to_options(const pp_account_claims *claims, pp_exporter_find
     const char *name = text(&m, claims->jwt->subject);
 
     *out = pp_account_options_none(name);
+    out->title = text(&m, claims->jwt->name);
+    out->issuer = text(&m, claims->jwt->issuer);
+    make_tags(&m, out);
     out->max_connections = limit32(claims->connections);
     out->max_subscriptions = limit32(claims->subs);
     out->max_payload_bytes = claims->payload < 0 ? -1 : claims->payload;

@@ -62,7 +62,14 @@ static pipit_err make_guest(pp_operators *operators, const pp_token *token, pp_s
     pp_guest_setup setup = pp_guest_setup_none(&operators->server->accounts.views, account);
     pp_permissions *permissions = NULL;
     pipit_err err = origin ? PIPIT_OK : PIPIT_ENOMEM;
+    pp_buf tags;
 
+    pp_buf_init(&tags, PP_JWT_BYTES_MAX);
+    for (size_t i = 0; i < token->jwt.tags.count && !err; i++) {
+        err = pp_buf_add(&tags, token->jwt.tags.items[i].ptr, token->jwt.tags.items[i].len);
+        if (!err)
+            err = pp_buf_add(&tags, "", 1);
+    }
     if (!err)
         err = pp_token_permissions(grant, &claims->claims, &permissions);
     if (err)
@@ -80,6 +87,8 @@ static pipit_err make_guest(pp_operators *operators, const pp_token *token, pp_s
     setup.name = name;
     /* The key in a callout's token was made up for the question. */
     setup.nkey = by_callout ? NULL : origin->subject;
+    setup.issuer = token->jwt.issuer;
+    setup.tags = pp_buf_str(&tags);
     setup.expires_s = grant->expires_s;
     setup.max_payload = grant->limits.payload < 0 ? PP_USER_UNLIMITED : grant->limits.payload;
     setup.max_subscriptions = subs_of(grant->limits.subs);
@@ -92,6 +101,7 @@ static pipit_err make_guest(pp_operators *operators, const pp_token *token, pp_s
     if (!err)
         origin = NULL; /* the guest's */
 out:
+    pp_buf_fini(&tags);
     pp_permissions_free(permissions);
     pp_free(origin);
     return err;
@@ -221,6 +231,8 @@ static const pp_user *remake(pp_operators *operators, const pp_user *old,
     setup.permissions = permissions;
     setup.name = old->name;
     setup.nkey = old->nkey;
+    setup.issuer = pp_guest_issuer(old);
+    setup.tags = pp_guest_tags(old);
     setup.expires_s = old->expires_s;
     setup.max_payload = old->max_payload;
     setup.max_subscriptions = old->max_subscriptions;

@@ -36,6 +36,7 @@ static bool take(struct tally *tally, const pp_account *account)
     memcpy(tally->name, account->name, len + 1);
     tally->sums = (pp_account_sums){
         .name = tally->name,
+        .title = pp_account_title(account), /* for this turn */
         .conns = clients > 0 ? (uint64_t)clients : 0,
         .subs = pp_account_subs(account),
         .in_msgs = totals.in_msgs,

@@ -48,7 +48,9 @@ static void put_client(pp_json *json, const struct event *event)
             pp_json_i64(json, "rtt", (int64_t)c->rtt_us * 1000);
         pp_json_time(json, "stop", pp_vitals_wall_ns(server, c->stop_ns));
     }
-    put_text(json, "name_tag", pp_conn_record_text(c, PP_RECORD_ACCOUNT));
+    put_text(json, "issuer_key", pp_conn_record_text(c, PP_RECORD_ISSUER));
+    put_text(json, "name_tag", pp_conn_record_text(c, PP_RECORD_NAME_TAG));
+    pp_tags_write(json, pp_conn_record_text(c, PP_RECORD_TAGS));
     pp_json_text(json, "kind", PP_STR("Client"));
     pp_json_text(json, "client_type", pp_str_of(c->type));
     pp_json_end_object(json);

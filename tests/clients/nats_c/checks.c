@@ -544,6 +544,19 @@ static void check_token(void)
     round_trip(open_connection(options), "token");
 }
 
+/* Both show certificates of one authority. */
+static void check_tls(void)
+{
+    natsOptions *options = options_for(setting("NATS_TLS_URL"));
+
+    OK(natsOptions_SetSecure(options, true));
+    OK(natsOptions_LoadCATrustedCertificates(options, setting("NATS_TLS_CA")));
+    OK(natsOptions_LoadCertificatesChain(options, setting("NATS_TLS_CERT"),
+                                         setting("NATS_TLS_KEY")));
+    OK(natsOptions_SetExpectedHostname(options, "localhost"));
+    round_trip(open_connection(options), "tls");
+}
+
 static void check_wrong_credentials(void)
 {
     const struct {
@@ -665,6 +678,7 @@ int main(void)
         {"user_password", check_user_password},
         {"token", check_token},
         {"wrong_credentials", check_wrong_credentials},
+        {"tls", check_tls},
         {"restart", check_restart},
     };
 

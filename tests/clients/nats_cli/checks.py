@@ -303,6 +303,12 @@ def check_user_password():
             "pub", "user", "known", url=os.environ["NATS_USER_URL"])
 
 
+def check_tls():
+    succeed("--tlsca", os.environ["NATS_TLS_CA"], "--tlscert", os.environ["NATS_TLS_CERT"],
+            "--tlskey", os.environ["NATS_TLS_KEY"], "pub", "tls", "known",
+            url=os.environ["NATS_TLS_URL"])
+
+
 def check_token():
     succeed("--user", os.environ["NATS_TEST_TOKEN"], "pub", "token", "known",
             url=os.environ["NATS_TOKEN_URL"])
@@ -352,7 +358,7 @@ CHECKS = (
     check_pub_sub, check_wildcards, check_queue_group, check_headers, check_request_reply,
     check_request_timeout, check_no_responders, check_sub_count, check_payload_max,
     check_payload_over_max, check_rtt, check_bench_pub_sub, check_bench_fan_out,
-    check_bench_request_reply, check_user_password, check_token, check_wrong_credentials,
+    check_bench_request_reply, check_user_password, check_token, check_wrong_credentials, check_tls,
     check_websocket, check_restart,
 )
 

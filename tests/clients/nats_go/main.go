@@ -43,6 +43,7 @@ func main() {
 		{"user_password", checkUserPassword},
 		{"token", checkToken},
 		{"wrong_credentials", checkWrongCredentials},
+		{"tls", checkTLS},
 		{"unix_socket", checkUnixSocket},
 		{"restart", checkRestart},
 	}
@@ -521,6 +522,17 @@ func checkUserPassword() error {
 	}
 	defer nc.Close()
 	return roundTrip(nc, "user", []byte("known"))
+}
+
+// Both show certificates of one authority.
+func checkTLS() error {
+	nc, err := nats.Connect(os.Getenv("NATS_TLS_URL"), nats.RootCAs(os.Getenv("NATS_TLS_CA")),
+		nats.ClientCert(os.Getenv("NATS_TLS_CERT"), os.Getenv("NATS_TLS_KEY")))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return roundTrip(nc, "tls", []byte("known"))
 }
 
 func checkToken() error {

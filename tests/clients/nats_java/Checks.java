@@ -16,8 +16,13 @@ import io.nats.client.impl.NatsMessage;
 import io.nats.client.impl.UnixDataPort;
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.InputStreamReader;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -33,6 +38,9 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import javax.net.ssl.KeyManagerFactory;
+import javax.net.ssl.SSLContext;
+import javax.net.ssl.TrustManagerFactory;
 
 /**
  * The Java client (jnats) against a running server. tests/clients/README.md says what each check
@@ -46,6 +54,7 @@ public final class Checks {
      * the connection at once, and yet jnats waits this long for its PONG.
      */
     private static final Duration CONNECT_DEADLINE = Duration.ofSeconds(3);
+    private static final char[] STORE_PASSWORD = "password".toCharArray(); // of a test
     private static final int PAYLOAD_MAX = 1024 * 1024;
     private static final byte[] EMPTY = {};
 
@@ -72,6 +81,7 @@ public final class Checks {
         report("user_password", Checks::userPassword);
         report("token", Checks::token);
         report("wrong_credentials", Checks::wrongCredentials);
+        report("tls", Checks::tls);
         if (System.getenv("NATS_UNIX_PATH") != null) {
             report("unix_socket", Checks::unixSocket);
         }
@@ -376,6 +386,31 @@ public final class Checks {
                 .userInfo(System.getenv("NATS_TEST_USER"), System.getenv("NATS_TEST_PASS"));
         try (Connection nc = Nats.connect(known.build())) {
             roundTrip(nc, "user", bytes("known"));
+        }
+    }
+
+    /** Both show certificates of one authority. */
+    private static void tls() throws Exception {
+        KeyStore keys = KeyStore.getInstance("PKCS12");
+        try (InputStream file = Files.newInputStream(Path.of(System.getenv("NATS_TLS_P12")))) {
+            keys.load(file, STORE_PASSWORD);
+        }
+        KeyManagerFactory own = KeyManagerFactory.getInstance(
+                KeyManagerFactory.getDefaultAlgorithm());
+        own.init(keys, STORE_PASSWORD);
+        KeyStore authorities = KeyStore.getInstance("PKCS12");
+        authorities.load(null, null);
+        try (InputStream file = Files.newInputStream(Path.of(System.getenv("NATS_TLS_CA")))) {
+            authorities.setCertificateEntry("authority",
+                    CertificateFactory.getInstance("X.509").generateCertificate(file));
+        }
+        TrustManagerFactory trusted = TrustManagerFactory.getInstance(
+                TrustManagerFactory.getDefaultAlgorithm());
+        trusted.init(authorities);
+        SSLContext context = SSLContext.getInstance("TLS");
+        context.init(own.getKeyManagers(), trusted.getTrustManagers(), null);
+        try (Connection nc = Nats.connect(options("NATS_TLS_URL").sslContext(context).build())) {
+            roundTrip(nc, "tls", bytes("known"));
         }
     }
 

@@ -268,6 +268,13 @@ const checks = {
     await withConnections([options], (nc) => roundTrip(nc, "token", "known"));
   },
 
+  // Both show certificates of one authority.
+  async tls() {
+    const tls = { caFile: env.NATS_TLS_CA, certFile: env.NATS_TLS_CERT, keyFile: env.NATS_TLS_KEY };
+    await withConnections([{ servers: env.NATS_TLS_URL, tls }],
+      (nc) => roundTrip(nc, "tls", "known"));
+  },
+
   async wrong_credentials() {
     const attempts = {
       "wrong password": { servers: env.NATS_USER_URL, user: env.NATS_TEST_USER, pass: "wrong" },

@@ -6,6 +6,7 @@ tests/clients/README.md says what each check holds and how this program and run.
 import asyncio
 import contextlib
 import os
+import ssl
 import sys
 
 import nats
@@ -251,6 +252,14 @@ async def check_user_password():
         await round_trip(nc, "user", b"known")
 
 
+async def check_tls():
+    """Both show certificates of one authority."""
+    context = ssl.create_default_context(cafile=os.environ["NATS_TLS_CA"])
+    context.load_cert_chain(os.environ["NATS_TLS_CERT"], os.environ["NATS_TLS_KEY"])
+    async with connected(os.environ["NATS_TLS_URL"], tls=context) as nc:
+        await round_trip(nc, "tls", b"known")
+
+
 async def check_token():
     async with connected(os.environ["NATS_TOKEN_URL"], token=os.environ["NATS_TEST_TOKEN"]) as nc:
         await round_trip(nc, "token", b"known")
@@ -363,7 +372,8 @@ CHECKS = (
     check_connect, check_wildcards, check_queue_group, check_headers, check_request_reply,
     check_request_timeout, check_no_responders, check_drain_subscription, check_drain_connection,
     check_auto_unsubscribe, check_payload_max, check_payload_over_max, check_ping,
-    check_user_password, check_token, check_wrong_credentials, check_unix_socket, check_restart,
+    check_user_password, check_token, check_wrong_credentials, check_tls, check_unix_socket,
+    check_restart,
 )
 
 

@@ -378,6 +378,18 @@ async fn check_token() -> Outcome {
     sync(&known.connect(env::var("NATS_TOKEN_URL")?).await?).await
 }
 
+/// Both show certificates of one authority.
+async fn check_tls() -> Outcome {
+    let secure = options()
+        .require_tls(true)
+        .add_root_certificates(env::var("NATS_TLS_CA")?.into())
+        .add_client_certificate(
+            env::var("NATS_TLS_CERT")?.into(),
+            env::var("NATS_TLS_KEY")?.into(),
+        );
+    sync(&secure.connect(env::var("NATS_TLS_URL")?).await?).await
+}
+
 async fn check_wrong_credentials() -> Outcome {
     let (user_url, token_url) = (env::var("NATS_USER_URL")?, env::var("NATS_TOKEN_URL")?);
     let (user, pass) = (env::var("NATS_TEST_USER")?, env::var("NATS_TEST_PASS")?);
@@ -496,5 +508,6 @@ async fn main() {
     run("user_password", check_user_password()).await;
     run("token", check_token()).await;
     run("wrong_credentials", check_wrong_credentials()).await;
+    run("tls", check_tls()).await;
     run("restart", check_restart()).await;
 }

@@ -1,0 +1,57 @@
+/* client/host.h -- what a server in this process does for clients over memory.
+ *
+ * The server's room implements it (server/lodger.c); a client knows no more of a server than this.
+ * A client at a server is its *lodger*. */
+#ifndef PP_CLIENT_HOST_H
+#define PP_CLIENT_HOST_H
+
+#include "base/err.h"
+#include "base/str.h"
+#include "client/port.h"
+#include "pipit/message.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct pipit_server;
+
+typedef struct pp_lodger pp_lodger;
+typedef struct pp_host_sub pp_host_sub;
+
+/* What is heard goes to port. on_end is called, from any thread, when the server stops; not after
+ * leave has returned. Errors: PIPIT_ECLOSED the server does not run; PIPIT_ENOMEM. Thread: any, as
+ * of all of these. */
+pipit_err pp_lodger_join(pp_lodger **out_lodger, struct pipit_server *server, pp_port *port,
+                         bool no_echo, void (*on_end)(void *context), void *context);
+/* Its subscriptions must have been ended. NULL is fine. */
+void pp_lodger_leave(pp_lodger *lodger);
+
+/**
+ * Give a message to everybody who is to have it.
+ *
+ * *out_nobody tells that there is nobody, if that is known. A recipient that has no room is waited
+ * for, for wait_ns at most, and then misses the message; with 0 nobody gets it.
+ *
+ * Errors: PIPIT_EINVAL bad subject, reply or header; PIPIT_ETOOBIG; PIPIT_EAGAIN no room, and
+ *         nobody got it; PIPIT_ENOMEM; PIPIT_ECLOSED.
+ */
+pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,
+                            bool *out_nobody);
+
+/* Have messages on subject come to the port with that sid. queue empty: none. Errors: PIPIT_EINVAL;
+ * PIPIT_ETOOBIG; PIPIT_ENOMEM; PIPIT_ECLOSED. */
+pipit_err pp_lodger_subscribe(pp_lodger *lodger, pp_str subject, pp_str queue, uint64_t sid,
+                              pp_host_sub **out_sub);
+/* Records of it may still come to the port. NULL is fine. */
+void pp_lodger_unsubscribe(pp_lodger *lodger, pp_host_sub *sub);
+
+/* Have everything that was published before been routed? */
+bool pp_lodger_settled(const pp_lodger *lodger);
+
+/* What it has published. */
+void pp_lodger_count(const pp_lodger *lodger, uint64_t *out_msgs, uint64_t *out_bytes);
+
+/* The server's max_payload; negative: no limit. */
+int64_t pp_lodger_max_payload(const pp_lodger *lodger);
+
+#endif

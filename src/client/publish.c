@@ -1,0 +1,165 @@
+/* Publishing: over a wire into the staged frames, over memory straight to the recipients. */
+#include "client/client.h"
+
+#include "base/clock.h"
+#include "client/frame.h"
+#include "core/subject.h"
+
+#include <string.h>
+
+enum { FRAME_EXTRA = 64 };
+
+static bool text_valid(pp_str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f)
+            return false;
+    }
+    return text.len && pp_subject_literal(text);
+}
+
+static bool header_valid(const pipit_msg *msg)
+{
+    const char *header = msg->header;
+
+    return msg->header_bytes >= 12 && memcmp(header, "NATS/1.0", 8) == 0 &&
+           memcmp(header + msg->header_bytes - 4, "\r\n\r\n", 4) == 0;
+}
+
+static pipit_err check(pipit_client *client, const pipit_msg *msg)
+{
+    int64_t most = atomic_load_explicit(&client->max_payload, memory_order_relaxed);
+
+    if (!text_valid((pp_str){msg->subject, msg->subject_bytes}) ||
+        (msg->reply_bytes && !text_valid((pp_str){msg->reply, msg->reply_bytes})))
+        return PIPIT_EINVAL;
+    if (msg->subject_bytes > PP_CLIENT_SUBJECT_MAX || msg->reply_bytes > PP_CLIENT_SUBJECT_MAX ||
+        msg->payload_bytes > PP_FEED_DATA_MAX || msg->header_bytes > PP_FEED_DATA_MAX ||
+        (most > 0 && msg->payload_bytes + msg->header_bytes > (uint64_t)most))
+        return PIPIT_ETOOBIG;
+    if (msg->header_bytes && !header_valid(msg))
+        return PIPIT_EINVAL;
+    if (msg->header_bytes && most && !atomic_load(&client->takes_headers))
+        return PIPIT_EINVAL;
+    return PIPIT_OK;
+}
+
+static bool has_room(const pipit_client *client, size_t bytes)
+{
+    size_t used = client->staged.len + client->unsent;
+
+    return !used || used + bytes <= client->pending_max;
+}
+
+pipit_err pp_client_reserve_locked(pipit_client *client, size_t bytes)
+{
+    int64_t deadline = 0;
+    pipit_err err;
+
+    while (!has_room(client, bytes)) {
+        if (client->ended || client->closing)
+            return PIPIT_ECLOSED;
+        /* Without a connection nobody knows how long it would be. */
+        if (client->no_wait || pp_client_in_callback_locked(client) ||
+            (client->state != PIPIT_CLIENT_CONNECTED && client->state != PIPIT_CLIENT_DRAINING))
+            return PIPIT_EAGAIN;
+        if (!deadline)
+            deadline = pp_clock_mono_ns() + client->publish_wait_ns;
+        pp_client_wake_locked(client);
+        err = pp_client_wait_locked(client, &client->room, deadline);
+        if (err)
+            return err == PIPIT_ETIMEOUT ? PIPIT_EAGAIN : err;
+    }
+    return client->ended || client->closing ? PIPIT_ECLOSED : PIPIT_OK;
+}
+
+static pipit_err stage(pipit_client *client, const pipit_msg *msg)
+{
+    size_t data = msg->header_bytes + msg->payload_bytes;
+    pipit_err err = check(client, msg);
+
+    if (err)
+        return err;
+    (void)pthread_mutex_lock(&client->lock);
+    err = pp_client_reserve_locked(client,
+                                   msg->subject_bytes + msg->reply_bytes + data + FRAME_EXTRA);
+    if (!err)
+        err = pp_frame_pub(&client->staged, msg);
+    if (!err) {
+        client->stats.out_msgs++;
+        client->stats.out_bytes += data;
+        if (client->asleep)
+            pp_client_wake_locked(client);
+    }
+    (void)pthread_mutex_unlock(&client->lock);
+    return err;
+}
+
+/* Over memory nobody says later that there is nobody: the asker is told by a message like the
+ * server's. */
+static void say_nobody(pipit_client *client, const pipit_msg *msg)
+{
+    static const char header[] = "NATS/1.0 503\r\n\r\n";
+    const pipit_msg answer = {
+        .subject = msg->reply,
+        .subject_bytes = msg->reply_bytes,
+        .header = header,
+        .header_bytes = sizeof(header) - 1,
+    };
+
+    (void)pp_lodger_publish(client->lodger, &answer, 0, &(bool){false});
+}
+
+static pipit_err hand_over(pipit_client *client, const pipit_msg *msg)
+{
+    int64_t wait = client->no_wait ? 0 : client->publish_wait_ns;
+    bool nobody = false;
+    pipit_err err = PIPIT_ECLOSED;
+
+    if (!atomic_load_explicit(&client->closing, memory_order_relaxed))
+        err = pp_lodger_publish(client->lodger, msg, 0, &nobody);
+    if (err == PIPIT_EAGAIN && wait) {
+        (void)pthread_mutex_lock(&client->lock);
+        if (pp_client_in_callback_locked(client) || client->own_loop)
+            wait = 0; /* the recipient may be this very thread */
+        (void)pthread_mutex_unlock(&client->lock);
+        if (wait)
+            err = pp_lodger_publish(client->lodger, msg, wait, &nobody);
+    }
+    if (!err && nobody && msg->reply_bytes)
+        say_nobody(client, msg);
+    return err;
+}
+
+pipit_err pipit_client_publish_msg(pipit_client *client, const pipit_msg *msg)
+{
+    return client->server ? hand_over(client, msg) : stage(client, msg);
+}
+
+pipit_err pipit_client_publish(pipit_client *client, const char *subject, const char *reply,
+                               const void *payload, size_t payload_bytes)
+{
+    const pipit_msg msg = {
+        .subject = subject,
+        .subject_bytes = subject ? strlen(subject) : 0,
+        .reply = reply,
+        .reply_bytes = reply ? strlen(reply) : 0,
+        .payload = payload,
+        .payload_bytes = payload_bytes,
+    };
+
+    return pipit_client_publish_msg(client, &msg);
+}
+
+pipit_err pipit_client_respond(pipit_client *client, const pipit_msg *to, const void *payload,
+                               size_t payload_bytes)
+{
+    const pipit_msg msg = {
+        .subject = to->reply,
+        .subject_bytes = to->reply_bytes,
+        .payload = payload,
+        .payload_bytes = payload_bytes,
+    };
+
+    return pipit_client_publish_msg(client, &msg);
+}

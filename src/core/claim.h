@@ -1,0 +1,20 @@
+/* core/claim.h -- exclusive claims: of those who want a literal subject for themselves, one has it.
+ *
+ * A claim keeps nobody from subscribing or publishing; it is an agreement among those who claim. An
+ * account has its claims from the first one on. */
+#ifndef PP_CORE_CLAIM_H
+#define PP_CORE_CLAIM_H
+
+#include "core/account.h"
+
+/* Take subject for owner, who may have it already. Errors: PIPIT_EINUSE somebody else has it;
+ * PIPIT_ENOMEM. Thread: any. */
+pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner);
+
+/* Nothing happens if owner does not have it. Thread: any. */
+void pp_claim_release(pp_account *account, pp_str subject, const void *owner);
+
+/* Only with the account. */
+void pp_claims_free(struct pp_claims *claims);
+
+#endif

@@ -1,0 +1,727 @@
+/* Clients over memory: what they publish goes from their own thread into the lanes of those that
+ * hear it, and to everybody else by an inlet.
+ *
+ * A lodger remembers for each subject who hears it, by the generations of the index, as loops do
+ * with routes. Of the subscriptions
+ *
+ *   - plain ones of lodgers get the message at once, in the lane from this lodger to theirs;
+ *   - all others, and those in queue groups, get it from a loop, which finds it in the inlet marked
+ *     as done with the first kind.
+ *
+ * So each subscription gets all messages of one publisher by one way, and in order. With mappings
+ * or imports, where only a loop can say who is to have a message, all of it goes by the inlet; when
+ * a reload has ended that, a lodger goes on with lanes only when the inlet is through with what it
+ * has put there and the recipients have taken what came by it.
+ *
+ * Loops deliver to a lodger by lanes of their own (`ways`). */
+#include "server/lodger.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "core/route.h"
+#include "core/subject.h"
+#include "server/server.h"
+
+#include <string.h>
+
+enum {
+    ROUTES = 1024,       /* remembered, at most one for each place */
+    TARGETS_MAX = 65536, /* in one; a message for more goes by the inlet */
+    LANES_SWEPT_FROM = 64,
+};
+
+/* One loop's way to a lodger; it alone makes and uses it. */
+struct way {
+    _Atomic(pp_lane *) lane;
+    pp_worker *worker; /* of the loop */
+    pp_lodger *to;
+};
+
+/* A lodger's own way to another. */
+struct passage {
+    pp_lodger *to; /* a reference is held */
+    pp_lane *lane;
+    bool stuck; /* it has been waited for in vain: no more, until it goes on */
+};
+
+struct heard_by {
+    struct passage *passage;
+    uint64_t sid;
+};
+
+/* Who hears a subject. One allocation with what it points to. */
+struct hearers {
+    uint64_t hash;
+    pp_sublist_gen gen;
+    size_t subject_len;
+    bool elsewhere; /* others too, whom a loop must give it to */
+    uint32_t count;
+    struct heard_by *targets;
+    char *subject;
+};
+
+struct pp_host_sub {
+    pp_lodger *lodger;
+    pp_sub *sub;
+    pp_task retire;
+};
+
+struct pp_lodger {
+    pp_client client; /* as the core sees it */
+    pipit_server *server;
+    pp_account *account;
+    pp_port *port;
+    bool no_echo;
+    void (*on_end)(void *context);
+    void *context;
+    pp_link link;
+    atomic_uint refs;                /* its client, its subscriptions, passages of others */
+    struct way *ways;                /* by loop */
+    pp_worker *home;                 /* whose inlet it uses */
+    atomic_uint_fast64_t inlet_mark; /* number of what it has put there last; 0: nothing */
+
+    pthread_mutex_t lock; /* of all below: who publishes holds it */
+    struct hearers **routes;
+    struct passage **passages;
+    size_t passage_count, sweep_at;
+    uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none matters */
+    atomic_uint_fast64_t published, published_bytes;
+    /* Of them, those that no loop has counted; and what others got of them. */
+    atomic_uint_fast64_t in_msgs, in_bytes, out_msgs, out_bytes;
+};
+
+/* --- lodging ------------------------------------------------------------------------------ */
+
+void pp_lodging_init(pp_lodging *lodging)
+{
+    (void)pthread_mutex_init(&lodging->lock, NULL);
+    (void)pthread_mutex_init(&lodging->reading, NULL);
+    pp_list_init(&lodging->lodgers);
+}
+
+void pp_lodging_fini(pp_lodging *lodging)
+{
+    (void)pthread_mutex_destroy(&lodging->lock);
+    (void)pthread_mutex_destroy(&lodging->reading);
+}
+
+void pp_lodging_end(pp_lodging *lodging)
+{
+    (void)pthread_mutex_lock(&lodging->lock);
+    for (pp_link *at = lodging->lodgers.next; at != &lodging->lodgers; at = at->next) {
+        pp_lodger *lodger = PP_CONTAINER(at, pp_lodger, link);
+
+        lodger->on_end(lodger->context);
+    }
+    (void)pthread_mutex_unlock(&lodging->lock);
+}
+
+static uint64_t get(const atomic_uint_fast64_t *counter)
+{
+    return atomic_load_explicit((atomic_uint_fast64_t *)counter, memory_order_relaxed);
+}
+
+void pp_lodging_count(pp_lodging *lodging, pipit_server_stats *stats)
+{
+    (void)pthread_mutex_lock(&lodging->lock);
+    stats->in_msgs += lodging->gone_in_msgs;
+    stats->in_bytes += lodging->gone_in_bytes;
+    stats->out_msgs += lodging->gone_out_msgs;
+    stats->out_bytes += lodging->gone_out_bytes;
+    for (pp_link *at = lodging->lodgers.next; at != &lodging->lodgers; at = at->next) {
+        const pp_lodger *lodger = PP_CONTAINER(at, pp_lodger, link);
+
+        stats->in_msgs += get(&lodger->in_msgs);
+        stats->in_bytes += get(&lodger->in_bytes);
+        stats->out_msgs += get(&lodger->out_msgs);
+        stats->out_bytes += get(&lodger->out_bytes);
+    }
+    (void)pthread_mutex_unlock(&lodging->lock);
+}
+
+void pp_lodger_count(const pp_lodger *lodger, uint64_t *out_msgs, uint64_t *out_bytes)
+{
+    *out_msgs = get(&lodger->published);
+    *out_bytes = get(&lodger->published_bytes);
+}
+
+/* --- what loops deliver ------------------------------------------------------------------- */
+
+static void *way_of(pp_client *client, uint32_t router_index)
+{
+    pp_lodger *lodger = PP_CONTAINER(client, pp_lodger, client);
+    struct way *way = &lodger->ways[router_index];
+
+    if (!atomic_load_explicit(&way->lane, memory_order_relaxed))
+        atomic_store_explicit(&way->lane, pp_lane_new(lodger->port), memory_order_release);
+    return atomic_load_explicit(&way->lane, memory_order_relaxed) ? way : NULL;
+}
+
+static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
+{
+    (void)sub;
+    (void)subject;
+    (void)out;
+    return 0;
+}
+
+static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
+{
+    const struct way *way = outlet;
+    const pp_inlet *inlet = &way->worker->local.inlet;
+    pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_relaxed);
+    pp_record record = {
+        .subject = msg->subject,
+        .reply = msg->reply,
+        .data = msg->data,
+        .header_len = msg->header_len,
+    };
+    pipit_err err;
+
+    (void)head;
+    if ((inlet->hosted_done && !sub->queue_len) || (way->to->no_echo && inlet->from == way->to))
+        return false;
+    memcpy(&record.sid, sub->text, sizeof(record.sid));
+    if (msg->data.len >= PP_LANE_REFER_MIN) {
+        record.body = msg->body && msg->data.ptr == msg->body->bytes
+                          ? pp_body_ref(msg->body)
+                          : pp_lane_body(msg->data, (pp_str){"", 0});
+        if (!record.body)
+            return false;
+        record.data.ptr = record.body->bytes;
+    }
+    err = pp_lane_write(lane, &record);
+    if (record.body)
+        pp_body_unref(record.body);
+    if (err && err != PIPIT_ECLOSED)
+        pp_port_count_missed(way->to->port);
+    if (PP_UNLIKELY(pp_lane_lags(lane)))
+        way->worker->loop.gate = lane; /* its publishers wait a moment */
+    if (!err) {
+        pp_count(&way->worker->counters.out_msgs, 1);
+        pp_count(&way->worker->counters.out_bytes, msg->data.len);
+    }
+    return !err;
+}
+
+static void exhausted(pp_sub *sub, uint32_t router_index)
+{
+    (void)sub; /* none has a limit */
+    (void)router_index;
+}
+
+static const struct pp_client_ops lodger_ops = {
+    .outlet = way_of,
+    .head = no_head,
+    .deliver = deliver,
+    .exhausted = exhausted,
+};
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static void unref(pp_lodger *lodger)
+{
+    if (atomic_fetch_sub(&lodger->refs, 1) != 1)
+        return;
+    for (unsigned i = 0; lodger->ways && i < lodger->server->worker_count; i++)
+        pp_lane_leave(atomic_load(&lodger->ways[i].lane));
+    pp_free(lodger->ways);
+    pp_port_unref(lodger->port);
+    (void)pthread_mutex_destroy(&lodger->lock);
+    pp_free(lodger);
+}
+
+static void forget_routes(pp_lodger *lodger)
+{
+    for (size_t i = 0; lodger->routes && i < ROUTES; i++) {
+        pp_free(lodger->routes[i]);
+        lodger->routes[i] = NULL;
+    }
+}
+
+static void drop_passage(struct passage *passage)
+{
+    pp_lane_leave(passage->lane);
+    unref(passage->to);
+    pp_free(passage);
+}
+
+pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *port, bool no_echo,
+                         void (*on_end)(void *context), void *context)
+{
+    pp_lodger *lodger;
+
+    if (!atomic_load_explicit(&server->open, memory_order_acquire))
+        return PIPIT_ECLOSED;
+    lodger = pp_calloc(1, sizeof(*lodger));
+    if (!lodger)
+        return PIPIT_ENOMEM;
+    lodger->ways = pp_calloc(server->worker_count, sizeof(*lodger->ways));
+    if (!lodger->ways) {
+        pp_free(lodger);
+        return PIPIT_ENOMEM;
+    }
+    for (unsigned i = 0; i < server->worker_count; i++)
+        lodger->ways[i] = (struct way){.worker = &server->workers[i], .to = lodger};
+    lodger->client.ops = &lodger_ops;
+    lodger->server = server;
+    lodger->account = server->global;
+    lodger->port = port;
+    pp_port_ref(port);
+    lodger->no_echo = no_echo;
+    lodger->on_end = on_end;
+    lodger->context = context;
+    lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
+    atomic_init(&lodger->refs, 1);
+    (void)pthread_mutex_init(&lodger->lock, NULL);
+    (void)pthread_mutex_lock(&server->lodging.lock);
+    pp_list_append(&server->lodging.lodgers, &lodger->link);
+    (void)pthread_mutex_unlock(&server->lodging.lock);
+    *out_lodger = lodger;
+    return PIPIT_OK;
+}
+
+void pp_lodger_leave(pp_lodger *lodger)
+{
+    pp_lodging *lodging;
+
+    if (!lodger)
+        return;
+    lodging = &lodger->server->lodging;
+    (void)pthread_mutex_lock(&lodging->lock);
+    pp_list_remove(&lodger->link);
+    lodging->gone_in_msgs += get(&lodger->in_msgs);
+    lodging->gone_in_bytes += get(&lodger->in_bytes);
+    lodging->gone_out_msgs += get(&lodger->out_msgs);
+    lodging->gone_out_bytes += get(&lodger->out_bytes);
+    (void)pthread_mutex_unlock(&lodging->lock);
+    forget_routes(lodger);
+    pp_free(lodger->routes);
+    for (size_t i = 0; i < lodger->passage_count; i++)
+        drop_passage(lodger->passages[i]);
+    pp_free(lodger->passages);
+    unref(lodger);
+}
+
+int64_t pp_lodger_max_payload(const pp_lodger *lodger)
+{
+    return atomic_load((atomic_int_fast64_t *)&lodger->server->max_payload);
+}
+
+bool pp_lodger_settled(const pp_lodger *lodger)
+{
+    return atomic_load(&((pp_lodger *)lodger)->home->local.inlet.routed) >=
+           get(&lodger->inlet_mark);
+}
+
+/* --- subscribing -------------------------------------------------------------------------- */
+
+static void free_hosted(pp_retired *retired)
+{
+    pp_sub *sub = PP_CONTAINER(retired, pp_sub, retired);
+    pp_lodger *lodger = PP_CONTAINER(sub->client, pp_lodger, client);
+
+    pp_sub_free(sub);
+    unref(lodger);
+}
+
+/* On the home loop: other loops may still deliver to it, and are waited for. */
+static void on_retire(pp_task *task)
+{
+    pp_host_sub *hosted = PP_CONTAINER(task, pp_host_sub, retire);
+
+    pp_reclaim_retire(&hosted->lodger->home->loop.reclaimer, &hosted->sub->retired, free_hosted);
+    pp_free(hosted);
+}
+
+pipit_err pp_lodger_subscribe(pp_lodger *lodger, pp_str subject, pp_str queue, uint64_t sid,
+                              pp_host_sub **out_sub)
+{
+    pipit_server *server = lodger->server;
+    pp_host_sub *hosted;
+    pipit_err err;
+
+    if (!atomic_load_explicit(&server->open, memory_order_acquire))
+        return PIPIT_ECLOSED;
+    if (subject.len > atomic_load(&server->max_line) || queue.len > UINT16_MAX)
+        return PIPIT_ETOOBIG;
+    hosted = pp_calloc(1, sizeof(*hosted));
+    if (!hosted)
+        return PIPIT_ENOMEM;
+    hosted->lodger = lodger;
+    hosted->retire.run = on_retire;
+    hosted->sub = pp_sub_new(&lodger->client, (pp_str){(const char *)&sid, sizeof(sid)}, queue);
+    err = hosted->sub ? pp_account_subscribe(lodger->account, hosted->sub, subject) : PIPIT_ENOMEM;
+    if (err) {
+        pp_sub_free(hosted->sub);
+        pp_free(hosted);
+        return err;
+    }
+    (void)atomic_fetch_add(&lodger->refs, 1);
+    (void)atomic_fetch_add(&server->local_subs, 1);
+    *out_sub = hosted;
+    return PIPIT_OK;
+}
+
+void pp_lodger_unsubscribe(pp_lodger *lodger, pp_host_sub *hosted)
+{
+    if (!hosted)
+        return;
+    pp_account_unsubscribe(lodger->account, hosted->sub);
+    (void)atomic_fetch_sub(&lodger->server->local_subs, 1);
+    pp_loop_post(&lodger->home->loop, &hosted->retire);
+}
+
+/* --- who hears ---------------------------------------------------------------------------- */
+
+/* Let go of passages to lodgers that have left. */
+static void sweep_passages(pp_lodger *lodger)
+{
+    size_t kept = 0;
+
+    if (lodger->passage_count < lodger->sweep_at)
+        return;
+    forget_routes(lodger); /* they point to passages */
+    for (size_t i = 0; i < lodger->passage_count; i++) {
+        if (pp_lane_closed(lodger->passages[i]->lane))
+            drop_passage(lodger->passages[i]);
+        else
+            lodger->passages[kept++] = lodger->passages[i];
+    }
+    lodger->passage_count = kept;
+    lodger->sweep_at = 2 * kept > LANES_SWEPT_FROM ? 2 * kept : LANES_SWEPT_FROM;
+}
+
+static struct passage *passage_to(pp_lodger *lodger, pp_lodger *to)
+{
+    struct passage *passage, **grown;
+
+    for (size_t i = 0; i < lodger->passage_count; i++) {
+        if (lodger->passages[i]->to == to)
+            return lodger->passages[i];
+    }
+    grown = pp_realloc(lodger->passages, (lodger->passage_count + 1) * sizeof(*grown));
+    if (!grown)
+        return NULL;
+    lodger->passages = grown;
+    passage = pp_calloc(1, sizeof(*passage));
+    if (!passage)
+        return NULL;
+    passage->lane = pp_lane_new(to->port);
+    if (!passage->lane) {
+        pp_free(passage);
+        return NULL;
+    }
+    (void)atomic_fetch_add(&to->refs, 1);
+    passage->to = to;
+    lodger->passages[lodger->passage_count++] = passage;
+    return passage;
+}
+
+static bool is_lodgers(const pp_sub *sub)
+{
+    return sub->client->ops == &lodger_ops;
+}
+
+static struct hearers *hearers_new(pp_str subject, size_t sub_count)
+{
+    size_t targets = sub_count * sizeof(struct heard_by);
+    struct hearers *h = pp_calloc(1, sizeof(*h) + targets + subject.len);
+
+    if (!h)
+        return NULL;
+    h->targets = (struct heard_by *)(void *)(h + 1);
+    h->subject = (char *)h->targets + targets;
+    h->subject_len = subject.len;
+    memcpy(h->subject, subject.ptr, subject.len);
+    return h;
+}
+
+/* Add one. False: no memory. */
+static bool add_hearer(pp_lodger *lodger, struct hearers *h, const pp_sub *sub)
+{
+    pp_lodger *to = PP_CONTAINER(sub->client, pp_lodger, client);
+    struct heard_by *target = &h->targets[h->count];
+
+    if (lodger->no_echo && to == lodger)
+        return true;
+    target->passage = passage_to(lodger, to);
+    memcpy(&target->sid, sub->text, sizeof(target->sid));
+    h->count++;
+    return target->passage != NULL;
+}
+
+static struct hearers *gather(pp_lodger *lodger, pp_str subject, const pp_sub_set *set)
+{
+    struct hearers *h = hearers_new(subject, set->count);
+    const pp_account *account = lodger->account;
+
+    if (!h)
+        return NULL;
+    h->elsewhere = atomic_load(&account->importers) || atomic_load(&account->desk);
+    for (size_t i = 0; i < set->count; i++) {
+        const pp_sub *sub = set->subs[i];
+
+        if (!is_lodgers(sub) || sub->queue_len) {
+            h->elsewhere = true;
+        } else if (!add_hearer(lodger, h, sub)) {
+            pp_free(h);
+            return NULL;
+        }
+    }
+    return h;
+}
+
+/* Ask the index. NULL: no memory. */
+static struct hearers *ask(pp_lodger *lodger, pp_str subject, uint64_t hash)
+{
+    pp_lodging *lodging = &lodger->server->lodging;
+    const pp_sublist_gens *gens = pp_sublist_generations(lodger->account->subs);
+    struct hearers *h = NULL, **place;
+    pp_sub_set set = {0};
+    pp_sublist_gen gen;
+
+    sweep_passages(lodger);
+    if (!lodger->routes)
+        lodger->routes = pp_calloc(ROUTES, sizeof(struct hearers *));
+    if (!lodger->routes)
+        return NULL;
+    (void)pthread_mutex_lock(&lodging->reading);
+    pp_reclaim_enter(&lodging->reader); /* subscriptions stay until it leaves */
+    gen = pp_sublist_gen_read(gens, hash);
+    if (!pp_sublist_match(lodger->account->subs, subject, &set))
+        h = gather(lodger, subject, &set);
+    pp_reclaim_leave(&lodging->reader);
+    (void)pthread_mutex_unlock(&lodging->reading);
+    pp_sub_set_fini(&set);
+    if (!h)
+        return NULL;
+    h->hash = hash;
+    h->gen = gen;
+    place = &lodger->routes[hash % ROUTES];
+    pp_free(*place);
+    *place = h;
+    return h;
+}
+
+static pipit_err check_subject(const pipit_server *server, pp_str subject)
+{
+    if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
+        return PIPIT_EINVAL;
+    return subject.len > atomic_load((atomic_size_t *)&server->max_line) ? PIPIT_ETOOBIG : PIPIT_OK;
+}
+
+/* Who hears the subject now. What is remembered has been checked. */
+static pipit_err find(pp_lodger *lodger, pp_str subject, struct hearers **out)
+{
+    const pp_sublist *list = lodger->account->subs;
+    uint64_t hash = pp_hash(subject.ptr, subject.len, pp_sublist_seed(list));
+    struct hearers *h = lodger->routes ? lodger->routes[hash % ROUTES] : NULL;
+    pp_sublist_gen gen;
+    pipit_err err;
+
+    if (PP_LIKELY(h && h->hash == hash && h->subject_len == subject.len &&
+                  memcmp(h->subject, subject.ptr, subject.len) == 0)) {
+        gen = pp_sublist_gen_read(pp_sublist_generations(list), hash);
+        if (PP_LIKELY(gen.wild == h->gen.wild && gen.slot == h->gen.slot)) {
+            *out = h;
+            return PIPIT_OK;
+        }
+    }
+    err = check_subject(lodger->server, subject);
+    if (err)
+        return err;
+    h = ask(lodger, subject, hash);
+    *out = h;
+    return h ? PIPIT_OK : PIPIT_ENOMEM;
+}
+
+/* --- publishing --------------------------------------------------------------------------- */
+
+/* Has everything that went by the inlet reached who hears this? */
+static bool way_is_free(pp_lodger *lodger, const struct hearers *h)
+{
+    unsigned home = lodger->home->loop.index;
+
+    if (PP_LIKELY(!lodger->indirect_mark))
+        return true;
+    if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
+        return false;
+    for (uint32_t i = 0; i < h->count; i++) {
+        const struct way *way = &h->targets[i].passage->to->ways[home];
+        const pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_acquire);
+
+        if (lane && !pp_lane_settled(lane))
+            return false;
+    }
+    return true;
+}
+
+static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_done)
+{
+    const pp_parcel parcel = {record->subject, record->reply, record->data,
+                              (uint32_t)record->header_len, record->body};
+    uint64_t number;
+    pipit_err err = pp_inlet_put(&lodger->home->local.inlet, &parcel, lodger, hosted_done, &number);
+
+    if (err)
+        return err;
+    atomic_store_explicit(&lodger->inlet_mark, number, memory_order_relaxed);
+    if (!hosted_done)
+        lodger->indirect_mark = number;
+    return PIPIT_OK;
+}
+
+/* Is there room with one recipient, or may it be passed over? */
+static bool admit(struct passage *passage, const pp_record *record, int64_t wait_ns)
+{
+    if (PP_LIKELY(pp_lane_has_room(passage->lane, record))) {
+        passage->stuck = false;
+        return true;
+    }
+    if (!wait_ns || passage->stuck)
+        return passage->stuck;
+    passage->stuck = true;
+    if (pp_lane_await_room(passage->lane, pp_clock_mono_ns() + wait_ns))
+        passage->stuck = !pp_lane_has_room(passage->lane, record);
+    return true;
+}
+
+static bool admit_all(const struct hearers *h, const pp_record *record, int64_t wait_ns)
+{
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (!admit(h->targets[i].passage, record, wait_ns))
+            return false;
+    }
+    return true;
+}
+
+static void hand(pp_lodger *lodger, const struct heard_by *target, pp_record *record)
+{
+    pipit_err err;
+
+    record->sid = target->sid;
+    err = pp_lane_write(target->passage->lane, record);
+    if (PP_LIKELY(!err)) {
+        pp_count(&lodger->out_msgs, 1);
+        pp_count(&lodger->out_bytes, record->data.len);
+    } else if (err != PIPIT_ECLOSED) {
+        pp_port_count_missed(target->passage->to->port);
+    }
+}
+
+static pipit_err spread(pp_lodger *lodger, const struct hearers *h, pp_record *record,
+                        int64_t wait_ns)
+{
+    pipit_err err = PIPIT_OK;
+
+    if (!admit_all(h, record, wait_ns))
+        return PIPIT_EAGAIN;
+    if (h->elsewhere)
+        err = put(lodger, record, true);
+    if (err)
+        return err;
+    for (uint32_t i = 0; i < h->count; i++)
+        hand(lodger, &h->targets[i], record);
+    if (!h->elsewhere) {
+        pp_count(&lodger->in_msgs, 1);
+        pp_count(&lodger->in_bytes, record->data.len);
+    }
+    return PIPIT_OK;
+}
+
+static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, int64_t wait_ns,
+                                bool *out_nobody)
+{
+    const pp_account *account = lodger->account;
+    struct hearers *h;
+    pipit_err err = find(lodger, record->subject, &h);
+
+    if (err)
+        return err;
+    if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
+                    atomic_load_explicit(&account->imports, memory_order_relaxed) ||
+                    !way_is_free(lodger, h))) {
+        err = put(lodger, record, false);
+    } else {
+        lodger->indirect_mark = 0;
+        *out_nobody = !h->elsewhere && !h->count;
+        err = spread(lodger, h, record, wait_ns);
+    }
+    if (!err) {
+        pp_count(&lodger->published, 1);
+        pp_count(&lodger->published_bytes, record->data.len);
+    }
+    return err;
+}
+
+/* All but the subject, which is checked when it is looked up. */
+static pipit_err check(const pp_lodger *lodger, const pipit_msg *msg)
+{
+    int64_t max_payload = pp_lodger_max_payload(lodger);
+    size_t data = msg->header_bytes + msg->payload_bytes;
+    const char *header = msg->header;
+
+    if (!msg->subject_bytes)
+        return PIPIT_EINVAL;
+    if (msg->reply_bytes) {
+        pipit_err err = check_subject(lodger->server, (pp_str){msg->reply, msg->reply_bytes});
+
+        if (err)
+            return err;
+    }
+    if (msg->header_bytes > UINT32_MAX || msg->payload_bytes > UINT32_MAX ||
+        (max_payload >= 0 && data > (uint64_t)max_payload))
+        return PIPIT_ETOOBIG;
+    if (msg->header_bytes && (msg->header_bytes < 12 || memcmp(header, "NATS/1.0", 8) != 0 ||
+                              memcmp(header + msg->header_bytes - 4, "\r\n\r\n", 4) != 0))
+        return PIPIT_EINVAL;
+    return PIPIT_OK;
+}
+
+/* Header and payload in one piece: in small, or, when they are large, in a body. */
+static bool join(const pipit_msg *msg, char *small, pp_record *record)
+{
+    size_t len = msg->header_bytes + msg->payload_bytes;
+
+    record->data = (pp_str){msg->payload, len};
+    if (len >= PP_LANE_REFER_MIN) {
+        record->body = pp_lane_body((pp_str){msg->header, msg->header_bytes},
+                                    (pp_str){msg->payload, msg->payload_bytes});
+        if (!record->body)
+            return false;
+        record->data.ptr = record->body->bytes;
+    } else if (msg->header_bytes) {
+        memcpy(small, msg->header, msg->header_bytes);
+        if (msg->payload_bytes)
+            memcpy(small + msg->header_bytes, msg->payload, msg->payload_bytes);
+        record->data.ptr = small;
+    }
+    return true;
+}
+
+pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,
+                            bool *out_nobody)
+{
+    char small[PP_LANE_REFER_MIN];
+    pp_record record = {
+        .subject = {msg->subject, msg->subject_bytes},
+        .reply = {msg->reply, msg->reply_bytes},
+        .header_len = msg->header_bytes,
+    };
+    pipit_err err;
+
+    if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
+        return PIPIT_ECLOSED;
+    err = check(lodger, msg);
+    if (err)
+        return err;
+    if (!join(msg, small, &record))
+        return PIPIT_ENOMEM;
+    (void)pthread_mutex_lock(&lodger->lock);
+    err = publish_locked(lodger, &record, wait_ns, out_nobody);
+    (void)pthread_mutex_unlock(&lodger->lock);
+    if (record.body)
+        pp_body_unref(record.body);
+    return err;
+}

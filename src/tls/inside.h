@@ -1,0 +1,72 @@
+/* tls/inside.h -- what the files of a TLS layer share.
+ *
+ *   layer.c      what OpenSSL reads from and writes to; the beginning, the end, what was agreed
+ *   handshake.c  until the layer is open: the first record, turns, the peer's certificate
+ *   inbound.c    what comes, decrypted
+ *   outbound.c   what goes, encrypted */
+#ifndef PP_TLS_INSIDE_H
+#define PP_TLS_INSIDE_H
+
+#include "base/assert.h"
+#include "net/conn.h"
+#include "tls/layer.h"
+#include "tls/openssl.h"
+
+enum { PP_TLS_HEAD_BYTES = 5 }; /* of a record: its kind, a version, how long the rest is */
+
+typedef struct pp_tls_layer {
+    pp_layer layer;
+    pp_tls_context *context; /* what ssl is made with, which needs it as long as it lives */
+    pp_tls_context *newer;   /* whose pinned keys hold when the handshake ends; NULL: context's */
+    pp_tls_places *places;
+    SSL *ssl;      /* NULL: the peer has not said anything */
+    pp_link link;  /* among the handshakes that are under way */
+    bool underway; /* is it? */
+    bool open;     /* the handshake has ended well; guarded by the lock */
+    bool ended;    /* the peer has said that it ends */
+    bool broken;   /* nothing may be said any more; guarded by the lock */
+    const char *failure;
+    /* While the lock is held: */
+    const char *in; /* what may be decrypted */
+    size_t in_len;
+    char *out; /* where what is encrypted goes; NULL: it is held */
+    size_t out_len, out_cap;
+    pp_buf first;  /* of the first record, until all of it is there */
+    pp_body *kept; /* received, and there was no room for what is in it */
+} pp_tls_layer;
+
+static inline pp_tls_layer *pp_tls_of(const pp_layer *layer)
+{
+    return (pp_tls_layer *)layer;
+}
+
+static inline pp_tls_place *pp_tls_place_of(const pp_tls_layer *t, const pp_loop *loop)
+{
+    PP_ASSERT(loop->index < t->places->count);
+    return &t->places->at[loop->index];
+}
+
+/* Fail, for that reason; the first one counts. Returns -1, as receive and send do. */
+ssize_t pp_tls_fail(pp_tls_layer *t, const char *failure);
+
+/* What OpenSSL has to say about it; its queue is empty then. */
+ssize_t pp_tls_fail_by_openssl(pp_tls_layer *t);
+
+/* --- handshake.c -------------------------------------------------------------------------- */
+
+/* Wait for a whole record before anything is made for the peer: OpenSSL takes 70 KiB to wait with.
+ * True: piece is all that has come. False: more must come, or it has failed. */
+bool pp_tls_hear_first(pp_tls_layer *t, pp_str *piece);
+
+/* The lock is held, in is what came. Errors: PIPIT_EAGAIN: more must come. */
+pipit_err pp_tls_shake_hands(pp_tls_layer *t);
+
+/* It is not among the handshakes under way any more, if it was. */
+void pp_tls_leave_underway(pp_tls_layer *t);
+
+/* --- inbound.c, outbound.c: as pp_layer_ops has them -------------------------------------- */
+
+ssize_t pp_tls_receive(pp_layer *layer, char *to, size_t len);
+ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, size_t count);
+
+#endif

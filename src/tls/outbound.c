@@ -1,0 +1,90 @@
+/* What goes by TLS, encrypted into the loop's buffer and sent from there. */
+#include "tls/inside.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* What becomes the next record: a piece where it is large, or several joined. Moves on behind it.
+ */
+static pp_str next_record(const struct iovec *iov, size_t count, size_t *i, size_t *at,
+                          char *joined)
+{
+    size_t len = 0;
+
+    while (*i < count && *at == iov[*i].iov_len) {
+        (*i)++;
+        *at = 0;
+    }
+    if (*i < count && (iov[*i].iov_len - *at >= PP_TLS_RECORD_MAX || *i + 1 == count)) {
+        pp_str whole = {(const char *)iov[*i].iov_base + *at, iov[*i].iov_len - *at};
+
+        if (whole.len > PP_TLS_RECORD_MAX)
+            whole.len = PP_TLS_RECORD_MAX;
+        *at += whole.len;
+        return whole;
+    }
+    while (*i < count && len < PP_TLS_RECORD_MAX) {
+        size_t left = iov[*i].iov_len - *at;
+        size_t n = left < PP_TLS_RECORD_MAX - len ? left : PP_TLS_RECORD_MAX - len;
+
+        memcpy(joined + len, (const char *)iov[*i].iov_base + *at, n);
+        len += n;
+        *at += n;
+        if (*at < iov[*i].iov_len)
+            break;
+        (*i)++;
+        *at = 0;
+    }
+    return (pp_str){joined, len};
+}
+
+/* Fill out with records; the lock is held. Returns how many bytes went in; -1: it has failed. */
+static ssize_t encrypt(pp_tls_layer *t, const struct iovec *iov, size_t count, char *joined)
+{
+    size_t taken = 0, i = 0, at = 0;
+
+    ERR_clear_error();
+    while (t->out_len < PP_TLS_OUT_BYTES) {
+        pp_str record = next_record(iov, count, &i, &at, joined);
+        size_t written;
+
+        if (record.len == 0)
+            break;
+        if (SSL_write_ex(t->ssl, record.ptr, record.len, &written) != 1 || written != record.len)
+            return pp_tls_fail_by_openssl(t);
+        taken += record.len;
+    }
+    return (ssize_t)taken;
+}
+
+ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, size_t count)
+{
+    pp_tls_layer *t = pp_tls_of(layer);
+    pp_tls_place *place = pp_tls_place_of(t, loop);
+    ssize_t taken = 0;
+    pp_str out;
+
+    if (pp_tls_place_open(place)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    if (!pp_layer_begin_send(layer, loop))
+        return -1;
+    if (count && (!t->open || t->broken)) {
+        (void)pthread_mutex_unlock(&layer->lock);
+        errno = t->broken ? EPIPE : EAGAIN;
+        return -1;
+    }
+    t->out = place->out;
+    t->out_len = 0;
+    t->out_cap = PP_TLS_OUT_BYTES + PP_TLS_RECORD_MAX + PP_TLS_RECORD_EXTRA;
+    if (count)
+        taken = encrypt(t, iov, count, place->joined);
+    out = (pp_str){place->out, t->out_len};
+    t->out = NULL;
+    if (taken < 0) {
+        (void)pthread_mutex_unlock(&layer->lock);
+        return -1;
+    }
+    return pp_layer_end_send(layer, loop, out) ? taken : -1;
+}

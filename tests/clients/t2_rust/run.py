@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""The original client of the T2 Bus, the crate t2_bus 0.1.0 and its tool t2, against pipit-server.
+
+    run.py [--server PATH] [--compare [ROUNDS]]
+
+The program here is built under $PIPIT_BUILD_DIR/clients/t2_rust (build/ unless set). --compare
+measures instead: messages per second over Unix sockets and the server's CPU, pipit and the original
+server in turn. Exit status: 0, 1 after a failure, 77 without cargo (a failure under CI).
+"""
+
+import argparse
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+REPO = HERE.parent.parent.parent
+sys.path.insert(0, str(REPO / "tests/t2"))
+from bus import T2Server  # noqa: E402
+
+BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD_DIR") or REPO / "build").resolve()
+TARGET = BUILD / "clients/t2_rust"
+TICK = os.sysconf("SC_CLK_TCK")
+SHAPES = (  # pairs, messages of each, bytes, publishes at a time
+    ("1 pair, 16 B, 64 at a time", 1, 20000, 16, 64),
+    ("4 pairs, 16 B, 64 at a time", 4, 5000, 16, 64),
+    ("1 pair, 1 KiB, 64 at a time", 1, 5000, 1024, 64),
+)
+
+
+def build():
+    if not shutil.which("cargo"):
+        print("cargo is missing: tests/clients/install.sh brings it")
+        sys.exit(1 if os.environ.get("CI") else 77)
+    environ = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=HERE, env=environ,
+                   check=True, timeout=900)
+    subprocess.run(["cargo", "install", "t2_bus@0.1.0", "--bin", "t2", "--locked", "--quiet",
+                    "--root", str(TARGET)], env=environ, check=True, timeout=900)
+    return TARGET / "release/t2_checks", TARGET / "bin/t2"
+
+
+def check_tool(tool, server, home):
+    """`t2 sub` prints what `t2 pub` says."""
+    addresses = [f"tcp:127.0.0.1:{server.t2[1]}", f"unix:{server.unix}"]
+    environ = {**os.environ, "HOME": home}
+    failures = []
+
+    def run(*arguments):
+        done = subprocess.run([tool, *arguments], env=environ, capture_output=True, text=True,
+                              timeout=30, check=False)
+        return done.stdout.strip()
+
+    for topic, pattern, value, probe_data in (
+            ("string/lobby/alice", "string/**", "hello", b"\x60"),
+            ("f32/price", "f32/*", "1.5", b"\xf9\x40\x00")):
+        for heard_at, said_at in (addresses, addresses[::-1]):
+            with subprocess.Popen(["stdbuf", "-oL", tool, "sub", pattern, heard_at], env=environ,
+                                  stdout=subprocess.PIPE, text=True) as sub:
+                with server.bus() as probe:  # until the tool is there
+                    while probe.publish(topic, probe_data) == 0:
+                        pass
+                run("pub", topic, value, said_at)
+                line = sub.stdout.readline()
+                while f"{topic}: {value}" not in line and line:
+                    line = sub.stdout.readline()
+                sub.kill()
+                if not line:
+                    failures.append(f"{topic} by {said_at} was not heard at {heard_at}")
+    print("not ok tool " + "; ".join(failures) if failures else "ok tool")
+    return bool(failures)
+
+
+def check(server_path):
+    checks, tool = build()
+    failed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        server = T2Server(server_path, folder=folder)
+        done = subprocess.run([checks, "checks", f"127.0.0.1:{server.t2[1]}", server.unix],
+                              capture_output=True, text=True, timeout=300, check=False)
+        print(done.stdout, end="")
+        failed += done.returncode != 0 or "not ok" in done.stdout or done.stdout.count("ok ") != 14
+        failed += check_tool(tool, server, folder)
+        failed += server.stop() != 0
+    print(done.stderr, end="")
+    return 1 if failed else 0
+
+
+# --- Measuring ----------------------------------------------------------------------------------
+
+
+def cpu_s(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def measure(checks, pid, path, shape):
+    """Messages per second, and the server's CPU seconds per million of them."""
+    before = cpu_s(pid)
+    done = subprocess.run([checks, "flow", path, *map(str, shape[1:])], capture_output=True,
+                          text=True, timeout=300, check=True)
+    return float(done.stdout), (cpu_s(pid) - before) / (shape[1] * shape[2]) * 1e6
+
+
+def compare(server_path, rounds):
+    checks, _ = build()
+    with tempfile.TemporaryDirectory() as folder:
+        server = T2Server(server_path, folder=folder)
+        other = f"{folder}/original.sock"
+        with subprocess.Popen([checks, "serve", other], stdout=subprocess.PIPE,
+                              text=True) as original:
+            original.stdout.readline()
+            for shape in SHAPES:
+                ours, theirs = [], []
+                for _ in range(rounds):
+                    ours.append(measure(checks, server.pid, server.unix, shape))
+                    theirs.append(measure(checks, original.pid, other, shape))
+                rate, cost = (statistics.median(column) for column in zip(*ours))
+                rate2, cost2 = (statistics.median(column) for column in zip(*theirs))
+                print(f"{shape[0]}: {rate:,.0f} messages/s, {cost:.1f} CPU s per million; original "
+                      f"{rate2:,.0f}, {cost2:.1f}; {rate / rate2:.2f} x, CPU {cost / cost2:.2f} x",
+                      flush=True)
+            original.kill()
+        return server.stop()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--server", default=str(REPO / "build/pipit-server"))
+    parser.add_argument("--compare", nargs="?", type=int, const=5, metavar="ROUNDS")
+    options = parser.parse_args()
+    if options.compare:
+        return compare(options.server, options.compare)
+    return check(options.server)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
