@@ -119,6 +119,11 @@ static pipit_err take_message(pp_store *store, pp_segment *segment, const struct
 static pipit_err take_other(pp_segment *segment, const struct pp_scan_item *item)
 {
     segment->has_ops |= item->head.kind != PP_RECORD_MARK;
+    /* Each tells the newest sequence of its time, which is not given again though its message and
+     * the segment with it are no more. */
+    if (item->head.kind != PP_RECORD_TRUNCATE && item->head.seq > segment->last_seq &&
+        item->head.seq <= UINT64_MAX / 2)
+        segment->last_seq = item->head.seq;
     switch ((pp_record_kind)item->head.kind) {
     case PP_RECORD_DELETE:
     case PP_RECORD_ERASE:
@@ -130,9 +135,6 @@ static pipit_err take_other(pp_segment *segment, const struct pp_scan_item *item
         segment->truncate = item->head.seq;
         return PIPIT_OK;
     case PP_RECORD_SKIP:
-        if (item->head.seq > segment->last_seq && item->head.seq <= UINT64_MAX / 2)
-            segment->last_seq = item->head.seq;
-        return PIPIT_OK;
     case PP_RECORD_MARK:
     case PP_RECORD_MESSAGE:
         break;

@@ -306,16 +306,21 @@ static pipit_err apply_truncation(pp_store *store, const pp_segment *segment)
     return PIPIT_OK;
 }
 
-/* A segment that begins with a cut has a header that begins below what is there. If it has nothing
- * else, the cut was never settled; if it has, then it was, and the record of it is damaged. */
+/* A segment that begins with a cut has a header that begins below what is there. If it has messages,
+ * and no record of the cut, that is damaged. */
+static void find_cut(const pp_store *store, pp_segment *segment)
+{
+    if (segment->truncate == PP_SEGMENT_NO_TRUNCATION && segment->count &&
+        segment->first_seq <= store->last_seq)
+        segment->truncate = segment->first_seq - 1;
+}
+
+/* One without messages begins behind what is there, whatever its header says: that may be damaged, or
+ * speak of a cut that was never settled. */
 static void settle_begin(const pp_store *store, pp_segment *segment)
 {
-    if (segment->truncate != PP_SEGMENT_NO_TRUNCATION || segment->first_seq > store->last_seq)
+    if (segment->count || segment->first_seq > store->last_seq)
         return;
-    if (segment->count) {
-        segment->truncate = segment->first_seq - 1;
-        return;
-    }
     segment->first_seq = store->last_seq + 1;
     if (segment->last_seq < store->last_seq)
         segment->last_seq = store->last_seq;
@@ -393,8 +398,9 @@ static pipit_err merge(pp_store *store, struct pp_found *found)
     pipit_err err;
 
     store->index_held = true;
-    settle_begin(store, segment);
+    find_cut(store, segment);
     err = apply_truncation(store, segment);
+    settle_begin(store, segment);
     if (!err)
         err = pp_store_add_segment(store, segment);
     if (!err) {

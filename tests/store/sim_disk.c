@@ -112,7 +112,7 @@ static int sim_open(pp_disk *disk, const char *path, int flags)
         name->now = calloc(1, sizeof(*name->now));
         PP_ASSERT(name->now);
         sim->files[sim->file_count++] = name->now;
-    } else if (flags & O_TRUNC) {
+    } else if (flags & O_TRUNC && name->now->cap) {
         memset(name->now->now, 0, name->now->cap);
         memset(name->now->dirty, 1, name->now->cap / SIM_SECTOR);
         name->now->size_now = 0;
@@ -199,12 +199,19 @@ static int sim_sync(pp_disk *disk, int fd)
     struct sim_file *file = SIM(disk)->fds[fd];
     int err = trouble(SIM(disk), true, NULL);
 
-    if (err)
+    if (SIM(disk)->dead)
         return err;
-    memcpy(file->disk, file->now, file->cap);
-    memset(file->dirty, 0, file->cap / SIM_SECTOR);
-    file->size_disk = file->size_now;
-    return 0;
+    for (uint64_t i = 0; i < file->cap / SIM_SECTOR; i++)
+        if (file->dirty[i]) {
+            /* One that fails leaves them clean and not on the disk, as systems do: later ones do
+             * not make up for it. */
+            if (!err)
+                memcpy(file->disk + i * SIM_SECTOR, file->now + i * SIM_SECTOR, SIM_SECTOR);
+            file->dirty[i] = 0;
+        }
+    if (!err)
+        file->size_disk = file->size_now;
+    return err;
 }
 
 static int sim_resize(pp_disk *disk, int fd, uint64_t bytes)

@@ -1,0 +1,194 @@
+/* Bytes of a store's files are flipped, files are cut, zeroed, missing. What is damaged is not
+ * served, all else is, and nothing is removed. PIPIT_STORE_STRIDE: look at one byte in so many
+ * (default 29). */
+#include "sim_disk.h"
+#include "workload.h"
+
+#include "../unit/seed.h"
+
+#include "base/assert.h"
+
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { MESSAGES = 60, FILES = 8, PAYLOAD_MAX = 4000 };
+
+/* What the files are when nothing is wrong with them. */
+struct image {
+    char path[32];
+    char *bytes;
+    uint64_t size;
+};
+
+static struct sim_disk sim;
+static struct image images[FILES];
+static unsigned image_count;
+
+static size_t payload_of(uint64_t seq, char *out)
+{
+    size_t len = seq % 10 == 0 ? PAYLOAD_MAX : 20 + seq % 50;
+
+    for (size_t i = 0; i < len; i++)
+        out[i] = (char)(seq * 31 + i * 7);
+    return len;
+}
+
+static pp_store *open_store(char *why)
+{
+    struct pp_store_options options = {
+        .dir = "s", .create = true, .disk = &sim.disk, .segment_bytes = 64 * 1024};
+    pp_store *store = NULL;
+
+    *why = '\0';
+    return pp_store_open(&options, &store, why) == PIPIT_OK ? store : NULL;
+}
+
+static int make_store(void **state)
+{
+    char why[PP_STORE_WHY_BYTES], payload[PAYLOAD_MAX];
+    pp_store *store;
+
+    (void)state;
+    sim_init(&sim);
+    store = open_store(why);
+    for (uint64_t seq = 1; store && seq <= MESSAGES; seq++) {
+        struct pp_store_message message = {.time_ns = (int64_t)seq,
+                                           .subject = PP_STR("damage.test"),
+                                           .payload = {payload, payload_of(seq, payload)}};
+
+        if (pp_store_append(store, &message, PP_STORE_ANY, NULL))
+            return -1;
+        if (seq % 15 == 0) { /* a new segment, with a footer before it */
+            if (pp_store_skip(store, seq + 1) || pp_store_truncate(store, seq))
+                return -1;
+        }
+        pp_store_run(store);
+    }
+    pp_store_close(store);
+    for (unsigned i = 0; i < sim.name_count; i++) {
+        struct sim_file *file = sim.names[i].now;
+        struct image *image = &images[image_count];
+
+        if (!file || strstr(sim.names[i].path, "lock"))
+            continue;
+        PP_ASSERT(image_count < FILES);
+        image_count++;
+        (void)snprintf(image->path, sizeof(image->path), "%.31s", sim.names[i].path);
+        image->size = file->size_now;
+        image->bytes = malloc(image->size + 1);
+        PP_ASSERT(image->bytes);
+        memcpy(image->bytes, file->now, image->size);
+    }
+    return store ? 0 : -1;
+}
+
+static int free_store(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < image_count; i++)
+        free(images[i].bytes);
+    sim_fini(&sim);
+    return 0;
+}
+
+/* All files as they should be. */
+static void restore(void)
+{
+    for (unsigned i = 0; i < image_count; i++) {
+        struct sim_file *file = sim_find(&sim, images[i].path);
+
+        PP_ASSERT(file); /* or something was removed */
+        sim_set(file, images[i].bytes, images[i].size);
+    }
+}
+
+/* Open and read all. Answers how many messages are not there; -1: it does not open. */
+static int look(const char *what, uint64_t at)
+{
+    char why[PP_STORE_WHY_BYTES], payload[PAYLOAD_MAX];
+    pp_store *store = open_store(why);
+    int missing = 0;
+
+    if (!store)
+        return -1;
+    for (uint64_t seq = 1; seq <= MESSAGES; seq++) {
+        struct pp_store_message message;
+        pipit_err err = pp_store_read(store, seq, &message);
+        size_t len = payload_of(seq, payload);
+
+        if (err && err != PIPIT_EDAMAGED && err != PIPIT_ENOTFOUND)
+            fail_msg("%s at %" PRIu64 ": read of %" PRIu64 ": %d", what, at, seq, err);
+        missing += err != PIPIT_OK;
+        if (!err && (message.seq != seq || message.time_ns != (int64_t)seq ||
+                     !pp_str_eq(message.subject, PP_STR("damage.test")) ||
+                     !pp_str_eq(message.payload, (pp_str){payload, len})))
+            fail_msg("%s at %" PRIu64 ": %" PRIu64 " is served and wrong", what, at, seq);
+    }
+    pp_store_close(store);
+    return missing;
+}
+
+static void test_flipped_bits_are_not_served(void **state)
+{
+    const char *given = getenv("PIPIT_STORE_STRIDE");
+    uint64_t stride = given ? (uint64_t)atol(given) : 29;
+    uint64_t random = test_seed("flips") | 1;
+
+    (void)state;
+    for (unsigned i = 0; i < image_count; i++) {
+        uint64_t from = stride > 1 ? pp_random_next(&random) % stride : 0;
+
+        for (uint64_t at = from; at < images[i].size; at += at < 200 ? 1 : stride) {
+            int missing;
+
+            restore();
+            sim_find(&sim, images[i].path)->now[at] ^= (char)(1 << at % 8);
+            missing = look(images[i].path, at);
+            if (missing < 0 || missing > 1)
+                fail_msg("%s at %" PRIu64 ": %d messages are not there", images[i].path, at,
+                         missing);
+        }
+    }
+}
+
+static void test_truncated_files_are_survived(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < image_count; i++)
+        for (uint64_t size = 0; size < images[i].size; size += 501) {
+            restore();
+            sim_set(sim_find(&sim, images[i].path), images[i].bytes, size);
+            if (look(images[i].path, size) < 0)
+                fail_msg("%s of %" PRIu64 " bytes: it does not open", images[i].path, size);
+        }
+}
+
+static void test_zeroed_sectors_are_survived(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < image_count; i++)
+        for (uint64_t at = 0; at + SIM_SECTOR <= images[i].size; at += SIM_SECTOR) {
+            restore();
+            memset(sim_find(&sim, images[i].path)->now + at, 0, SIM_SECTOR);
+            if (look(images[i].path, at) < 0)
+                fail_msg("%s zeros at %" PRIu64 ": it does not open", images[i].path, at);
+        }
+    restore();
+    assert_int_equal(look("whole", 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flipped_bits_are_not_served),
+        cmocka_unit_test(test_truncated_files_are_survived),
+        cmocka_unit_test(test_zeroed_sectors_are_survived),
+    };
+
+    return cmocka_run_group_tests(tests, make_store, free_store);
+}

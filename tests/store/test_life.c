@@ -1,0 +1,188 @@
+/* A store on the real disk, written by the threads of a pool: what was settled is there afterwards.
+ */
+#include "store/identity.h"
+#include "store/store.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MESSAGES = 5000 };
+
+static char folder[] = "/tmp/pipit-store-XXXXXX";
+
+static int make_folder(void **state)
+{
+    (void)state;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    char command[128];
+
+    (void)state;
+    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command);
+}
+
+static void on_progress(void *ctx)
+{
+    atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+static pp_store *open_in(const char *name, pp_store_pool *pool, int64_t sync_interval_ns,
+                         atomic_int *told)
+{
+    struct pp_store_options options = {.create = true,
+                                       .pool = pool,
+                                       .segment_bytes = 256 * 1024,
+                                       .sync_interval_ns = sync_interval_ns,
+                                       .on_progress = on_progress,
+                                       .ctx = told};
+    char dir[128], why[PP_STORE_WHY_BYTES];
+    pp_store *store = NULL;
+
+    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
+    options.dir = dir;
+    if (pp_store_open(&options, &store, why))
+        fail_msg("open: %s", why);
+    return store;
+}
+
+/* Append, and when too much waits for the disk, wait for it. */
+static void append(pp_store *store, uint64_t n)
+{
+    char payload[300];
+    struct pp_store_message message = {.time_ns = (int64_t)n, .subject = PP_STR("life.test")};
+    pipit_err err;
+
+    memset(payload, (int)n, sizeof(payload));
+    message.payload = (pp_str){payload, sizeof(payload)};
+    while ((err = pp_store_append(store, &message, PP_STORE_ANY, NULL)) == PIPIT_EAGAIN)
+        (void)usleep(1); /* the pool makes room */
+    assert_int_equal(err, PIPIT_OK);
+}
+
+static void check_all(pp_store *store)
+{
+    struct pp_store_message message;
+    char payload[300];
+
+    for (uint64_t seq = 1; seq <= MESSAGES; seq++) {
+        assert_int_equal(pp_store_read(store, seq, &message), PIPIT_OK);
+        memset(payload, (int)seq, sizeof(payload));
+        assert_int_equal(message.time_ns, (int64_t)seq);
+        assert_int_equal(message.payload.len, sizeof(payload));
+        assert_memory_equal(message.payload.ptr, payload, sizeof(payload));
+    }
+}
+
+static void play(const char *name, int64_t sync_interval_ns)
+{
+    int64_t live = pp_alloc_live();
+    struct pp_store_progress progress;
+    struct pp_store_state store_state;
+    atomic_int told = 0;
+    pp_store_pool *pool;
+    pp_store *store;
+
+    assert_int_equal(pp_store_pool_new(2, &pool), PIPIT_OK);
+    store = open_in(name, pool, sync_interval_ns, &told);
+    for (uint64_t n = 1; n <= MESSAGES; n++)
+        append(store, n);
+    check_all(store); /* also what is not written yet */
+    assert_int_equal(pp_store_wait(store, pp_store_issued(store)), PIPIT_OK);
+    pp_store_progress(store, &progress);
+    assert_int_equal(progress.seq, MESSAGES);
+    assert_true(atomic_load(&told) > 0);
+    pp_store_close(store);
+
+    store = open_in(name, pool, sync_interval_ns, &told);
+    check_all(store);
+    pp_store_state(store, &store_state);
+    assert_true(store_state.segments > 2);
+    assert_true(store_state.index_bytes <= 8 * MESSAGES + 16 * 1024);
+    pp_store_close(store);
+    pp_store_pool_free(pool);
+    assert_int_equal(pp_alloc_live(), live);
+}
+
+static void test_what_was_settled_is_there(void **state)
+{
+    (void)state;
+    play("synced", 0);
+}
+
+static void test_lazy_store_is_there_when_closed(void **state)
+{
+    (void)state;
+    play("lazy", 50 * PP_NS_PER_MS);
+}
+
+static void test_one_process_has_it_open(void **state)
+{
+    struct pp_store_options options = {.create = true};
+    char dir[128], why[PP_STORE_WHY_BYTES];
+    pp_store *first, *second;
+
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "%s/locked", folder);
+    options.dir = dir;
+    assert_int_equal(pp_store_open(&options, &first, why), PIPIT_OK);
+    assert_int_equal(pp_store_open(&options, &second, why), PIPIT_EINUSE);
+    pp_store_close(first);
+    assert_int_equal(pp_store_open(&options, &first, why), PIPIT_OK);
+    pp_store_close(first);
+}
+
+static void test_another_format_is_refused_untouched(void **state)
+{
+    struct pp_store_options options = {.create = true};
+    char dir[96], path[128], why[PP_STORE_WHY_BYTES];
+    pp_store *store;
+    FILE *file;
+
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "%s/foreign", folder);
+    (void)snprintf(path, sizeof(path), "%s/manifest", dir);
+    options.dir = dir;
+    assert_int_equal(pp_store_open(&options, &store, why), PIPIT_OK);
+    pp_store_close(store);
+    {
+        struct pp_identity id;
+
+        file = fopen(path, "r+");
+        assert_non_null(file);
+        assert_int_equal(fread(&id, sizeof(id), 1, file), 1);
+        id.version = 2;
+        pp_identity_seal(&id);
+        rewind(file);
+        assert_int_equal(fwrite(&id, sizeof(id), 1, file), 1);
+        (void)fclose(file);
+    }
+    assert_int_equal(pp_store_open(&options, &store, why), PIPIT_EPROTO);
+    assert_non_null(strstr(why, "format 2"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_was_settled_is_there),
+        cmocka_unit_test(test_lazy_store_is_there_when_closed),
+        cmocka_unit_test(test_one_process_has_it_open),
+        cmocka_unit_test(test_another_format_is_refused_untouched),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
