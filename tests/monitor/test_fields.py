@@ -73,10 +73,10 @@ class Fields(unittest.TestCase):
                 connection.get("subscriptions_list", []).sort()
                 connection.get("subscriptions_list_detail", []).sort(key=lambda s: s["sid"])
             pages.append(page)
-        # What the one that sent rubbish had been sent by then is a matter of moments.
+        # What still waited for one that has closed is a matter of moments.
         for page in pages:
             for connection in page["connections"]:
-                if connection.get("reason") == "Protocol Violation":
+                if "reason" in connection:
                     connection["pending_bytes"] = 0
         self.assertEqual(differences(*pages, COUNTS), [], query)
         return pages[0]
