@@ -321,7 +321,8 @@ void pp_conn_record_add_peer_certs(pp_conn_record *record, pp_str json)
     char *to = (char *)pp_conn_record_text(record, PP_RECORD_PEER_CERTS).ptr;
 
     PP_ASSERT(to + json.len <= (char *)record + record->bytes);
-    memcpy(to, json.ptr, json.len);
+    if (json.len)
+        memcpy(to, json.ptr, json.len);
     record->text_len[PP_RECORD_PEER_CERTS] = (uint32_t)json.len;
 }
 
