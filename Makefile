@@ -51,8 +51,9 @@ asan:
 	UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	    ctest --test-dir $(BUILD)-asan -LE clients -j $(JOBS)
 
-# threads are what it looks at: units, the process, order across loops, life, transcripts on four loops, a client
-TSAN_TESTS = ^(unit\.|process\.|fault\.(ordering|sub_pong|life)|protocol\.threads|clients\.nats_c$$)
+# threads are what it looks at: units, the process, order across loops, life, transcripts on four loops, layers,
+# doors beside NATS, libpipit's client, the store's writers, an official client
+TSAN_TESTS = ^(unit\.|process\.|fault\.(ordering|sub_pong|life|fanout)|protocol\.threads|tls\.|websocket\.|fanout\.|t2\.|client\.|store\.life|clients\.nats_c$$)
 tsan:
 	scripts/deps.sh
 	cmake -S . -B $(BUILD)-tsan -G Ninja -DPIPIT_SANITIZE=thread \
