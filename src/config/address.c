@@ -78,6 +78,30 @@ bool pp_reader_address(pp_reader *reader, const pp_key *key, const pp_value *val
     return false;
 }
 
+void pp_reader_listen(pp_reader *reader, const pp_key *key, const pp_value *value,
+                      const char **host, int32_t *port)
+{
+    pp_str said;
+    const char *text;
+
+    if (!pp_reader_address(reader, key, value, &said, port) || !said.len)
+        return;
+    text = pp_reader_copy(reader, said);
+    *host = text ? text : *host;
+}
+
+void pp_reader_host(pp_reader *reader, const pp_key *key, const pp_value *value, const char **host)
+{
+    const char *text;
+
+    if (value->kind != PP_VALUE_STRING) {
+        pp_reader_wrong_kind(reader, key, value, "a string");
+        return;
+    }
+    text = pp_reader_text(reader, value);
+    *host = text ? text : *host;
+}
+
 void pp_read_listen(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {
     pp_options *o = base;

@@ -19,30 +19,15 @@ void pp_read_fanout(pp_reader *reader, const pp_key *key, const pp_value *value,
 void pp_read_fanout_listen(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {
     pp_options *o = base;
-    pp_str host;
-    int32_t port;
 
-    if (!pp_reader_address(reader, key, value, &host, &port))
-        return;
-    o->fanout.port = port;
-    if (host.len) {
-        const char *text = pp_reader_copy(reader, host);
-
-        o->fanout.host = text ? text : o->fanout.host;
-    }
+    pp_reader_listen(reader, key, value, &o->fanout.host, &o->fanout.port);
 }
 
 void pp_read_fanout_host(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {
     pp_options *o = base;
-    const char *text;
 
-    if (value->kind != PP_VALUE_STRING) {
-        pp_reader_wrong_kind(reader, key, value, "a string");
-        return;
-    }
-    text = pp_reader_text(reader, value);
-    o->fanout.host = text ? text : o->fanout.host; /* an empty one stands for the default */
+    pp_reader_host(reader, key, value, &o->fanout.host);
 }
 
 /* A range, or an address, which is a range of one. NULL: it is neither, or no memory. */

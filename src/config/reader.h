@@ -55,6 +55,11 @@ pp_option_position pp_reader_position(pp_reader *reader, pp_config_position at);
 /* address.c: a port, or host:port where the host may be left out. False: it is refused. */
 bool pp_reader_address(pp_reader *reader, const pp_key *key, const pp_value *value,
                        pp_str *out_host, int32_t *out_port);
+/* address.c: the same for a listener; host stays as it was if it is left out. */
+void pp_reader_listen(pp_reader *reader, const pp_key *key, const pp_value *value,
+                      const char **host, int32_t *port);
+/* address.c: the host of a listener; an empty one stands for what is there. */
+void pp_reader_host(pp_reader *reader, const pp_key *key, const pp_value *value, const char **host);
 /* address.c: "host" or "host:port" that others are told. False: it is refused, or empty. */
 bool pp_reader_advertised(pp_reader *reader, const pp_key *key, const pp_value *value,
                           const char **out_host, uint16_t *out_port);

@@ -16,30 +16,15 @@ void pp_read_websocket_listen(pp_reader *reader, const pp_key *key, const pp_val
                               void *base)
 {
     pp_options *o = base;
-    pp_str host;
-    int32_t port;
 
-    if (!pp_reader_address(reader, key, value, &host, &port))
-        return;
-    o->websocket.port = port;
-    if (host.len) {
-        const char *text = pp_reader_copy(reader, host);
-
-        o->websocket.host = text ? text : o->websocket.host;
-    }
+    pp_reader_listen(reader, key, value, &o->websocket.host, &o->websocket.port);
 }
 
 void pp_read_websocket_host(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
 {
     pp_options *o = base;
-    const char *text;
 
-    if (value->kind != PP_VALUE_STRING) {
-        pp_reader_wrong_kind(reader, key, value, "a string");
-        return;
-    }
-    text = pp_reader_text(reader, value);
-    o->websocket.host = text ? text : o->websocket.host; /* an empty one stands for the default */
+    pp_reader_host(reader, key, value, &o->websocket.host);
 }
 
 void pp_read_websocket_advertise(pp_reader *reader, const pp_key *key, const pp_value *value,
