@@ -4,7 +4,12 @@
 #include "cli/command_line.h"
 #include "cli/context.h"
 #include "cli/help.h"
+#include "cli/pub.h"
+#include "cli/reply.h"
+#include "cli/request.h"
+#include "cli/rtt.h"
 #include "cli/say.h"
+#include "cli/sub.h"
 #include "cli/terminal.h"
 
 #include <stdio.h>
@@ -36,7 +41,19 @@ static const cli_command version = {
 };
 
 const cli_command *const cli_commands[] = {
-    &cli_context_command, &fanout, &t2, &cli_help_command, &version, NULL,
+    /* clang-format off: one line each */
+    &cli_pub_command,
+    &cli_sub_command,
+    &cli_request_command,
+    &cli_reply_command,
+    &cli_rtt_command,
+    &cli_context_command,
+    &fanout,
+    &t2,
+    &cli_help_command,
+    &version,
+    NULL,
+    /* clang-format on */
 };
 
 /* Programs that the tool can stand in for, by the name that it is called by. */
