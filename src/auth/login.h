@@ -40,6 +40,7 @@ typedef struct pp_login_shown {
     pp_str host;  /* its address as text */
     uint16_t port;
     uint64_t connection_id;
+    int64_t start_ns;                         /* since when it is there; monotonic clock */
     const struct pp_certificate *certificate; /* as TLS has verified it; NULL: none */
     bool has_peer;                            /* a Unix socket whose peer the kernel has named: */
     uid_t uid;

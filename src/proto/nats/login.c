@@ -49,6 +49,7 @@ static void fill_connection(const pp_nats_session *s, pp_login_shown *shown)
         .connection_type = pp_nats_connection_type(s->conn),
         .port = s->conn->peer_port,
         .connection_id = s->conn->id,
+        .start_ns = s->start_ns,
     };
     if (s->conn->local)
         shown->has_peer = pp_conn_peer_ids(s->conn, &shown->uid, &shown->gid);
