@@ -439,6 +439,13 @@ out:
     return err;
 }
 
+pipit_err pp_store_forget_files(pp_store *store)
+{
+    struct pp_ranges none = {0};
+
+    return drop_files(store, UINT32_MAX, &none);
+}
+
 static pipit_err drop_segment(pp_store *store, uint32_t at)
 {
     struct pp_range number = {store->segments[at]->number, store->segments[at]->number};

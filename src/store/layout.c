@@ -225,6 +225,8 @@ pipit_err pp_store_load(pp_store *store, pp_segment *segment)
         return PIPIT_OK;
     err = load_footer(store, segment);
     if (err == PIPIT_EDAMAGED) {
+        pp_store_find_out(
+            store, (struct pp_finding){.kind = PP_FINDING_NO_INDEX, .segment = segment->number});
         err = pp_store_rebuild_index(store, segment);
         segment->footer_at = 0; /* so it stays */
     }
