@@ -286,6 +286,7 @@ static pipit_err read_records(pp_store *store, struct pp_found *found, bool last
         pp_scan_init(&scan, bytes, len, 0);
         end = pp_scan_tail_end(bytes, len, pp_record_seed(store->id.salt, found->number),
                                &found->proven);
+        found->torn_at = end;
         found->torn = scan.data_end > end ? scan.data_end - end : 0;
     }
     found->segment->sized |= last;

@@ -157,6 +157,9 @@ static void write_all(pp_store *store, const struct settings *settings)
     uint64_t gone = 0;
 
     pp_store_state(store, &state);
+    /* Those that the process before did not get to. */
+    for (uint64_t seq = settings->gone + 1; settings->deletes && seq <= state.last_seq; seq++)
+        (void)delete_old(store, seq);
     for (uint64_t n = 1, seq = state.last_seq + 1; n <= settings->count; n++, seq++) {
         (void)append(store, seq);
         if (settings->deletes) {
