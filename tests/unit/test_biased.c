@@ -70,7 +70,7 @@ static void test_biased_holds_one_at_a_time(void **state)
 
 static void test_biased_holds_while_the_bias_moves(void **state)
 {
-    struct shared shared = {0};
+    struct shared shared = {.pause_every = 2 * PP_BIAS_AFTER};
 
     (void)state;
     run_all(&shared, visit);
