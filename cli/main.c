@@ -1,10 +1,14 @@
 /* pipit -- the command-line tool. It is built on the public headers alone. A link to it with the
  * name of a program that one of its commands stands in for is that command. */
+#include "cli/account.h"
+#include "cli/auth.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/context.h"
+#include "cli/events.h"
 #include "cli/help.h"
 #include "cli/say.h"
+#include "cli/server.h"
 #include "cli/terminal.h"
 
 #include <stdio.h>
@@ -36,7 +40,16 @@ static const cli_command version = {
 };
 
 const cli_command *const cli_commands[] = {
-    &cli_context_command, &fanout, &t2, &cli_help_command, &version, NULL,
+    &cli_account_command,
+    &cli_auth_command,
+    &cli_events_command,
+    &cli_server_command,
+    &cli_context_command,
+    &fanout,
+    &t2,
+    &cli_help_command,
+    &version,
+    NULL,
 };
 
 /* Programs that the tool can stand in for, by the name that it is called by. */
