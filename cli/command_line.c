@@ -248,8 +248,8 @@ static bool fill(const cli_flag *flags, const bool *given, char *options)
 
         if (given[i])
             continue;
-        (void)snprintf(how, sizeof(how), "variable %s", flags[i].variable);
         if (text && *text && flags[i].type != CLI_SWITCH) {
+            (void)snprintf(how, sizeof(how), "variable %s", flags[i].variable);
             if (!store(&flags[i], how, text, options))
                 return false;
         } else if (flags[i].fallback &&
