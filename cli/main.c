@@ -1,14 +1,18 @@
 /* pipit -- the command-line tool. It is built on the public headers alone. A link to it with the
  * name of a program that one of its commands stands in for is that command. */
+#include "cli/account.h"
+#include "cli/auth.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/context.h"
+#include "cli/events.h"
 #include "cli/help.h"
 #include "cli/pub.h"
 #include "cli/reply.h"
 #include "cli/request.h"
 #include "cli/rtt.h"
 #include "cli/say.h"
+#include "cli/server.h"
 #include "cli/sub.h"
 #include "cli/terminal.h"
 
@@ -47,6 +51,10 @@ const cli_command *const cli_commands[] = {
     &cli_request_command,
     &cli_reply_command,
     &cli_rtt_command,
+    &cli_account_command,
+    &cli_auth_command,
+    &cli_events_command,
+    &cli_server_command,
     &cli_context_command,
     &fanout,
     &t2,

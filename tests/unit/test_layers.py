@@ -34,7 +34,7 @@ ROOMS = {
 PUBLIC = {
     "base": ["pipit/error.h"],
     "bus": ["pipit/error.h", "pipit/bus.h"],
-    "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h"],
+    "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h", "pipit/keys.h"],
     "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/server.h"],
 }
 
