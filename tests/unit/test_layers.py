@@ -21,6 +21,7 @@ ROOMS = {
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
+    "consumer": ["base"],
     "auth": ["base", "core"],
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
