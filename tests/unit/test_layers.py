@@ -22,6 +22,7 @@ ROOMS = {
     "core": ["base"],
     "store": ["base", "core/subject.h"],
     "consumer": ["base"],
+    "topic": ["base", "store", "core/token.h"],
     "auth": ["base", "core"],
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
