@@ -1,89 +1,112 @@
 /* pipit -- the command-line tool. It is built on the public headers alone. A link to it with the
  * name of a program that one of its commands stands in for is that command. */
 #include "cli/command.h"
+#include "cli/command_line.h"
+#include "cli/context.h"
+#include "cli/help.h"
+#include "cli/say.h"
+#include "cli/terminal.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static const cli_command commands[] = {
-    {"fanout", "serve fanout clients, with the command line of the original", cli_fanout},
-    {"t2", "serve, hear and publish on a T2 Bus, as the original's tool does", cli_t2},
+static const cli_command fanout = {
+    .name = "fanout",
+    .help = "Serve fanout clients, with the command line of the original",
+    .run_raw = cli_fanout,
+};
+static const cli_command t2 = {
+    .name = "t2",
+    .help = "Serve, hear and publish on a T2 Bus, as the original's tool does",
+    .run_raw = cli_t2,
+};
+
+static int show_version(const cli_call *call)
+{
+    (void)call;
+    (void)printf("pipit: v%s\n", PIPIT_VERSION);
+    return CLI_DONE;
+}
+
+static const cli_command version = {
+    .name = "version",
+    .help = "Show the version",
+    .offline = true,
+    .run = show_version,
+};
+
+const cli_command *const cli_commands[] = {
+    &cli_context_command, &fanout, &t2, &cli_help_command, &version, NULL,
 };
 
 /* Programs that the tool can stand in for, by the name that it is called by. */
-static const char *const stand_ins[] = {"fanout", "t2"};
+static const cli_command *const stand_ins[] = {&fanout, &t2, NULL};
 
-enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
-
-static const cli_command *find(const char *name)
+/* Is name one of the words? */
+static bool among_words(const char *words, const char *name)
 {
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(commands[i].name, name) == 0)
-            return &commands[i];
+    size_t len = strlen(name);
+
+    while (words && *words) {
+        size_t word = strcspn(words, " ");
+
+        if (word == len && strncmp(words, name, len) == 0)
+            return true;
+        words += word + strspn(words + word, " ");
+    }
+    return false;
+}
+
+const cli_command *cli_command_find(const cli_command *const *among, const char *name)
+{
+    for (; *among; among++) {
+        if (strcmp((*among)->name, name) == 0 || among_words((*among)->aliases, name))
+            return *among;
     }
     return NULL;
 }
 
-static void show_help(FILE *out)
+static int run_raw(const cli_command *command, int argc, char **argv)
 {
-    (void)fprintf(out, "usage: pipit COMMAND [ARGUMENTS...]\n\n");
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].help);
-    (void)fprintf(out, "  %-10s %s\n", "help", "show this text; with a COMMAND, what that takes");
-    (void)fprintf(out, "  %-10s %s\n", "version", "show the version");
-}
-
-static int help(const char *name)
-{
-    const cli_command *command = name ? find(name) : NULL;
-    char shown[64], flag[] = "--help";
-    char *argv[] = {shown, flag, NULL};
-
-    if (!name) {
-        show_help(stdout);
-        return 0;
-    }
-    if (!command) {
-        (void)fprintf(stderr, "pipit: there is no command %s: see pipit help\n", name);
-        return CLI_USAGE;
-    }
-    (void)snprintf(shown, sizeof(shown), "pipit %s", command->name);
-    return command->run(2, argv);
-}
-
-static int run(int argc, char **argv)
-{
-    const cli_command *command = find(argv[0]);
     char shown[64];
 
-    if (!command) {
-        (void)fprintf(stderr, "pipit: there is no command %s: see pipit help\n", argv[0]);
-        return CLI_USAGE;
-    }
     (void)snprintf(shown, sizeof(shown), "pipit %s", command->name);
     argv[0] = shown;
-    return command->run(argc, argv);
+    return command->run_raw(argc, argv);
+}
+
+static int run(cli_command_line *line, int argc, char **argv)
+{
+    const cli_command *command = line->call.command;
+    int status;
+
+    if (line->raw_from)
+        return run_raw(command, argc - line->raw_from, argv + line->raw_from);
+    if (line->globals.version)
+        return show_version(NULL);
+    if (!command || line->globals.help) {
+        cli_help_show(line->globals.help ? stdout : stderr, command, line->call.name);
+        return line->globals.help ? CLI_DONE : CLI_USAGE;
+    }
+    status = command->run(&line->call);
+    if (status == CLI_DONE && (fflush(stdout) != 0 || ferror(stdout)))
+        return cli_fail(CLI_FAILED, "cannot write to standard output");
+    return status;
 }
 
 int main(int argc, char **argv)
 {
     const char *slash = argc ? strrchr(argv[0], '/') : NULL;
     const char *name = !argc ? "" : slash ? slash + 1 : argv[0];
+    const cli_command *stand_in = cli_command_find(stand_ins, name);
+    cli_command_line line;
+    int status = CLI_USAGE;
 
-    for (size_t i = 0; i < sizeof(stand_ins) / sizeof(stand_ins[0]); i++) {
-        if (strcmp(name, stand_ins[i]) == 0)
-            return find(name)->run(argc, argv);
-    }
-    if (argc < 2) {
-        show_help(stderr);
-        return CLI_USAGE;
-    }
-    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 ||
-        strcmp(argv[1], "-h") == 0)
-        return help(argc > 2 ? argv[2] : NULL);
-    if (strcmp(argv[1], "version") == 0 || strcmp(argv[1], "--version") == 0) {
-        (void)printf("pipit: v%s\n", PIPIT_VERSION);
-        return 0;
-    }
-    return run(argc - 1, argv + 1);
+    if (stand_in)
+        return stand_in->run_raw(argc, argv);
+    cli_terminal_init();
+    if (cli_command_line_read(&line, argc, argv))
+        status = run(&line, argc, argv);
+    cli_command_line_free(&line);
+    return status;
 }

@@ -90,6 +90,8 @@ typedef struct pipit_client_options {
                                  * in messages */
     pipit_event_fn on_event;
     void *event_context;
+    const char *inbox_prefix; /* NULL: "_INBOX"; what subjects for answers begin with, 64 at most,
+                               * where permissions name such a subject for each user */
 } pipit_client_options;
 
 typedef struct pipit_client_stats {
@@ -258,7 +260,7 @@ PIPIT_API pipit_err pipit_client_flush(pipit_client *client, int64_t timeout_ms)
 PIPIT_API pipit_err pipit_client_drain(pipit_client *client, int64_t timeout_ms);
 
 /** Write a subject of this client's own for replies, with its NUL. Errors: PIPIT_ETOOBIG 64 bytes
- * are enough. Thread: any. */
+ * are enough, 128 with a prefix of the program's. Thread: any. */
 PIPIT_API pipit_err pipit_client_inbox(pipit_client *client, char *out, size_t out_bytes);
 
 /** A descriptor that polls readable when pipit_client_poll has something to do (own_loop). */

@@ -111,10 +111,54 @@ static void put_options(pp_json *json, const pp_callout_request *request)
     pp_json_end_object(json);
 }
 
+/* A certificate in DER as one in PEM. */
+static pipit_err add_pem(pp_str der, pp_buf *out)
+{
+    enum { LINE_BYTES = 48 }; /* 64 characters */
+    pipit_err err = pp_buf_addf(out, "-----BEGIN CERTIFICATE-----\n");
+
+    for (size_t at = 0; at < der.len && !err; at += LINE_BYTES) {
+        char line[LINE_BYTES / 3 * 4 + 1];
+        size_t len = der.len - at < LINE_BYTES ? der.len - at : LINE_BYTES;
+
+        (void)sodium_bin2base64(line, sizeof(line), (const uint8_t *)der.ptr + at, len,
+                                sodium_base64_VARIANT_ORIGINAL);
+        err = pp_buf_addf(out, "%s\n", line);
+    }
+    return err ? err : pp_buf_addf(out, "-----END CERTIFICATE-----\n");
+}
+
+static pipit_err put_tls(pp_json *json, const pp_login_tls *tls, size_t max)
+{
+    pipit_err err = PIPIT_OK;
+    pp_buf pem;
+
+    if (!tls)
+        return PIPIT_OK;
+    pp_json_begin_object(json, "client_tls");
+    put(json, "version", tls->version);
+    put(json, "cipher", tls->cipher);
+    if (tls->chain_count) {
+        pp_json_begin_array(json, "verified_chains");
+        pp_json_begin_array(json, NULL);
+        for (size_t i = 0; i < tls->chain_count && !err; i++) {
+            pp_buf_init(&pem, max);
+            err = add_pem(tls->chain[i], &pem);
+            pp_json_text(json, NULL, pp_buf_str(&pem));
+            pp_buf_fini(&pem);
+        }
+        pp_json_end_array(json);
+        pp_json_end_array(json);
+    }
+    pp_json_end_object(json);
+    return err;
+}
+
 static pipit_err write_payload(const pp_callout_request *request, pp_buf *out)
 {
     uint8_t id[ID_BYTES];
     char id_text[2 * ID_BYTES + 1];
+    pipit_err err, tls_err;
     pp_json json;
 
     randombytes_buf(id, sizeof(id));
@@ -131,11 +175,13 @@ static pipit_err write_payload(const pp_callout_request *request, pp_buf *out)
     pp_json_text(&json, "user_nkey", request->user_nkey);
     put_client(&json, request);
     put_options(&json, request);
+    tls_err = put_tls(&json, request->shown->tls, out->max);
     pp_json_text(&json, "type", PP_STR("authorization_request"));
     pp_json_i64(&json, "version", 2);
     pp_json_end_object(&json);
     pp_json_end_object(&json);
-    return pp_json_finish(&json);
+    err = pp_json_finish(&json);
+    return err ? err : tls_err;
 }
 
 /* --- the token ----------------------------------------------------------------------------- */

@@ -26,6 +26,13 @@
 struct pp_certificate; /* auth/certificate.h */
 struct pp_gate;
 
+/* What TLS has agreed on with a client, for who passes it on. */
+typedef struct pp_login_tls {
+    pp_str version, cipher; /* "1.3"; the name in IANA's registry */
+    const pp_str *chain;    /* by which its certificate was verified, in DER, its own first */
+    size_t chain_count;
+} pp_login_tls;
+
 /* What a client shows. Texts are borrowed until the verdict, and empty where nothing was shown. */
 typedef struct pp_login_shown {
     pp_entrance entrance;
@@ -40,7 +47,9 @@ typedef struct pp_login_shown {
     pp_str host;  /* its address as text */
     uint16_t port;
     uint64_t connection_id;
+    int64_t start_ns;                         /* since when it is there; monotonic clock */
     const struct pp_certificate *certificate; /* as TLS has verified it; NULL: none */
+    const pp_login_tls *tls;                  /* NULL: it does not speak TLS */
     bool has_peer;                            /* a Unix socket whose peer the kernel has named: */
     uid_t uid;
     gid_t gid;

@@ -99,6 +99,7 @@
     X(SSL_free)                                 \
     X(SSL_get0_param)                           \
     X(SSL_get0_peer_certificate)                \
+    X(SSL_get0_verified_chain)                  \
     X(SSL_get_current_cipher)                   \
     X(SSL_get_error)                            \
     X(SSL_get_peer_cert_chain)                  \
@@ -234,6 +235,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define SSL_free pp_openssl.SSL_free
 #define SSL_get0_param pp_openssl.SSL_get0_param
 #define SSL_get0_peer_certificate pp_openssl.SSL_get0_peer_certificate
+#define SSL_get0_verified_chain pp_openssl.SSL_get0_verified_chain
 #define SSL_get_current_cipher pp_openssl.SSL_get_current_cipher
 #define SSL_get_error pp_openssl.SSL_get_error
 #define SSL_get_peer_cert_chain pp_openssl.SSL_get_peer_cert_chain

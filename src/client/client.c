@@ -107,16 +107,22 @@ static void init_cond(pthread_cond_t *cond)
     (void)pthread_condattr_destroy(&attr);
 }
 
-static void make_inbox(char out[PP_INBOX_BYTES])
+static pipit_err make_inbox(char out[PP_INBOX_BYTES], const char *prefix)
 {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+    const char *from = prefix ? prefix : "_INBOX";
+    size_t len = strlen(from);
     unsigned char bytes[22];
 
+    if (len > PP_INBOX_PREFIX_MAX || !pp_client_text_valid(pp_str_of(from)))
+        return PIPIT_EINVAL;
     pp_random_bytes(bytes, sizeof(bytes));
-    memcpy(out, "_INBOX.", 7);
+    memcpy(out, from, len);
+    out[len++] = '.';
     for (size_t i = 0; i < sizeof(bytes); i++)
-        out[7 + i] = digits[bytes[i] % 62];
-    memcpy(out + 29, ".", 2);
+        out[len++] = digits[bytes[i] % 62];
+    memcpy(out + len, ".", 2);
+    return PIPIT_OK;
 }
 
 static pipit_client *client_alloc(void)
@@ -137,7 +143,6 @@ static pipit_client *client_alloc(void)
     pp_buf_init(&client->in, PP_FEED_LINE_MAX + PP_FEED_DATA_MAX + 64 * 1024);
     pp_wire_init(&client->wire, &client->tls);
     pp_dialog_init(&client->dialog, &client->rules);
-    make_inbox(client->inbox);
     return client;
 }
 
@@ -211,7 +216,9 @@ static pipit_err build(pipit_client *client, const char *url, const pipit_client
                                                                           : sizeof(o));
     if ((o.tls_cert_file == NULL) != (o.tls_key_file == NULL))
         return PIPIT_EINVAL;
-    err = copy_texts(client, &o);
+    err = make_inbox(client->inbox, o.inbox_prefix);
+    if (!err)
+        err = copy_texts(client, &o);
     if (err)
         return err;
     apply(client, &o);

@@ -25,7 +25,8 @@
 enum {
     PP_SID_TABLE_MIN = 16,
     PP_CLIENT_SUBJECT_MAX = 16 * 1024, /* texts of a message */
-    PP_INBOX_BYTES = 32,               /* "_INBOX.", 22 characters, a dot and a NUL */
+    PP_INBOX_PREFIX_MAX = 64,          /* "_INBOX", or the program's */
+    PP_INBOX_BYTES = 90,               /* that, a dot, 22 characters, a dot and a NUL */
 };
 
 /* A message that waits in a subscription without callback. */
@@ -201,6 +202,8 @@ void pp_client_end_requests(pipit_client *client, pipit_err err);
 
 /* --- publish.c ---------------------------------------------------------------------------- */
 
+/* Is text a subject that can be published on? */
+bool pp_client_text_valid(pp_str text);
 /* Stage one frame by write, with room for it. Under the lock, which is let go of while waiting for
  * room. Errors: PIPIT_EAGAIN; PIPIT_ECLOSED; PIPIT_ENOMEM. */
 pipit_err pp_client_reserve_locked(pipit_client *client, size_t bytes);

@@ -9,7 +9,7 @@
 
 enum { FRAME_EXTRA = 64 };
 
-static bool text_valid(pp_str text)
+bool pp_client_text_valid(pp_str text)
 {
     for (size_t i = 0; i < text.len; i++) {
         if ((unsigned char)text.ptr[i] <= ' ' || text.ptr[i] == 0x7f)
@@ -30,8 +30,8 @@ static pipit_err check(pipit_client *client, const pipit_msg *msg)
 {
     int64_t most = atomic_load_explicit(&client->max_payload, memory_order_relaxed);
 
-    if (!text_valid((pp_str){msg->subject, msg->subject_bytes}) ||
-        (msg->reply_bytes && !text_valid((pp_str){msg->reply, msg->reply_bytes})))
+    if (!pp_client_text_valid((pp_str){msg->subject, msg->subject_bytes}) ||
+        (msg->reply_bytes && !pp_client_text_valid((pp_str){msg->reply, msg->reply_bytes})))
         return PIPIT_EINVAL;
     if (msg->subject_bytes > PP_CLIENT_SUBJECT_MAX || msg->reply_bytes > PP_CLIENT_SUBJECT_MAX ||
         msg->payload_bytes > PP_FEED_DATA_MAX || msg->header_bytes > PP_FEED_DATA_MAX ||

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REQUESTS_MAX = 65536, TOKEN_MAX = 16, REPLY_MAX = 64 };
+enum { REQUESTS_MAX = 65536, TOKEN_MAX = 16, REPLY_MAX = 128 };
 
 static_assert(PP_INBOX_BYTES + TOKEN_MAX <= REPLY_MAX, "a reply subject");
 

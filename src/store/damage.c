@@ -26,6 +26,12 @@ bool pp_store_is_lost(const pp_store *store, uint64_t seq)
     return at < store->lost.count && store->lost.items[at].first <= seq;
 }
 
+void pp_store_find_out(const pp_store *store, struct pp_finding finding)
+{
+    if (store->options.on_finding)
+        store->options.on_finding(store->options.finding_ctx, &finding);
+}
+
 void pp_store_note_lost(pp_store *store, uint64_t first, uint64_t last, const char *what)
 {
     struct pp_ranges *lost = &store->lost;
@@ -38,6 +44,8 @@ void pp_store_note_lost(pp_store *store, uint64_t first, uint64_t last, const ch
                      "store: damaged, not served dir=%s first=%llu last=%llu what=%s",
                      store->dir ? store->dir : "", (unsigned long long)first,
                      (unsigned long long)last, what);
+    pp_store_find_out(
+        store, (struct pp_finding){.kind = PP_FINDING_MESSAGES, .first = first, .last = last});
     for (; to < lost->count && lost->items[to].first <= last + 1; to++) {
         first = lost->items[to].first < first ? lost->items[to].first : first;
         last = lost->items[to].last > last ? lost->items[to].last : last;

@@ -192,8 +192,76 @@ bool pp_footer_true(const struct pp_footer *footer, uint64_t file_bytes, uint64_
         return false;
     bytes = footer->at + footer->subjects_bytes + pp_footer_lists_bytes(footer) +
             pp_footer_index_bytes(footer) + sizeof(*footer);
-    return bytes == file_bytes && footer->dead <= footer->count &&
-           footer->last_seq + 1 >= footer->first_seq;
+    return bytes == file_bytes && footer->at >= PP_SEGMENT_HEADER_BYTES &&
+           footer->dead <= footer->count && footer->first_seq > 0 &&
+           footer->last_seq <= UINT64_MAX / 2 && footer->last_seq + 1 >= footer->first_seq;
+}
+
+bool pp_footer_front_possible(const struct pp_footer *footer, const char *front)
+{
+    pp_str rest = {front, (size_t)footer->subjects_bytes}, text;
+    struct pp_footer_subject subject;
+    uint64_t messages = 0;
+
+    for (uint32_t i = 0; i < footer->subject_count; i++) {
+        if (!pp_footer_next_subject(&rest, &subject, &text) || text.len == 0 ||
+            subject.count == 0 || subject.first < footer->first_seq ||
+            subject.first > subject.last || subject.last > footer->last_seq)
+            return false;
+        messages += subject.count;
+    }
+    return rest.len == 0 && messages == footer->count - footer->dead;
+}
+
+static uint32_t word(const char *at, uint64_t nth)
+{
+    uint32_t value;
+
+    memcpy(&value, at + nth * sizeof(value), sizeof(value));
+    return value;
+}
+
+/* Places and sequences grow, and lie where they can. */
+static bool is_in_order(const struct pp_footer *footer, const char *index)
+{
+    uint64_t count = footer->count, place = 0;
+    const char *gaps = footer->flags & PP_FOOTER_DENSE ? NULL : index + 3 * count * 4;
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t next = (uint64_t)word(index, i) * PP_RECORD_ALIGN;
+
+        if (next < PP_SEGMENT_HEADER_BYTES || (i && next < place + PP_RECORD_HEAD_BYTES) ||
+            next + PP_RECORD_HEAD_BYTES > footer->at ||
+            (gaps && (i ? word(gaps, i) <= word(gaps, i - 1) : word(gaps, i) != 0)))
+            return false;
+        place = next;
+    }
+    return count == 0 ||
+           footer->first_seq + (gaps ? word(gaps, count - 1) : count - 1) <= footer->last_seq;
+}
+
+pipit_err pp_footer_check_index(const struct pp_footer *footer, const char *front,
+                                const char *index)
+{
+    const char *of_nth = index + (uint64_t)footer->count * 4;
+    uint32_t *counts = pp_calloc((size_t)footer->subject_count + 1, sizeof(*counts));
+    pp_str rest = {front, (size_t)footer->subjects_bytes}, text;
+    struct pp_footer_subject subject;
+    bool possible = is_in_order(footer, index);
+
+    if (!counts)
+        return PIPIT_ENOMEM;
+    for (uint32_t i = 0; i < footer->count && possible; i++) {
+        uint32_t local = word(of_nth, i);
+
+        possible = local == PP_SUBJECT_NONE || local < footer->subject_count;
+        if (possible && local != PP_SUBJECT_NONE)
+            counts[local]++;
+    }
+    for (uint32_t i = 0; i < footer->subject_count && possible; i++)
+        possible = pp_footer_next_subject(&rest, &subject, &text) && subject.count == counts[i];
+    pp_free(counts);
+    return possible ? PIPIT_OK : PIPIT_EDAMAGED;
 }
 
 bool pp_footer_next_subject(pp_str *rest, struct pp_footer_subject *out_subject, pp_str *out_text)

@@ -80,6 +80,12 @@ pipit_err pp_footer_encode(const pp_segment *segment, const pp_subjects *subject
 bool pp_footer_true(const struct pp_footer *footer, uint64_t file_bytes, uint64_t number,
                     uint64_t seed);
 
+/* What the checks do not tell: can the sections be of one segment? front is subjects and lists; the
+ * index is looked at with the subjects. Errors: PIPIT_EDAMAGED it cannot; PIPIT_ENOMEM. */
+bool pp_footer_front_possible(const struct pp_footer *footer, const char *front);
+pipit_err pp_footer_check_index(const struct pp_footer *footer, const char *front,
+                                const char *index);
+
 /* The next subject of a true section. False when there is no more, or nonsense. */
 bool pp_footer_next_subject(pp_str *rest, struct pp_footer_subject *out_subject, pp_str *out_text);
 

@@ -142,6 +142,13 @@ static pipit_err take_other(pp_segment *segment, const struct pp_scan_item *item
     return PIPIT_OK;
 }
 
+static void note_hole(struct pp_found *found, const struct pp_scan_item *item)
+{
+    if (!found->holes)
+        found->hole_at = item->at;
+    found->holes += item->end - item->at;
+}
+
 /* What is told by a record whose head is whole. Behind a hole, sequences up to this one are
  * missing. */
 static pipit_err take_item(pp_store *store, struct pp_found *found, const struct pp_scan_item *item,
@@ -167,7 +174,7 @@ static pipit_err take_item(pp_store *store, struct pp_found *found, const struct
         err = PIPIT_EDAMAGED;
     if (err != PIPIT_EDAMAGED)
         return err;
-    found->holes += item->end - item->at;
+    note_hole(found, item);
     if (!message)
         return PIPIT_OK; /* what it said is not known; messages that it deleted may be back */
     segment->last_seq = seq;
@@ -188,9 +195,11 @@ static pipit_err take_records(pp_store *store, struct pp_found *found, const cha
          pp_scan_next(&scan, &item)) {
         if (item.kind == PP_SCAN_HOLE) {
             found->ends_in_hole = true;
-            found->holes += item.end - item.at;
+            found->tail_hole = item.end - item.at;
+            note_hole(found, &item);
             continue;
         }
+        found->tail_hole = 0;
         err = take_item(store, found, &item, suspects);
         found->segment->end = item.end;
     }
@@ -277,9 +286,10 @@ static pipit_err read_records(pp_store *store, struct pp_found *found, bool last
         pp_scan_init(&scan, bytes, len, 0);
         end = pp_scan_tail_end(bytes, len, pp_record_seed(store->id.salt, found->number),
                                &found->proven);
+        found->torn_at = end;
         found->torn = scan.data_end > end ? scan.data_end - end : 0;
     }
-    found->segment->sized = last;
+    found->segment->sized |= last;
     err = take_records(store, found, bytes, len, end, suspects);
     if (!err && last)
         found->segment->end = end > PP_SEGMENT_HEADER_BYTES ? end : PP_SEGMENT_HEADER_BYTES;
@@ -312,7 +322,8 @@ pipit_err pp_found_read(pp_store *store, struct pp_found *found, bool last,
     return err;
 }
 
-pipit_err pp_found_read_records(pp_store *store, struct pp_found *found, struct pp_ranges *suspects)
+pipit_err pp_found_read_records(pp_store *store, struct pp_found *found, bool sized,
+                                struct pp_ranges *suspects)
 {
     pipit_err err = pp_segment_new(found->number, 1, &found->segment);
 
@@ -320,5 +331,7 @@ pipit_err pp_found_read_records(pp_store *store, struct pp_found *found, struct 
         err = read_header(store, found);
     if (err == PIPIT_ENOTFOUND)
         err = PIPIT_EIO;
+    if (!err)
+        found->segment->sized = sized;
     return err ? err : read_records(store, found, false, suspects);
 }

@@ -9,11 +9,15 @@ struct pp_found {
     uint64_t begins;     /* the next sequence when it was made, from its header; 0: not known */
     pp_segment *segment; /* NULL: it is not of this store, and is left alone */
     struct pp_footer footer;
-    char *front;       /* of the footer, if that is whole; else all was read from the records */
-    bool ends_in_hole; /* what the last of its records were is not known */
-    uint64_t holes;    /* bytes that are no records and should be */
-    uint64_t torn;     /* of the last segment: bytes of a write that never finished */
-    uint64_t proven;   /* of the last segment: what is before was on disk */
+    char *front;        /* of the footer, if that is whole; else all was read from the records */
+    bool last;          /* it was read as the one that may have been written to */
+    bool ends_in_hole;  /* what the last of its records were is not known */
+    uint64_t holes;     /* bytes that are no records and should be */
+    uint64_t hole_at;   /* where the first of them are */
+    uint64_t tail_hole; /* of them, bytes behind all records: a footer, maybe */
+    uint64_t torn;      /* of the last segment: bytes of a write that never finished */
+    uint64_t torn_at;
+    uint64_t proven; /* of the last segment: what is before was on disk */
 };
 
 /* Read what the file is. last: it is the one with the highest number, which may have been written
@@ -22,8 +26,8 @@ struct pp_found {
 pipit_err pp_found_read(pp_store *store, struct pp_found *found, bool last,
                         struct pp_ranges *suspects);
 
-/* The same of one that is sealed, from its records alone. */
-pipit_err pp_found_read_records(pp_store *store, struct pp_found *found,
+/* The same of one that is sealed, from its records alone; sized: with what a new footer needs. */
+pipit_err pp_found_read_records(pp_store *store, struct pp_found *found, bool sized,
                                 struct pp_ranges *suspects);
 
 #endif

@@ -229,6 +229,9 @@ pipit_err pp_store_delete_ranges(pp_store *store, const struct pp_ranges *ranges
 /* Whole dead segments go. What fails is left for later. */
 void pp_store_reclaim(pp_store *store);
 
+/* Say that segments whose numbers are missing are no more. Errors: as pp_store_append(). */
+pipit_err pp_store_forget_files(pp_store *store);
+
 /* Close its file and forget it. */
 void pp_store_remove_segment(pp_store *store, uint32_t at);
 /* Free those that were forgotten while batches concerned them. */
@@ -265,11 +268,17 @@ pipit_err pp_store_first_of(pp_store *store, uint32_t id, uint64_t *out_seq);
 pipit_err pp_store_last_of(pp_store *store, uint32_t id, uint64_t *out_seq);
 
 /* damage.c */
+/* Tell whoever wants to know. */
+void pp_store_find_out(const pp_store *store, struct pp_finding finding);
 void pp_store_note_lost(pp_store *store, uint64_t first, uint64_t last, const char *what);
 bool pp_store_is_lost(const pp_store *store, uint64_t seq);
 
 /* recovery.c */
 pipit_err pp_store_recover(pp_store *store, char *out_why);
+/* Write the manifest anew. Errors: PIPIT_EIO, PIPIT_ENOSPC. */
+pipit_err pp_store_write_manifest(pp_store *store);
+/* Make an empty segment's file. Errors: the same. */
+pipit_err pp_store_make_segment(pp_store *store, uint64_t number, uint64_t first_seq);
 /* The index of a sealed segment whose footer is damaged, from its records. Errors: PIPIT_EIO,
  * PIPIT_ENOMEM. */
 pipit_err pp_store_rebuild_index(pp_store *store, pp_segment *segment);

@@ -179,7 +179,8 @@ pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_f
     if (pp_footer_check(front, (size_t)out_footer->subjects_bytes, seed) !=
             out_footer->subjects_check ||
         pp_footer_check(front + out_footer->subjects_bytes, lists, seed) !=
-            out_footer->lists_check) {
+            out_footer->lists_check ||
+        !pp_footer_front_possible(out_footer, front)) {
         pp_free(front);
         return PIPIT_EDAMAGED;
     }
@@ -207,6 +208,8 @@ static pipit_err load_footer(pp_store *store, pp_segment *segment)
                  footer.count < segment->count)) /* more, if it was truncated */
         err = PIPIT_EDAMAGED;
     if (!err)
+        err = pp_footer_check_index(&footer, front, section);
+    if (!err)
         err = map_subjects(store, &footer, front, &ids);
     if (!err)
         err = take_index(segment, &footer, ids, section);
@@ -225,6 +228,8 @@ pipit_err pp_store_load(pp_store *store, pp_segment *segment)
         return PIPIT_OK;
     err = load_footer(store, segment);
     if (err == PIPIT_EDAMAGED) {
+        pp_store_find_out(
+            store, (struct pp_finding){.kind = PP_FINDING_NO_INDEX, .segment = segment->number});
         err = pp_store_rebuild_index(store, segment);
         segment->footer_at = 0; /* so it stays */
     }

@@ -137,7 +137,7 @@ static pipit_err find_identity(struct recovery *recovery, char *why)
     return err == PIPIT_EDAMAGED || recovery->count ? PIPIT_EDAMAGED : PIPIT_ENOTFOUND;
 }
 
-static pipit_err write_manifest(pp_store *store)
+pipit_err pp_store_write_manifest(pp_store *store)
 {
     char from[PP_PATH_BYTES], to[PP_PATH_BYTES];
     struct pp_identity id = pp_store_identity_of(store, 0, store->options.first_seq);
@@ -159,24 +159,19 @@ static pipit_err write_manifest(pp_store *store)
     return err;
 }
 
-/* A first segment under its name; then the manifest, with which a store exists. */
-static pipit_err create(pp_store *store)
+pipit_err pp_store_make_segment(pp_store *store, uint64_t number, uint64_t first_seq)
 {
     char header[PP_SEGMENT_HEADER_BYTES] = {0}, from[PP_PATH_BYTES], to[PP_PATH_BYTES];
     uint64_t room = store->options.segment_bytes < PP_FIRST_SEGMENT_BYTES
                         ? store->options.segment_bytes
                         : PP_FIRST_SEGMENT_BYTES;
-    struct pp_identity id;
+    struct pp_identity id = pp_store_identity_of(store, number, first_seq);
     int fd;
     pipit_err err;
 
-    store->id = (struct pp_identity){.version = PP_STORE_VERSION, .created_ns = pp_clock_wall_ns()};
-    pp_random_bytes(store->id.store, sizeof(store->id.store));
-    store->id.salt = pp_random_seed();
-    id = pp_store_identity_of(store, 1, store->options.first_seq);
     memcpy(header, &id, sizeof(id));
     pp_store_path_of(store, pp_spare_name, from);
-    pp_store_path(store, 1, to);
+    pp_store_path(store, number, to);
     err = pp_disk_open(store->disk, from, O_RDWR | O_CREAT | O_TRUNC, &fd);
     if (err)
         return err;
@@ -189,7 +184,19 @@ static pipit_err create(pp_store *store)
     if (!err && (store->disk->ops->rename(store->disk, from, to) < 0 ||
                  store->disk->ops->sync_dir(store->disk, store->dir) < 0))
         err = PIPIT_EIO;
-    return err ? err : write_manifest(store);
+    return err;
+}
+
+/* A first segment under its name; then the manifest, with which a store exists. */
+static pipit_err create(pp_store *store)
+{
+    pipit_err err;
+
+    store->id = (struct pp_identity){.version = PP_STORE_VERSION, .created_ns = pp_clock_wall_ns()};
+    pp_random_bytes(store->id.store, sizeof(store->id.store));
+    store->id.salt = pp_random_seed();
+    err = pp_store_make_segment(store, 1, store->options.first_seq);
+    return err ? err : pp_store_write_manifest(store);
 }
 
 static bool in_ranges(const struct pp_ranges *ranges, uint64_t n)
@@ -209,25 +216,39 @@ static pipit_err add_ranges(struct pp_ranges *to, const struct pp_ranges *from)
     return err;
 }
 
-/* Read all files; then it is known which of them are no more. */
-static pipit_err read_all(struct recovery *recovery)
+/* last: it may have been written to. */
+static pipit_err read_one(struct recovery *recovery, struct pp_found *found, bool last)
 {
     pp_store *store = recovery->store;
+    pipit_err err = pp_found_read(store, found, last, &recovery->suspects);
+
+    found->last = last;
+    if (err)
+        return err;
+    if (!found->segment) {
+        complain(store, PP_LOG_ERROR, "a file is not the segment that it is called", found->number);
+        pp_store_find_out(
+            store, (struct pp_finding){.kind = PP_FINDING_FOREIGN_FILE, .segment = found->number});
+        return PIPIT_OK;
+    }
+    recovery->holes += found->holes;
+    return add_ranges(&recovery->drops, &found->segment->drops);
+}
+
+/* Read all files, from the newest that is a segment on; then it is known which of them are no more.
+ */
+static pipit_err read_all(struct recovery *recovery)
+{
+    uint32_t end = recovery->count;
+    bool last = true;
     pipit_err err = PIPIT_OK;
 
-    for (uint32_t i = 0; i < recovery->count && !err; i++) {
-        struct pp_found *found = &recovery->found[i];
-
-        err = pp_found_read(store, found, i + 1 == recovery->count, &recovery->suspects);
-        if (err || !found->segment) {
-            if (!err)
-                complain(store, PP_LOG_ERROR, "a file is not the segment that it is called",
-                         found->number);
-            continue;
-        }
-        recovery->holes += found->holes;
-        err = add_ranges(&recovery->drops, &found->segment->drops);
+    while (end > 0 && last && !err) {
+        err = read_one(recovery, &recovery->found[--end], true);
+        last = !recovery->found[end].segment;
     }
+    for (uint32_t i = 0; i < end && !err; i++)
+        err = read_one(recovery, &recovery->found[i], false);
     return err;
 }
 
@@ -306,8 +327,8 @@ static pipit_err apply_truncation(pp_store *store, const pp_segment *segment)
     return PIPIT_OK;
 }
 
-/* A segment that begins with a cut has a header that begins below what is there. If it has messages,
- * and no record of the cut, that is damaged. */
+/* A segment that begins with a cut has a header that begins below what is there. If it has
+ * messages, and no record of the cut, that is damaged. */
 static void find_cut(const pp_store *store, pp_segment *segment)
 {
     if (segment->truncate == PP_SEGMENT_NO_TRUNCATION && segment->count &&
@@ -315,8 +336,8 @@ static void find_cut(const pp_store *store, pp_segment *segment)
         segment->truncate = segment->first_seq - 1;
 }
 
-/* One without messages begins behind what is there, whatever its header says: that may be damaged, or
- * speak of a cut that was never settled. */
+/* One without messages begins behind what is there, whatever its header says: that may be damaged,
+ * or speak of a cut that was never settled. */
 static void settle_begin(const pp_store *store, pp_segment *segment)
 {
     if (segment->count || segment->first_seq > store->last_seq)
@@ -437,6 +458,9 @@ static pipit_err look_between(struct recovery *recovery, const struct pp_found *
         missing += !in_ranges(&recovery->drops, n);
     if (missing) {
         recovery->files_missing += (uint32_t)missing;
+        pp_store_find_out(recovery->store, (struct pp_finding){.kind = PP_FINDING_FILES,
+                                                               .first = before + 1,
+                                                               .last = found->number - 1});
         complain(recovery->store, PP_LOG_ERROR, "segments are missing before", found->number);
     }
     if ((missing || *hole) && (before || recovery->has_manifest))
@@ -444,6 +468,24 @@ static pipit_err look_between(struct recovery *recovery, const struct pp_found *
     *number = found->number;
     *hole = found->ends_in_hole;
     return err;
+}
+
+/* What is wrong with the file itself. */
+static void find_out(const struct recovery *recovery, const struct pp_found *found)
+{
+    const pp_store *store = recovery->store;
+    if (!found->begins)
+        pp_store_find_out(
+            store, (struct pp_finding){.kind = PP_FINDING_NO_HEADER, .segment = found->number});
+    if (!found->front && !found->last)
+        pp_store_find_out(store, (struct pp_finding){.kind = found->tail_hole ? PP_FINDING_NO_FOOTER
+                                                                              : PP_FINDING_UNSEALED,
+                                                     .segment = found->number});
+    if (found->holes > (found->last ? 0 : found->tail_hole))
+        pp_store_find_out(store, (struct pp_finding){.kind = PP_FINDING_BYTES,
+                                                     .segment = found->number,
+                                                     .at = found->hole_at,
+                                                     .bytes = found->holes});
 }
 
 static pipit_err merge_all(struct recovery *recovery)
@@ -473,6 +515,7 @@ static pipit_err merge_all(struct recovery *recovery)
             (void)store->disk->ops->remove(store->disk, path);
             continue;
         }
+        find_out(recovery, found);
         err = look_between(recovery, found, &number, &hole);
         if (!err)
             err = add_ranges(&recovery->deletes, &found->segment->deletes);
@@ -520,27 +563,60 @@ static void release_unused(pp_store *store)
         pp_subjects_release(&store->subjects, id);
 }
 
+/* What proved that damage is damage, and not the end of a write, may stand in what is cut off: it
+ * is said again first. */
+static pipit_err mark_tail(pp_store *store, pp_segment *tail)
+{
+    struct pp_record_head head = {.seq = store->last_seq,
+                                  .time_ns = store->last_time_ns,
+                                  .durable_at = (uint32_t)(tail->end / PP_RECORD_ALIGN),
+                                  .kind = PP_RECORD_MARK};
+    char record[PP_RECORD_HEAD_BYTES];
+    pipit_err err;
+
+    pp_record_encode_ranges(record, &head, NULL, 0, pp_record_seed(store->id.salt, tail->number),
+                            tail->end);
+    err = pp_disk_write(store->disk, store->writer.fd, record, sizeof(record), tail->end);
+    if (!err)
+        tail->end += sizeof(record);
+    return err;
+}
+
 /* Write again what nothing proves to be on disk: the system may have it only in memory, and may
  * have failed to write it once already. */
+static pipit_err rewrite_tail(pp_store *store, uint64_t from, uint64_t bytes)
+{
+    char *copy = pp_alloc((size_t)bytes);
+    size_t got;
+    pipit_err err;
+
+    if (!copy)
+        return PIPIT_ENOMEM;
+    err = pp_disk_read(store->disk, store->writer.fd, copy, (size_t)bytes, from, &got);
+    if (!err)
+        err = pp_disk_write(store->disk, store->writer.fd, copy, got, from);
+    if (!err)
+        err = pp_disk_sync(store->disk, store->writer.fd);
+    pp_free(copy);
+    return err;
+}
+
 static pipit_err settle_tail(pp_store *store, const struct pp_found *found, pp_segment *tail)
 {
-    uint64_t from = found->proven, bytes = tail->end - from;
-    char *copy = NULL;
-    size_t got;
+    uint64_t unproven = tail->end - found->proven;
     pipit_err err = PIPIT_OK;
 
-    if (bytes) {
-        copy = pp_alloc((size_t)bytes);
-        if (!copy)
-            return PIPIT_ENOMEM;
-        err = pp_disk_read(store->disk, store->writer.fd, copy, (size_t)bytes, from, &got);
-        if (!err)
-            err = pp_disk_write(store->disk, store->writer.fd, copy, got, from);
-        pp_free(copy);
-    }
+    if (unproven)
+        err = rewrite_tail(store, found->proven, unproven);
+    if (!err && (unproven || found->torn))
+        err = mark_tail(store, tail);
     if (!err && found->torn) {
         /* Zeros, or a shorter write might later be followed by what is left of this one. */
         complain(store, PP_LOG_WARN, "a write that never finished is cut off, bytes", found->torn);
+        pp_store_find_out(store, (struct pp_finding){.kind = PP_FINDING_TORN_WRITE,
+                                                     .segment = tail->number,
+                                                     .at = found->torn_at,
+                                                     .bytes = found->torn});
         if (store->disk->ops->resize(store->disk, store->writer.fd, tail->end) < 0)
             err = PIPIT_EIO;
     }
@@ -566,7 +642,7 @@ static void open_tail(pp_store *store, const struct pp_found *found)
         err = PIPIT_EIO;
     if (!err) {
         tail->room = (uint64_t)size / 9 * 8;
-        if (tail->room < tail->end + PP_SEGMENT_HEADER_BYTES)
+        if (tail->room < tail->end + PP_SEGMENT_HEADER_BYTES) /* a mark must fit, too */
             tail->room = tail->end + PP_SEGMENT_HEADER_BYTES;
         tail->reserved = pp_segment_file_bytes(tail->room);
         err = settle_tail(store, found, tail);
@@ -610,6 +686,8 @@ static pipit_err finish(struct recovery *recovery)
     complain(store, PP_LOG_ERROR,
              "the newest segment is missing: nothing is written, n is the next",
              store->next_number);
+    pp_store_find_out(
+        store, (struct pp_finding){.kind = PP_FINDING_NO_NEWEST, .segment = store->next_number});
     store->failure = PIPIT_EDAMAGED;
     if (store->segment_count)
         return PIPIT_OK;
@@ -664,15 +742,17 @@ static pipit_err recover(struct recovery *recovery, char *why)
     if (!err)
         err = read_all(recovery);
     if (!err && is_half_created(recovery)) {
-        err = write_manifest(store);
+        err = pp_store_write_manifest(store);
         recovery->has_manifest = true;
         store->id.first_seq = recovery->found[0].begins;
     }
     if (err)
         return err;
-    if (!recovery->has_manifest)
+    if (!recovery->has_manifest) {
         complain(store, PP_LOG_ERROR, "the manifest is missing or damaged, segments were read",
                  recovery->count);
+        pp_store_find_out(store, (struct pp_finding){.kind = PP_FINDING_NO_MANIFEST});
+    }
     pp_store_path_of(store, pp_spare_name, path);
     (void)store->disk->ops->remove(store->disk, path); /* nothing was ever in it */
     err = merge_all(recovery);
@@ -725,7 +805,7 @@ pipit_err pp_store_rebuild_index(pp_store *store, pp_segment *segment)
 {
     struct pp_ranges suspects = {0};
     struct pp_found found = {.number = segment->number};
-    pipit_err err = pp_found_read_records(store, &found, &suspects);
+    pipit_err err = pp_found_read_records(store, &found, false, &suspects);
 
     if (!err)
         err = fill_index(segment, found.segment);

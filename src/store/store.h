@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "store/disk.h"
+#include "store/finding.h"
 #include "store/pool.h"
 
 #include <stdbool.h>
@@ -60,6 +61,10 @@ struct pp_store_options {
     void (*on_progress)(
         void *ctx); /* a ticket was settled or the store froze. Thread: the pool's */
     void *ctx;
+    /* Called for what is wrong on the disk, when it is opened and read; NULL: it is only logged.
+     * The store must not be called meanwhile. Thread: the owner's. */
+    void (*on_finding)(void *ctx, const struct pp_finding *finding);
+    void *finding_ctx;
 };
 
 struct pp_store_message {

@@ -204,10 +204,9 @@ size_t pp_tls_layer_peer_count(const pp_layer *layer)
     return above > 0 ? (size_t)above + 1 : 1;
 }
 
-void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len)
+static void *der_of(X509 *certificate, size_t *out_len)
 {
-    X509 *peer = peer_certificate(pp_tls_of(layer), i);
-    int len = peer ? i2d_X509(peer, NULL) : -1;
+    int len = certificate ? i2d_X509(certificate, NULL) : -1;
     unsigned char *der, *at;
 
     if (len <= 0)
@@ -215,6 +214,32 @@ void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len)
     der = at = pp_alloc((size_t)len);
     if (!der)
         return NULL;
-    *out_len = (size_t)i2d_X509(peer, &at);
+    *out_len = (size_t)i2d_X509(certificate, &at);
     return der;
+}
+
+void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len)
+{
+    return der_of(peer_certificate(pp_tls_of(layer), i), out_len);
+}
+
+size_t pp_tls_layer_chain_count(const pp_layer *layer)
+{
+    const pp_tls_layer *t = pp_tls_of(layer);
+    int count;
+
+    if (!peer_certificate(t, 0) || SSL_get_verify_result(t->ssl) != X509_V_OK)
+        return 0;
+    count = sk_X509_num(SSL_get0_verified_chain(t->ssl)); /* -1: there is none */
+    return count > 0 ? (size_t)count : 1;
+}
+
+void *pp_tls_layer_chain_der(const pp_layer *layer, size_t i, size_t *out_len)
+{
+    const pp_tls_layer *t = pp_tls_of(layer);
+    STACK_OF(X509) *chain = t->open ? SSL_get0_verified_chain(t->ssl) : NULL;
+
+    if (i >= pp_tls_layer_chain_count(layer))
+        return NULL;
+    return der_of(chain ? sk_X509_value(chain, (int)i) : peer_certificate(t, 0), out_len);
 }

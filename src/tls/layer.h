@@ -45,4 +45,9 @@ size_t pp_tls_layer_peer_count(const pp_layer *layer);
  * many, or no memory. */
 void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len);
 
+/* The same of the chain by which the peer has been verified: its own certificate, those that vouch
+ * for it, the authority. 0: it has not been. Of who has resumed a session only its own is known. */
+size_t pp_tls_layer_chain_count(const pp_layer *layer);
+void *pp_tls_layer_chain_der(const pp_layer *layer, size_t i, size_t *out_len);
+
 #endif

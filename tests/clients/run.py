@@ -17,6 +17,7 @@ import contextlib
 import dataclasses
 import fcntl
 import hashlib
+import json
 import os
 import pathlib
 import queue
@@ -47,18 +48,19 @@ LIBRARY_CHECKS = (
     "connect", "wildcards", "queue_group", "headers", "request_reply", "request_timeout",
     "no_responders", "drain_subscription", "drain_connection", "auto_unsubscribe", "payload_max",
     "payload_over_max", "ping", "user_password", "token", "wrong_credentials", "tls",
-    "unix_socket", "restart",
+    "nkey", "creds", "certificate_map", "unix_socket", "restart",
 )
 CLI_CHECKS = (
     "pub_sub", "wildcards", "queue_group", "headers", "request_reply", "request_timeout",
     "no_responders", "sub_count", "payload_max", "payload_over_max", "rtt", "bench_pub_sub",
     "bench_fan_out", "bench_request_reply", "user_password", "token", "wrong_credentials", "tls",
-    "websocket", "restart",
+    "nkey", "creds", "certificate_map", "websocket", "restart",
 )
 
 WEBSOCKET_CHECKS = (
     "connect", "wildcards", "many", "headers", "request_reply", "no_responders", "payload_max",
-    "drain_connection", "ping", "user_password", "token", "wrong_credentials", "restart",
+    "drain_connection", "ping", "user_password", "token", "wrong_credentials", "nkey", "creds",
+    "restart",
 )
 
 
@@ -96,8 +98,9 @@ def quiet_port():
 class Server:
     """One server process on loopback; may be stopped and started again on its port."""
 
-    def __init__(self, path, *flags, port=-1, websocket_port=None):
+    def __init__(self, path, *flags, port=-1, websocket_port=None, text=""):
         self.path, self.flags, self.port = path, flags, port
+        self.text = text  # of its configuration
         self.websocket_port = websocket_port  # -1: any; None: it does not listen there
         self.configuration = None
         self.process, self.log = None, []
@@ -127,11 +130,13 @@ class Server:
 
     def _configure(self):
         """What has no flag stands in a file."""
-        if self.websocket_port is None:
+        if self.websocket_port is None and not self.text:
             return []
         self.configuration = tempfile.NamedTemporaryFile("w", suffix=".conf")
-        self.configuration.write(f"websocket {{ host: 127.0.0.1, port: {self.websocket_port}, "
-                                 "no_tls: true, compression: true }\n")
+        self.configuration.write(self.text)
+        if self.websocket_port is not None:
+            self.configuration.write(f"websocket {{ host: 127.0.0.1, port: {self.websocket_port}, "
+                                     "no_tls: true, compression: true }\n")
         self.configuration.flush()
         return ["-c", self.configuration.name]
 
@@ -215,6 +220,12 @@ class Certificates:
     def path(self, name):
         return str(self.folder / name)
 
+    def mapping(self):
+        """A configuration in which the client's certificate stands for the only user."""
+        return (f'tls {{ cert_file: "{self.path("server.pem")}", key_file: '
+                f'"{self.path("server.key")}", ca_file: "{self.path("ca.pem")}", '
+                "verify_and_map: true }\nauthorization { users: [ {user: localhost} ] }\n")
+
     def flags(self):
         return ["--tlscert", self.path("server.pem"), "--tlskey", self.path("server.key"),
                 "--tlscacert", self.path("ca.pem"), "--tlsverify"]
@@ -224,12 +235,74 @@ class Certificates:
                 "NATS_TLS_KEY": self.path("client.key"), "NATS_TLS_P12": self.path("client.p12")}
 
 
+class Keys:
+    """Keys and tokens as NATS's own libraries make them, in files."""
+
+    def __init__(self, folder, maker):
+        self.folder, self.maker = folder, maker
+        operator, account, stranger = (self._make("key", kind=kind) for kind in "OAA")
+        self.issuer, self.box = (self._make("key", kind=kind) for kind in "AX")
+        self.user, other = self._make("key", kind="U"), self._make("key", kind="U")
+        self.operator = self._make("operator", seed=operator["seed"], subject=operator["public"],
+                                   claims={"name": "op"})["token"]
+        self.account = account["public"]
+        self.account_token = self._make("account", seed=operator["seed"], subject=self.account,
+                                        claims={"name": "acc"})["token"]
+        for name, issuer in ("user", account), ("stranger", stranger):
+            token = self._make("user", seed=issuer["seed"], subject=self.user["public"],
+                               claims={"name": name})["token"]
+            creds = self._make("creds", token=token, seed=self.user["seed"])["text"]
+            (folder / f"{name}.creds").write_text(creds)
+        (folder / "user.nk").write_text(self.user["seed"])
+        (folder / "stranger.nk").write_text(other["seed"])
+        (folder / "issuer.nk").write_text(self.issuer["seed"])
+        (folder / "box.nk").write_text(self.box["seed"])
+
+    def _make(self, make, **request):
+        answer = subprocess.run([self.maker], input=json.dumps({"make": make, **request}) + "\n",
+                                text=True, capture_output=True, check=True,
+                                timeout=SERVER_DEADLINE_S)
+        return json.loads(answer.stdout)
+
+    def of_keys(self):
+        """A configuration that knows the user's key."""
+        return f"authorization {{ users: [ {{nkey: {self.user['public']}}} ] }}\n"
+
+    def of_tokens(self):
+        """One in operator mode."""
+        return (f"operator: {self.operator}\nresolver: MEMORY\n"
+                f"resolver_preload {{ {self.account}: {self.account_token} }}\n")
+
+    def of_callout(self):
+        """One whose users a service knows."""
+        return ("accounts { AUTH { users: [ {user: service, password: service} ] }, GUESTS {} }\n"
+                f"authorization {{ auth_callout {{ issuer: {self.issuer['public']}, account: AUTH, "
+                f"auth_users: [ service ], xkey: {self.box['public']} }} }}\n")
+
+    def environment(self):
+        return {"NATS_CALLOUT_SEED": str(self.folder / "issuer.nk"),
+                "NATS_CALLOUT_XKEY": str(self.folder / "box.nk"),
+                "NATS_NKEY_SEED": str(self.folder / "user.nk"),
+                "NATS_NKEY_PUBLIC": self.user["public"],
+                "NATS_NKEY_WRONG": str(self.folder / "stranger.nk"),
+                "NATS_CREDS": str(self.folder / "user.creds"),
+                "NATS_CREDS_WRONG": str(self.folder / "stranger.creds")}
+
+
+def key_maker():
+    """The program that makes keys and tokens; None: scripts/peers.sh has not brought it."""
+    return next((path for path in (PEERS / "tokens", PEERS / "bin" / "tokens") if path.exists()),
+                None)
+
+
 class Servers:
-    """The servers of one client: open, with user and password, with a token, with TLS."""
+    """The servers of one client: open, with user and password, with a token, with TLS; for keys,
+    for tokens of operator mode, for certificates that are users."""
 
     def __init__(self, path, folder, websocket=False):
         self.folder, self.unix_path, self.websocket = folder, None, websocket
         self.certificates = Certificates(folder) if shutil.which("openssl") else None
+        self.keys = Keys(folder, key_maker()) if key_maker() else None
         self.secure = None
         usage = subprocess.run([path, "-h"], capture_output=True, text=True, check=False)
         flags = []
@@ -244,12 +317,17 @@ class Servers:
             self.token = self._start(path, "--auth", TOKEN)
             if self.certificates:
                 self.secure = self._start(path, *self.certificates.flags())
+                self.mapped = self._start(path, text=self.certificates.mapping())
+            if self.keys:
+                self.by_key = self._start(path, text=self.keys.of_keys())
+                self.by_token = self._start(path, text=self.keys.of_tokens())
+                self.by_callout = self._start(path, text=self.keys.of_callout())
         except BaseException:
             self.kill()
             raise
 
-    def _start(self, path, *flags):
-        server = Server(path, *flags, websocket_port=-1 if self.websocket else None)
+    def _start(self, path, *flags, text=""):
+        server = Server(path, *flags, websocket_port=-1 if self.websocket else None, text=text)
         self.all.append(server)
         server.start()
         return server
@@ -263,13 +341,20 @@ class Servers:
         }
         if self.secure:
             names.update(self.certificates.environment(),
-                         NATS_TLS_URL=f"tls://127.0.0.1:{self.secure.port}")
+                         NATS_TLS_URL=f"tls://127.0.0.1:{self.secure.port}",
+                         NATS_MAP_URL=f"tls://127.0.0.1:{self.mapped.port}")
+        if self.keys:
+            names.update(self.keys.environment(), NATS_NKEY_URL=self.by_key.url,
+                         NATS_CREDS_URL=self.by_token.url, NATS_CALLOUT_URL=self.by_callout.url)
         if self.unix_path:
             names["NATS_UNIX_PATH"] = self.unix_path
         if self.websocket:
             names.update(NATS_WS_URL=self.open.websocket_url,
                          NATS_USER_WS_URL=self.user.websocket_url,
                          NATS_TOKEN_WS_URL=self.token.websocket_url)
+            if self.keys:
+                names.update(NATS_NKEY_WS_URL=self.by_key.websocket_url,
+                             NATS_CREDS_WS_URL=self.by_token.websocket_url)
         return names
 
     def stop(self):
@@ -461,7 +546,7 @@ class Client:
 CLIENTS = {
     "nats_c": Client(prepare_c, cannot={
         "unix_socket": "libnats connects to a host and a port only"}),
-    "nats_go": Client(prepare_go),
+    "nats_go": Client(prepare_go, LIBRARY_CHECKS + ("callout",)),
     "nats_py": Client(prepare_python),
     "nats_js": Client(prepare_js),
     "nats_ws": Client(prepare_websocket, WEBSOCKET_CHECKS, websocket=True),
@@ -515,7 +600,11 @@ class Run:
         if not self.servers.unix_path:
             reasons.setdefault("unix_socket", "this server has no Unix sockets")
         if not self.servers.secure:
-            reasons.setdefault("tls", "certificates are made by openssl, which is missing")
+            for check in "tls", "certificate_map":
+                reasons.setdefault(check, "certificates are made by openssl, which is missing")
+        if not self.servers.keys:
+            for check in "nkey", "creds", "callout":
+                reasons.setdefault(check, "tokens is missing: scripts/peers.sh brings it")
         for check in [check for check in self.open_checks if check in reasons]:
             self.open_checks.remove(check)
             self.report.skip(self.name, check, reasons[check])

@@ -48,7 +48,7 @@ class Client:
         self._bytes = b""
         self._sids = 0
         self._pongs = 0
-        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE_S)
+        self.socket = self._dial(port)
         connect = {"verbose": False, "pedantic": False, "headers": True, "no_responders": True,
                    "protocol": 1, "lang": "python", "version": "1.0", **options}
         if user is not None:
@@ -58,6 +58,10 @@ class Client:
         self._inbox = f"_INBOX.{self.infos[0]['client_id']}x{time.monotonic_ns()}"
         self._inbox_sid = self.subscribe(self._inbox + ".*")
         self._requests = 0
+
+    @staticmethod
+    def _dial(port):
+        return socket.create_connection(("127.0.0.1", port), DEADLINE_S)
 
     @property
     def cid(self):

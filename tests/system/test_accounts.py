@@ -112,6 +112,14 @@ class Accounts(Beside):
             self.compare("$SYS.REQ.USER.INFO", user=user)
         for body in (b"{bad", b"[]"):
             self.compare("$SYS.REQ.USER.INFO", body, user="a")
+        for account in ("A", "SYS", "NOWHERE"):
+            for body in (b"", b"{bad"):
+                page = self.compare(f"$SYS.REQ.USER.{account}.INFO", body,
+                                    same=("user", "account"))
+                self.assertEqual(page["data"], {"user": "", "account": ""})
+            for user in ("a", "b"):
+                self.assertEqual(getattr(self.ours, user).request(
+                    f"$SYS.REQ.USER.{account}.INFO").status, "503")
         for server in (self.ours, self.theirs):
             with server.client("a2") as client:
                 data = client.request("$SYS.REQ.USER.INFO").json()["data"]

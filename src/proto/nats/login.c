@@ -21,6 +21,7 @@ struct pp_nats_login {
     char host[48];
     char nonce[PP_NONCE_BYTES];
     pp_nats_shown_certificate *certificate; /* NULL: none is shown */
+    pp_nats_shown_tls *tls;
 };
 
 static void on_wake(pp_task *task);
@@ -49,6 +50,7 @@ static void fill_connection(const pp_nats_session *s, pp_login_shown *shown)
         .connection_type = pp_nats_connection_type(s->conn),
         .port = s->conn->peer_port,
         .connection_id = s->conn->id,
+        .start_ns = s->start_ns,
     };
     if (s->conn->local)
         shown->has_peer = pp_conn_peer_ids(s->conn, &shown->uid, &shown->gid);
@@ -85,6 +87,7 @@ static void fill(struct pp_nats_login *l)
     shown->version = pp_nats_connect_text(c, PP_CONNECT_VERSION);
     shown->protocol = c->protocol;
     shown->certificate = pp_nats_shown_certificate_of(l->certificate);
+    shown->tls = pp_nats_shown_tls_of(l->tls);
 }
 
 /* --- waiting ------------------------------------------------------------------------------ */
@@ -100,13 +103,21 @@ static void begin_waiting(pp_nats_session *s)
     }
 }
 
+static void login_free(struct pp_nats_login *l)
+{
+    if (!l)
+        return;
+    pp_nats_shown_certificate_free(l->certificate);
+    pp_nats_shown_tls_free(l->tls);
+    pp_free(l);
+}
+
 static void end(struct pp_nats_login *l, bool waited)
 {
     pp_nats_session *s = l->s;
 
     s->login = NULL;
-    pp_nats_shown_certificate_free(l->certificate);
-    pp_free(l);
+    login_free(l);
     if (waited) {
         pp_conn_start_reading(s->conn);
         pp_conn_unhold(s->conn);
@@ -248,8 +259,9 @@ void pp_nats_log_in(pp_nats_session *s)
 
     PP_ASSERT(!s->login);
     /* One that cannot be read is none: it maps to nobody. */
-    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn, 0) == PIPIT_ENOMEM) {
-        pp_free(l);
+    if (!l || pp_nats_shown_certificate_new(&l->certificate, s->conn, 0) == PIPIT_ENOMEM ||
+        pp_nats_shown_tls_new(&l->tls, s->conn)) {
+        login_free(l);
         pp_nats_refuse(s, PP_CLOSE_NO_MEMORY, NULL);
         return;
     }

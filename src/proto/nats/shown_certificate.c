@@ -80,3 +80,55 @@ const pp_tls_identity *pp_nats_shown_certificate_identity(const pp_nats_shown_ce
 {
     return shown->identity;
 }
+
+/* --- what TLS has agreed on ---------------------------------------------------------------- */
+
+struct pp_nats_shown_tls {
+    pp_login_tls tls;
+    pp_str chain[]; /* each of them owned */
+};
+
+pipit_err pp_nats_shown_tls_new(pp_nats_shown_tls **out, const pp_conn *conn)
+{
+    const pp_layer *layer = pp_tls_layer_of(conn);
+    size_t count = layer ? pp_tls_layer_chain_count(layer) : 0;
+    pp_nats_shown_tls *shown;
+
+    *out = NULL;
+    if (!layer)
+        return PIPIT_OK;
+    shown = pp_calloc(1, sizeof(*shown) + count * sizeof(shown->chain[0]));
+    if (!shown)
+        return PIPIT_ENOMEM;
+    shown->tls = (pp_login_tls){
+        .version = pp_str_of(pp_tls_layer_version(layer)),
+        .cipher = pp_str_of(pp_tls_layer_cipher(layer)),
+        .chain = shown->chain,
+    };
+    while (shown->tls.chain_count < count) {
+        pp_str *der = &shown->chain[shown->tls.chain_count];
+
+        der->ptr = pp_tls_layer_chain_der(layer, shown->tls.chain_count, &der->len);
+        if (!der->ptr) {
+            pp_nats_shown_tls_free(shown);
+            return PIPIT_ENOMEM;
+        }
+        shown->tls.chain_count++;
+    }
+    *out = shown;
+    return PIPIT_OK;
+}
+
+void pp_nats_shown_tls_free(pp_nats_shown_tls *shown)
+{
+    if (!shown)
+        return;
+    for (size_t i = 0; i < shown->tls.chain_count; i++)
+        pp_free((char *)shown->chain[i].ptr);
+    pp_free(shown);
+}
+
+const pp_login_tls *pp_nats_shown_tls_of(const pp_nats_shown_tls *shown)
+{
+    return shown ? &shown->tls : NULL;
+}

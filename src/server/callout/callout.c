@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/list.h"
+#include "net/conn.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -57,13 +58,19 @@ static const pp_user *named(const pp_callout *callout, const pp_login_shown *sho
     return user;
 }
 
+/* Somebody said to be the service itself, and is not. */
+static bool pretends(const pp_callout *callout, const pp_login *login)
+{
+    return !login->verdict.user && login->verdict.fault == PP_LOGIN_DENIED &&
+           is_service(callout, named(callout, &login->shown));
+}
+
 static bool concerns(const pp_callout *callout, const pp_login *login)
 {
     const pp_user *user = login->verdict.user;
 
     if (!user)
-        return login->verdict.fault == PP_LOGIN_DENIED &&
-               !is_service(callout, named(callout, &login->shown));
+        return login->verdict.fault == PP_LOGIN_DENIED;
     if (user->scope.account != callout->setup.global && callout->allowed_count &&
         !among(callout->allowed, callout->allowed_count, user->scope.account->name))
         return false;
@@ -254,6 +261,10 @@ static pipit_err ask(pp_authority *authority, pp_login *login)
         .service_xkey = callout->seals ? callout->service_xkey : NULL,
     };
 
+    if (pretends(callout, login))
+        return callout->setup.account ? pp_calls_report(callout->setup.calls, login, &setup,
+                                                        pp_close_reason_text(PP_CLOSE_AUTH))
+                                      : PIPIT_OK;
     if (!concerns(callout, login))
         return PIPIT_OK;
     login->candidate = user && user->table ? user : NULL; /* stays as long as the table does */

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "proto/nats/info.h"
 #include "proto/nats/session.h"
+#include "server/callout/complaint.h"
 #include "server/server.h"
 #include "server/system/publish.h"
 #include "server/system/service.h"
@@ -37,6 +38,8 @@ typedef struct pp_call {
     pp_buf request; /* a header block, if it is sealed, and the payload; until it is published */
     size_t header_len;
     char user_nkey[PP_NKEY_TEXT_BYTES];
+    char shown_key[PP_NKEY_TEXT_BYTES]; /* of the token that was shown; empty: none was */
+    char *reason;                       /* for a complaint on its way */
 } pp_call;
 
 /* --- life ---------------------------------------------------------------------------------- */
@@ -71,6 +74,7 @@ static void call_free(pp_call *call)
         call->done(call->context);
     (void)atomic_fetch_sub(call->asked, 1);
     (void)atomic_fetch_sub(&call->calls->count, 1);
+    pp_free(call->reason);
     pp_free(call);
 }
 
@@ -87,6 +91,40 @@ static void refuse(pp_call *call)
 {
     pp_login_refuse(call->login, PP_LOGIN_DENIED, NULL);
     end(call);
+}
+
+/* The login, which has its verdict, still waits. On the home loop. */
+static void complain(const pp_call *call, const char *reason)
+{
+    pp_system *system = &call->calls->server->system;
+    const pp_complaint complaint = {
+        .account = call->account,
+        .shown = &call->login->shown,
+        .user_key = pp_str_of(call->shown_key),
+        .reason = pp_str_of(reason),
+    };
+
+    if (system->running && !pp_login_is_abandoned(call->login))
+        pp_complaint_tell(system, &complaint);
+}
+
+static void on_complain(pp_task *task)
+{
+    pp_call *call = PP_CONTAINER(task, pp_call, task);
+
+    complain(call, call->reason);
+    end(call);
+}
+
+/* Complain, and end. Thread: any loop's. Without memory nobody hears of it. */
+static void end_with_complaint(pp_call *call, const char *reason)
+{
+    call->reason = pp_memdupz(reason, strlen(reason));
+    call->task.run = on_complain;
+    if (call->reason)
+        pp_loop_post(&call->calls->server->system.home->loop, &call->task);
+    else
+        end(call);
 }
 
 /* Not more than one line a second: whoever wants to come in can cause them. */
@@ -206,6 +244,7 @@ static void on_timer(pp_timer *timer)
         PP_DEBUG(&calls->server->log,
                  "Authorization callout response not received in time on account \"%s\"",
                  call->account->name);
+        complain(call, "");
         refuse(call);
     }
     if (due_ns != INT64_MAX)
@@ -313,14 +352,12 @@ static pipit_err write_request(pp_call *call, const pp_call_setup *setup)
     return err;
 }
 
-static pipit_err call_new(pp_calls *calls, pp_login *login, const pp_call_setup *setup,
-                          pp_call **out_call)
+static pp_call *call_of(pp_calls *calls, pp_login *login, const pp_call_setup *setup)
 {
-    pp_call *call = has_buckets(calls) ? pp_calloc(1, sizeof(*call)) : NULL;
-    pipit_err err;
+    pp_call *call = pp_calloc(1, sizeof(*call));
 
     if (!call)
-        return PIPIT_ENOMEM;
+        return NULL;
     *call = (pp_call){
         .task.run = on_ask,
         .calls = calls,
@@ -335,6 +372,19 @@ static pipit_err call_new(pp_calls *calls, pp_login *login, const pp_call_setup 
     };
     pp_list_init(&call->chain);
     pp_list_init(&call->place);
+    (void)snprintf(call->shown_key, sizeof(call->shown_key), "%.*s",
+                   PP_STR_ARGS(setup->request.user_key));
+    return call;
+}
+
+static pipit_err call_new(pp_calls *calls, pp_login *login, const pp_call_setup *setup,
+                          pp_call **out_call)
+{
+    pp_call *call = has_buckets(calls) ? call_of(calls, login, setup) : NULL;
+    pipit_err err;
+
+    if (!call)
+        return PIPIT_ENOMEM;
     err = pp_nkey_new(PP_NKEY_USER, NULL, call->user_nkey);
     if (!err)
         err = write_request(call, setup);
@@ -347,22 +397,48 @@ static pipit_err call_new(pp_calls *calls, pp_login *login, const pp_call_setup 
     return err;
 }
 
-pipit_err pp_calls_ask(pp_calls *calls, pp_login *login, const pp_call_setup *setup)
+/* Count one more, whatever this returns. */
+static bool has_room(pp_calls *calls, const pp_call_setup *setup)
 {
     bool room = atomic_fetch_add(&calls->count, 1) < PP_CALLS_MAX;
+
+    room = atomic_fetch_add(setup->asked, 1) < PP_CALLS_ACCOUNT_MAX && room;
+    return room && !atomic_load(&calls->stopped);
+}
+
+static void give_room(pp_calls *calls, const pp_call_setup *setup)
+{
+    (void)atomic_fetch_sub(setup->asked, 1);
+    (void)atomic_fetch_sub(&calls->count, 1);
+}
+
+pipit_err pp_calls_report(pp_calls *calls, pp_login *login, const pp_call_setup *setup,
+                          const char *reason)
+{
+    pp_call *call = has_room(calls, setup) ? call_of(calls, login, setup) : NULL;
+
+    if (!call) {
+        give_room(calls, setup);
+        return PIPIT_OK;
+    }
+    login->timed = true;
+    end_with_complaint(call, reason);
+    return PIPIT_EAGAIN;
+}
+
+pipit_err pp_calls_ask(pp_calls *calls, pp_login *login, const pp_call_setup *setup)
+{
     pp_call *call = NULL;
     pipit_err err = PIPIT_ELIMIT;
 
-    room = atomic_fetch_add(setup->asked, 1) < PP_CALLS_ACCOUNT_MAX && room;
-    if (room && !atomic_load(&calls->stopped))
+    if (has_room(calls, setup))
         err = call_new(calls, login, setup, &call);
     if (!err) {
         login->timed = true; /* before somebody wakes it */
         pp_loop_post(&calls->server->system.home->loop, &call->task);
         return PIPIT_EAGAIN;
     }
-    (void)atomic_fetch_sub(setup->asked, 1);
-    (void)atomic_fetch_sub(&calls->count, 1);
+    give_room(calls, setup);
     if (err == PIPIT_ENOMEM)
         return err;
     if (err == PIPIT_ELIMIT)
@@ -390,7 +466,10 @@ static void consider(pp_call *call, pp_str answer)
 
     if (!call->judge(call->context, call, call->login, &question, answer, reason))
         return;
-    end(call);
+    if (call->login->verdict.user)
+        end(call);
+    else
+        end_with_complaint(call, reason);
     if (*reason)
         warn(calls, reason);
 }

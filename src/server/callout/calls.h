@@ -6,6 +6,9 @@
  *                      |                    +--[on_timer]----------------> refused, login woken
  *                      +--[too late, or there is no service]-------------> refused, login woken
  *
+ * Whoever is kept out by an answer, or for want of one, is complained of in the service's account,
+ * on the home loop, before its login is woken: that holds the account.
+ *
  * A question is written and signed on the loop of the client that wants to come in, published on
  * the home loop, and judged on the loop of whoever answers, so that a service that answers much
  * takes the time of its own connection's loop and nobody's memory: an answer is looked at where it
@@ -83,6 +86,15 @@ void pp_calls_fini(pp_calls *calls);
  * Errors: PIPIT_ENOMEM. Thread: the loop of the login's client.
  */
 pipit_err pp_calls_ask(pp_calls *calls, pp_login *login, const pp_call_setup *setup);
+
+/**
+ * Tell the service of a login that is refused already, and that it is not asked about.
+ * PIPIT_EAGAIN: the login is woken when that has been done. PIPIT_OK: it cannot be told.
+ *
+ * Of setup only account, asked and request.user_key count. Thread: the loop of the login's client.
+ */
+pipit_err pp_calls_report(pp_calls *calls, pp_login *login, const pp_call_setup *setup,
+                          const char *reason);
 
 /* A message has come to an inbox. False: nobody waits for it. Thread: the publisher's loop. */
 bool pp_calls_take(pp_calls *calls, const pp_msg *msg);

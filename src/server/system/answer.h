@@ -30,6 +30,7 @@ void pp_answer_subscribers(pp_request *request);
 
 /* user_answer.c */
 void pp_answer_user(pp_request *request);
+void pp_answer_nobody(pp_request *request);
 
 /* control.c: what changes something */
 void pp_answer_reload(pp_request *request);

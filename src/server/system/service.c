@@ -63,6 +63,8 @@ static const pp_service services[] = {
     {"REQ.ACCOUNT.PING.STATZ", PP_IN_SYSTEM, false, pp_answer_account, PP_ACCOUNTS_STATZ},
     {"DEBUG.SUBSCRIBERS", PP_IN_SYSTEM, false, pp_answer_subscribers, 0},
     {"REQ.USER.INFO", PP_IN_SYSTEM | PP_IN_OTHERS, false, pp_answer_user, 0},
+    /* What the one above is behind an import of nats-server's: of nobody, if asked directly. */
+    {"REQ.USER.*.INFO", PP_IN_SYSTEM, false, pp_answer_nobody, 0},
     /* What nats-server imports into every account: there they speak of that account alone. */
     {"REQ.SERVER.PING.CONNZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_CONNZ},
     {"REQ.ACCOUNT.PING.CONNZ", PP_IN_OTHERS, false, pp_answer_account, PP_ACCOUNT_CONNZ},

@@ -114,3 +114,8 @@ void pp_answer_user(pp_request *request)
         pp_request_answer(request, pp_buf_str(&text));
     pp_buf_fini(&text);
 }
+
+void pp_answer_nobody(pp_request *request)
+{
+    pp_request_answer(request, PP_STR("{\"user\":\"\",\"account\":\"\"}"));
+}

@@ -557,6 +557,53 @@ static void check_tls(void)
     round_trip(open_connection(options), "tls");
 }
 
+static void check_certificate_map(void)
+{
+    natsOptions *options = options_for(setting("NATS_MAP_URL"));
+
+    OK(natsOptions_SetSecure(options, true));
+    OK(natsOptions_LoadCATrustedCertificates(options, setting("NATS_TLS_CA")));
+    OK(natsOptions_LoadCertificatesChain(options, setting("NATS_TLS_CERT"),
+                                         setting("NATS_TLS_KEY")));
+    OK(natsOptions_SetExpectedHostname(options, "localhost"));
+    round_trip(open_connection(options), "map");
+}
+
+static void refuse_stranger(natsOptions *options)
+{
+    natsConnection *nc = NULL;
+    natsStatus status = natsConnection_Connect(&nc, options);
+
+    natsOptions_Destroy(options);
+    natsConnection_Destroy(nc);
+    need_status(status, NATS_CONNECTION_AUTH_FAILED, "a stranger");
+}
+
+/* The stranger says that it has the key of the user, and signs with its own. */
+static void check_nkey(void)
+{
+    natsOptions *options = options_for(setting("NATS_NKEY_URL"));
+
+    OK(natsOptions_SetNKeyFromSeed(options, setting("NATS_NKEY_PUBLIC"),
+                                   setting("NATS_NKEY_SEED")));
+    round_trip(open_connection(options), "nkey");
+    options = options_for(setting("NATS_NKEY_URL"));
+    OK(natsOptions_SetNKeyFromSeed(options, setting("NATS_NKEY_PUBLIC"),
+                                   setting("NATS_NKEY_WRONG")));
+    refuse_stranger(options);
+}
+
+static void check_creds(void)
+{
+    natsOptions *options = options_for(setting("NATS_CREDS_URL"));
+
+    OK(natsOptions_SetUserCredentialsFromFiles(options, setting("NATS_CREDS"), NULL));
+    round_trip(open_connection(options), "creds");
+    options = options_for(setting("NATS_CREDS_URL"));
+    OK(natsOptions_SetUserCredentialsFromFiles(options, setting("NATS_CREDS_WRONG"), NULL));
+    refuse_stranger(options);
+}
+
 static void check_wrong_credentials(void)
 {
     const struct {
@@ -679,6 +726,9 @@ int main(void)
         {"token", check_token},
         {"wrong_credentials", check_wrong_credentials},
         {"tls", check_tls},
+        {"nkey", check_nkey},
+        {"creds", check_creds},
+        {"certificate_map", check_certificate_map},
         {"restart", check_restart},
     };
 

@@ -309,6 +309,28 @@ def check_tls():
             url=os.environ["NATS_TLS_URL"])
 
 
+def check_certificate_map():
+    succeed("--tlsca", os.environ["NATS_TLS_CA"], "--tlscert", os.environ["NATS_TLS_CERT"],
+            "--tlskey", os.environ["NATS_TLS_KEY"], "pub", "map", "known",
+            url=os.environ["NATS_MAP_URL"])
+
+
+def known_and_stranger(flag, known, stranger, url):
+    succeed(flag, known, "pub", "known", "known", url=url)
+    status, said = run(flag, stranger, "pub", "wrong", "x", url=url)
+    expect(status != 0 and "Authorization Violation" in said, said[:300])
+
+
+def check_nkey():
+    known_and_stranger("--nkey", os.environ["NATS_NKEY_SEED"], os.environ["NATS_NKEY_WRONG"],
+                       os.environ["NATS_NKEY_URL"])
+
+
+def check_creds():
+    known_and_stranger("--creds", os.environ["NATS_CREDS"], os.environ["NATS_CREDS_WRONG"],
+                       os.environ["NATS_CREDS_URL"])
+
+
 def check_token():
     succeed("--user", os.environ["NATS_TEST_TOKEN"], "pub", "token", "known",
             url=os.environ["NATS_TOKEN_URL"])
@@ -359,6 +381,7 @@ CHECKS = (
     check_request_timeout, check_no_responders, check_sub_count, check_payload_max,
     check_payload_over_max, check_rtt, check_bench_pub_sub, check_bench_fan_out,
     check_bench_request_reply, check_user_password, check_token, check_wrong_credentials, check_tls,
+    check_nkey, check_creds, check_certificate_map,
     check_websocket, check_restart,
 )
 

@@ -44,6 +44,10 @@ func main() {
 		{"token", checkToken},
 		{"wrong_credentials", checkWrongCredentials},
 		{"tls", checkTLS},
+		{"nkey", checkNKey},
+		{"creds", checkCreds},
+		{"certificate_map", checkCertificateMap},
+		{"callout", checkCallout},
 		{"unix_socket", checkUnixSocket},
 		{"restart", checkRestart},
 	}
@@ -533,6 +537,55 @@ func checkTLS() error {
 	}
 	defer nc.Close()
 	return roundTrip(nc, "tls", []byte("known"))
+}
+
+func checkCertificateMap() error {
+	nc, err := nats.Connect(os.Getenv("NATS_MAP_URL"), nats.RootCAs(os.Getenv("NATS_TLS_CA")),
+		nats.ClientCert(os.Getenv("NATS_TLS_CERT"), os.Getenv("NATS_TLS_KEY")))
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	return roundTrip(nc, "map", []byte("known"))
+}
+
+// knownAndStranger expects one way of showing who one is to be let in, and the other refused.
+func knownAndStranger(url string, known, stranger nats.Option) error {
+	nc, err := nats.Connect(url, known)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if err := roundTrip(nc, "known", []byte("known")); err != nil {
+		return err
+	}
+	wrong, err := nats.Connect(url, stranger)
+	if err == nil {
+		wrong.Close()
+		return errors.New("a stranger was let in")
+	}
+	if !errors.Is(err, nats.ErrAuthorization) {
+		return fmt.Errorf("a stranger: %v", err)
+	}
+	return nil
+}
+
+func checkNKey() error {
+	known, err := nats.NkeyOptionFromSeed(os.Getenv("NATS_NKEY_SEED"))
+	if err != nil {
+		return err
+	}
+	stranger, err := nats.NkeyOptionFromSeed(os.Getenv("NATS_NKEY_WRONG"))
+	if err != nil {
+		return err
+	}
+	return knownAndStranger(os.Getenv("NATS_NKEY_URL"), known, stranger)
+}
+
+func checkCreds() error {
+	return knownAndStranger(os.Getenv("NATS_CREDS_URL"),
+		nats.UserCredentials(os.Getenv("NATS_CREDS")),
+		nats.UserCredentials(os.Getenv("NATS_CREDS_WRONG")))
 }
 
 func checkToken() error {

@@ -1,3 +1,4 @@
+import io.nats.client.AuthHandler;
 import io.nats.client.AuthenticationException;
 import io.nats.client.Connection;
 import io.nats.client.ConnectionListener.Events;
@@ -82,6 +83,9 @@ public final class Checks {
         report("token", Checks::token);
         report("wrong_credentials", Checks::wrongCredentials);
         report("tls", Checks::tls);
+        report("nkey", Checks::nkey);
+        report("creds", Checks::creds);
+        report("certificate_map", Checks::certificateMap);
         if (System.getenv("NATS_UNIX_PATH") != null) {
             report("unix_socket", Checks::unixSocket);
         }
@@ -389,8 +393,8 @@ public final class Checks {
         }
     }
 
-    /** Both show certificates of one authority. */
-    private static void tls() throws Exception {
+    /** What both show certificates of one authority with. */
+    private static SSLContext certificates() throws Exception {
         KeyStore keys = KeyStore.getInstance("PKCS12");
         try (InputStream file = Files.newInputStream(Path.of(System.getenv("NATS_TLS_P12")))) {
             keys.load(file, STORE_PASSWORD);
@@ -409,9 +413,43 @@ public final class Checks {
         trusted.init(authorities);
         SSLContext context = SSLContext.getInstance("TLS");
         context.init(own.getKeyManagers(), trusted.getTrustManagers(), null);
-        try (Connection nc = Nats.connect(options("NATS_TLS_URL").sslContext(context).build())) {
+        return context;
+    }
+
+    private static void tls() throws Exception {
+        Options.Builder secure = options("NATS_TLS_URL").sslContext(certificates());
+        try (Connection nc = Nats.connect(secure.build())) {
             roundTrip(nc, "tls", bytes("known"));
         }
+    }
+
+    private static void certificateMap() throws Exception {
+        Options.Builder secure = options("NATS_MAP_URL").sslContext(certificates());
+        try (Connection nc = Nats.connect(secure.build())) {
+            roundTrip(nc, "map", bytes("known"));
+        }
+    }
+
+    private static void knownAndStranger(String url, AuthHandler known, AuthHandler stranger)
+            throws Exception {
+        try (Connection nc = Nats.connect(options(url).authHandler(known).build())) {
+            roundTrip(nc, "known", bytes("known"));
+        }
+        expectRefusal("a stranger", options(url).authHandler(stranger));
+    }
+
+    private static AuthHandler signer(String variable) throws IOException {
+        String seed = Files.readString(Path.of(System.getenv(variable))).strip();
+        return Nats.staticCredentials(null, seed.toCharArray());
+    }
+
+    private static void nkey() throws Exception {
+        knownAndStranger("NATS_NKEY_URL", signer("NATS_NKEY_SEED"), signer("NATS_NKEY_WRONG"));
+    }
+
+    private static void creds() throws Exception {
+        knownAndStranger("NATS_CREDS_URL", Nats.credentials(System.getenv("NATS_CREDS")),
+                Nats.credentials(System.getenv("NATS_CREDS_WRONG")));
     }
 
     private static void token() throws Exception {

@@ -2,9 +2,11 @@
 // tests/clients/README.md says what each check holds and how this program and run.py talk.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { createConnection } from "node:net";
 import { createInterface } from "node:readline";
-import { connect, errors, headers } from "@nats-io/transport-node";
+import { connect, credsAuthenticator, errors, headers, nkeyAuthenticator }
+  from "@nats-io/transport-node";
 import { NodeTransport, nodeResolveHost } from "@nats-io/transport-node/lib/node_transport.js";
 import { NatsConnectionImpl, setTransportFactory } from "@nats-io/nats-core/internal";
 
@@ -65,6 +67,14 @@ async function roundTrip(nc, subject, payload) {
   nc.publish(subject, payload);
   const [message] = await next(sub, 1);
   assert.ok(Buffer.from(payload).equals(message.data), "other bytes came back");
+}
+
+// Of two files with what a client may show the first lets it in, and the second does not.
+async function knownAndStranger(servers, authenticatorOf, files) {
+  const [known, stranger] = await Promise.all(files.map(async (file) =>
+    ({ servers, authenticator: authenticatorOf(await readFile(file)) })));
+  await withConnections([known], (nc) => roundTrip(nc, "known", "known"));
+  await assert.rejects(withConnections([stranger], () => {}), errors.AuthorizationError);
 }
 
 // Bytes in which a lost or doubled piece shows.
@@ -273,6 +283,22 @@ const checks = {
     const tls = { caFile: env.NATS_TLS_CA, certFile: env.NATS_TLS_CERT, keyFile: env.NATS_TLS_KEY };
     await withConnections([{ servers: env.NATS_TLS_URL, tls }],
       (nc) => roundTrip(nc, "tls", "known"));
+  },
+
+  async certificate_map() {
+    const tls = { caFile: env.NATS_TLS_CA, certFile: env.NATS_TLS_CERT, keyFile: env.NATS_TLS_KEY };
+    await withConnections([{ servers: env.NATS_MAP_URL, tls }],
+      (nc) => roundTrip(nc, "map", "known"));
+  },
+
+  async nkey() {
+    await knownAndStranger(env.NATS_NKEY_URL, nkeyAuthenticator,
+      [env.NATS_NKEY_SEED, env.NATS_NKEY_WRONG]);
+  },
+
+  async creds() {
+    await knownAndStranger(env.NATS_CREDS_URL, credsAuthenticator,
+      [env.NATS_CREDS, env.NATS_CREDS_WRONG]);
   },
 
   async wrong_credentials() {

@@ -260,6 +260,35 @@ async def check_tls():
         await round_trip(nc, "tls", b"known")
 
 
+async def check_certificate_map():
+    context = ssl.create_default_context(cafile=os.environ["NATS_TLS_CA"])
+    context.load_cert_chain(os.environ["NATS_TLS_CERT"], os.environ["NATS_TLS_KEY"])
+    async with connected(os.environ["NATS_MAP_URL"], tls=context) as nc:
+        await round_trip(nc, "map", b"known")
+
+
+async def known_and_stranger(url, known, stranger):
+    async with connected(url, **known) as nc:
+        await round_trip(nc, "known", b"known")
+    try:
+        async with connected(url, **stranger):
+            raise AssertionError("a stranger was let in")
+    except nats.errors.Error as error:
+        same("authorization violation" in str(error).lower(), True, f"a stranger: {error}")
+
+
+async def check_nkey():
+    await known_and_stranger(os.environ["NATS_NKEY_URL"],
+                             {"nkeys_seed": os.environ["NATS_NKEY_SEED"]},
+                             {"nkeys_seed": os.environ["NATS_NKEY_WRONG"]})
+
+
+async def check_creds():
+    await known_and_stranger(os.environ["NATS_CREDS_URL"],
+                             {"user_credentials": os.environ["NATS_CREDS"]},
+                             {"user_credentials": os.environ["NATS_CREDS_WRONG"]})
+
+
 async def check_token():
     async with connected(os.environ["NATS_TOKEN_URL"], token=os.environ["NATS_TEST_TOKEN"]) as nc:
         await round_trip(nc, "token", b"known")
@@ -372,7 +401,8 @@ CHECKS = (
     check_connect, check_wildcards, check_queue_group, check_headers, check_request_reply,
     check_request_timeout, check_no_responders, check_drain_subscription, check_drain_connection,
     check_auto_unsubscribe, check_payload_max, check_payload_over_max, check_ping,
-    check_user_password, check_token, check_wrong_credentials, check_tls, check_unix_socket,
+    check_user_password, check_token, check_wrong_credentials, check_tls, check_nkey,
+    check_creds, check_certificate_map, check_unix_socket,
     check_restart,
 )
 

@@ -1,7 +1,8 @@
 // The checks of wsconnect (@nats-io/nats-core), for Node.js and for a browser alike: nothing here
 // is of one of them. tests/clients/README.md says what each holds.
 
-import { errors, headers, wsconnect } from "@nats-io/nats-core";
+import { credsAuthenticator, errors, headers, nkeyAuthenticator, wsconnect }
+  from "@nats-io/nats-core";
 
 const DEADLINE_MS = 10_000; // longest wait for anything that must happen
 const PAYLOAD_MAX = 1024 * 1024;
@@ -65,7 +66,7 @@ function patterned(size) {
   return payload;
 }
 
-// world: { url, userUrl, user, pass, tokenUrl, token, restart() }
+// world: { url, userUrl, user, pass, tokenUrl, token, keyUrl, seeds, credsUrl, creds, restart() }
 function checksOf(world) {
   async function withConnections(optionsOfEach, use) {
     const open = [];
@@ -84,6 +85,14 @@ function checksOf(world) {
     nc.publish(subject, text);
     const [message] = await next(sub, 1);
     same(message.string(), text, subject);
+  }
+
+  // Of two texts that a client may show the first lets it in, and the second does not.
+  async function knownAndStranger(servers, authenticatorOf, texts) {
+    const [known, stranger] = texts.map((text) =>
+      ({ servers, authenticator: authenticatorOf(new TextEncoder().encode(text)) }));
+    await withConnections([known], (nc) => roundTrip(nc, "known", "known"));
+    await rejected(withConnections([stranger], () => {}), errors.AuthorizationError, "a stranger");
   }
 
   return {
@@ -196,6 +205,14 @@ function checksOf(world) {
     async token() {
       const options = { servers: world.tokenUrl, token: world.token };
       await withConnections([options], (nc) => roundTrip(nc, "token", "known"));
+    },
+
+    async nkey() {
+      await knownAndStranger(world.keyUrl, nkeyAuthenticator, world.seeds);
+    },
+
+    async creds() {
+      await knownAndStranger(world.credsUrl, credsAuthenticator, world.creds);
     },
 
     async wrong_credentials() {

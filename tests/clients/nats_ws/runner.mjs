@@ -1,8 +1,14 @@
 // The end towards run.py: what it says, and what it is told.
 
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 const env = process.env;
+
+// A page cannot read files: it is told what is in them.
+function texts(...variables) {
+  return variables.filter((name) => env[name]).map((name) => readFileSync(env[name], "utf8"));
+}
 
 export const world = {
   url: env.NATS_WS_URL,
@@ -11,6 +17,10 @@ export const world = {
   pass: env.NATS_TEST_PASS,
   tokenUrl: env.NATS_TOKEN_WS_URL,
   token: env.NATS_TEST_TOKEN,
+  keyUrl: env.NATS_NKEY_WS_URL,
+  seeds: texts("NATS_NKEY_SEED", "NATS_NKEY_WRONG"),
+  credsUrl: env.NATS_CREDS_WS_URL,
+  creds: texts("NATS_CREDS", "NATS_CREDS_WRONG"),
 };
 
 export function say(name, wrong) {

@@ -379,15 +379,51 @@ async fn check_token() -> Outcome {
 }
 
 /// Both show certificates of one authority.
-async fn check_tls() -> Outcome {
-    let secure = options()
+fn certificates() -> Result<ConnectOptions, env::VarError> {
+    Ok(options()
         .require_tls(true)
         .add_root_certificates(env::var("NATS_TLS_CA")?.into())
         .add_client_certificate(
             env::var("NATS_TLS_CERT")?.into(),
             env::var("NATS_TLS_KEY")?.into(),
-        );
-    sync(&secure.connect(env::var("NATS_TLS_URL")?).await?).await
+        ))
+}
+
+async fn check_tls() -> Outcome {
+    sync(&certificates()?.connect(env::var("NATS_TLS_URL")?).await?).await
+}
+
+async fn check_certificate_map() -> Outcome {
+    sync(&certificates()?.connect(env::var("NATS_MAP_URL")?).await?).await
+}
+
+/// One way of showing who one is lets in, and the other does not.
+async fn known_and_stranger(
+    url: &str,
+    known: ConnectOptions,
+    stranger: ConnectOptions,
+) -> Outcome {
+    sync(&known.connect(url).await?).await?;
+    match stranger.connect(url).await {
+        Err(error) if error.kind() == ConnectErrorKind::AuthorizationViolation => Ok(()),
+        Err(error) => Err(format!("a stranger: {error:?}").into()),
+        Ok(_) => Err("a stranger was let in".into()),
+    }
+}
+
+async fn check_nkey() -> Outcome {
+    let seed_of = |name| -> Result<String, Box<dyn std::error::Error>> {
+        Ok(std::fs::read_to_string(env::var(name)?)?)
+    };
+    let (known, stranger) = (seed_of("NATS_NKEY_SEED")?, seed_of("NATS_NKEY_WRONG")?);
+    let url = env::var("NATS_NKEY_URL")?;
+    known_and_stranger(&url, options().nkey(known), options().nkey(stranger)).await
+}
+
+async fn check_creds() -> Outcome {
+    let known = options().credentials_file(env::var("NATS_CREDS")?).await?;
+    let stranger = options().credentials_file(env::var("NATS_CREDS_WRONG")?).await?;
+    known_and_stranger(&env::var("NATS_CREDS_URL")?, known, stranger).await
 }
 
 async fn check_wrong_credentials() -> Outcome {
@@ -509,5 +545,8 @@ async fn main() {
     run("token", check_token()).await;
     run("wrong_credentials", check_wrong_credentials()).await;
     run("tls", check_tls()).await;
+    run("nkey", check_nkey()).await;
+    run("creds", check_creds()).await;
+    run("certificate_map", check_certificate_map()).await;
     run("restart", check_restart()).await;
 }
