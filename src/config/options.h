@@ -220,6 +220,10 @@ typedef struct pp_tls_options {
 /* What an empty block means. */
 pp_tls_options pp_tls_options_none(void);
 
+/* Which certificates of ours are shown with what their authority says of them. */
+enum pp_ocsp_mode { PP_OCSP_AUTO, PP_OCSP_ALWAYS, PP_OCSP_MUST, PP_OCSP_NEVER };
+const char *pp_ocsp_mode_text(enum pp_ocsp_mode mode);
+
 typedef struct pp_pair_option {
     const char *key;
     const char *value;
@@ -383,9 +387,12 @@ typedef struct pp_options {
 
     /* Who may come in. */
     const char *user;
-    const char *pass;                   /* secret */
-    const char *auth_token;             /* secret */
-    bool auth_proxy_required;           /* of the above and of nobody in particular */
+    const char *pass;         /* secret */
+    const char *auth_token;   /* secret */
+    bool auth_proxy_required; /* of the above and of nobody in particular */
+    enum pp_ocsp_mode ocsp_mode;
+    const char *const *ocsp_urls; /* whom to ask instead of those that certificates name */
+    size_t ocsp_url_count;
     const char *const *trusted_proxies; /* public keys */
     size_t trusted_proxy_count;
     int64_t auth_timeout_ns;
@@ -411,7 +418,7 @@ typedef struct pp_options {
     int64_t resolver_ttl_ns;      /* 0: none */
     int64_t resolver_interval_ns; /* 0: as the kind has it */
     int64_t resolver_timeout_ns;
-    pp_tls_options resolver_tls; /* of who asks by URL: nothing in it need be there */
+    pp_tls_options resolver_tls;            /* of who asks by URL: nothing in it need be there */
     const pp_pair_option *resolver_preload; /* account keys, and their tokens */
     size_t resolver_preload_count;
     const char *const *pinned_accounts;
