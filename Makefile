@@ -35,10 +35,13 @@ peers:
 page:
 	cd web && npm ci --no-audit --no-fund && node build.mjs
 
+# t2_checks: the original T2 Bus, built by `make clients`
+T2_CHECKS = $(BUILD)/clients/t2_rust/release/t2_checks
 bench: all peers
 	bench/compare.py
 	bench/fanout.py
-	$(BUILD)/pipit-bench-memory
+	$(BUILD)/pipit-bench-memory $(if $(wildcard $(T2_CHECKS)),--t2=$(T2_CHECKS))
+	$(if $(wildcard $(T2_CHECKS)),tests/clients/t2_rust/run.py --compare)
 
 bench-quick: all peers
 	bench/compare.py --quick

@@ -1,8 +1,9 @@
 /* libpipit within one process: throughput and latency over memory, beside ZeroMQ's inproc; Unix
  * sockets beside TCP; what a server adds to the program that it is in.
  *
- *   pipit-bench-memory [--rounds=N] [--messages=N]
+ *   pipit-bench-memory [--rounds=N] [--messages=N] [--t2=PROGRAM]
  *
+ * PROGRAM is tests/clients/t2_rust's t2_checks, with the original T2 Bus and its memory transport.
  * Rounds are interleaved, figures are medians. CPU seconds are those of the whole process, which is
  * publisher, subscriber and server at once. */
 #include "pipit/client.h"
@@ -25,6 +26,7 @@ enum { SMALL = 64, LARGE = 8192, ROUNDS_MAX = 99, PINGS = 20000, IDLE_PINGS = 30
 
 static unsigned rounds = 5;
 static uint64_t messages = 10000000;
+static const char *t2_program; /* NULL: not there */
 
 static double now_s(void)
 {
@@ -243,6 +245,32 @@ static struct figure zmq_flow(uint64_t number)
 }
 #endif
 
+/* --- T2 Bus ------------------------------------------------------------------------------- */
+
+/* The last line of it is its messages per second; the original talks before that. */
+static struct figure t2_flow(uint64_t number)
+{
+    char command[4096], line[256];
+    struct figure figure = {0};
+    FILE *out;
+
+    (void)snprintf(command, sizeof(command), "'%s' memory %llu %d 64", t2_program,
+                   (unsigned long long)number, SMALL);
+    out = popen(command, "r");
+    while (out && fgets(line, sizeof(line), out)) {
+        char *end;
+        double value = strtod(line, &end);
+
+        if (end != line)
+            figure.rate = value;
+    }
+    if (!out || pclose(out) != 0 || figure.rate <= 0) {
+        (void)fprintf(stderr, "pipit-bench-memory: %s did not tell\n", t2_program);
+        exit(1);
+    }
+    return figure;
+}
+
 /* --- rows --------------------------------------------------------------------------------- */
 
 struct row {
@@ -258,41 +286,61 @@ static void note(struct row *row, unsigned round, struct figure figure)
 
 static double print_row(struct row *row)
 {
-    double rate = median(row->rate, rounds);
+    double rate = median(row->rate, rounds), cpu = median(row->cpu, rounds);
 
-    (void)printf("| %s | %.2f M | %.3f |\n", row->name, rate / 1e6, median(row->cpu, rounds));
+    if (cpu > 0)
+        (void)printf("| %s | %.2f M | %.3f |\n", row->name, rate / 1e6, cpu);
+    else
+        (void)printf("| %s | %.2f M | |\n", row->name, rate / 1e6);
     return rate;
 }
 
-static void measure(void)
-{
-    struct row memory = {.name = "memory, 64 B"}, unix_row = {.name = "Unix socket, 8 KiB"},
-               tcp = {.name = "TCP, 8 KiB"};
-    double rate, busy, idle;
+static struct row memory = {.name = "memory, 64 B"}, inproc = {.name = "libzmq inproc, 64 B"},
+                  t2 = {.name = "t2_bus 0.1.0's memory transport, 64 B"},
+                  unix_row = {.name = "Unix socket, 8 KiB"}, tcp = {.name = "TCP, 8 KiB"};
 
-    for (unsigned i = 0; i < rounds; i++) {
-        note(&memory, i, flow("memory:", SMALL, messages));
-        note(&unix_row, i, flow(unix_url, LARGE, messages / 40));
-        note(&tcp, i, flow(tcp_url, LARGE, messages / 40));
-    }
-    busy = latency(PINGS, 0);
-    idle = latency(IDLE_PINGS, 5000000);
+static void measure_round(unsigned i)
+{
+    note(&memory, i, flow("memory:", SMALL, messages));
+#ifdef HAVE_ZMQ
+    note(&inproc, i, zmq_flow(messages / 4));
+#endif
+    if (t2_program)
+        note(&t2, i, t2_flow(messages / 40));
+    note(&unix_row, i, flow(unix_url, LARGE, messages / 40));
+    note(&tcp, i, flow(tcp_url, LARGE, messages / 40));
+}
+
+static void print_rows(void)
+{
+    double rate, other, beside_zmq = 0, beside_t2 = 0;
+
     (void)printf("| one publisher, one subscriber | messages/s | CPU s per million |\n"
                  "|---|--:|--:|\n");
     rate = print_row(&memory);
 #ifdef HAVE_ZMQ
-    {
-        struct row inproc = {.name = "libzmq inproc, 64 B"};
-
-        for (unsigned i = 0; i < rounds; i++)
-            note(&inproc, i, zmq_flow(messages / 4));
-        (void)printf("memory is %.1f times libzmq inproc\n", rate / print_row(&inproc));
-    }
-#else
-    (void)rate;
+    beside_zmq = rate / print_row(&inproc);
 #endif
-    rate = print_row(&unix_row);
-    (void)printf("Unix is %.2f times TCP\n", rate / print_row(&tcp));
+    if (t2_program)
+        beside_t2 = rate / print_row(&t2);
+    other = print_row(&unix_row);
+    other /= print_row(&tcp);
+    if (beside_zmq > 0)
+        (void)printf("memory is %.1f times libzmq inproc\n", beside_zmq);
+    if (beside_t2 > 0)
+        (void)printf("memory is %.1f times t2_bus 0.1.0's memory transport\n", beside_t2);
+    (void)printf("Unix is %.2f times TCP\n", other);
+}
+
+static void measure(void)
+{
+    double busy, idle;
+
+    for (unsigned i = 0; i < rounds; i++)
+        measure_round(i);
+    busy = latency(PINGS, 0);
+    idle = latency(IDLE_PINGS, 5000000);
+    print_rows();
     (void)printf("one way over memory, p50: %.2f us busy, %.1f us from idle\n", busy * 1e6,
                  idle * 1e6);
 }
@@ -318,9 +366,12 @@ int main(int argc, char **argv)
             rounds = (unsigned)atoi(argv[i] + 9);
         else if (strncmp(argv[i], "--messages=", 11) == 0)
             messages = (uint64_t)atoll(argv[i] + 11);
+        else if (strncmp(argv[i], "--t2=", 5) == 0)
+            t2_program = argv[i] + 5;
     }
     if (rounds < 1 || rounds > ROUNDS_MAX || messages < 1000) {
-        (void)fprintf(stderr, "usage: pipit-bench-memory [--rounds=N] [--messages=N]\n");
+        (void)fprintf(stderr,
+                      "usage: pipit-bench-memory [--rounds=N] [--messages=N] [--t2=PROGRAM]\n");
         return 2;
     }
     weigh();

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/barrier.h"
 #include "base/clock.h"
 
 #include <linux/futex.h>
@@ -39,17 +40,18 @@ struct pp_lane {
     pp_port *port;
     atomic_uint refs;   /* the writer, and being listed */
     atomic_bool listed; /* at the port, or kept by its reader */
-    pp_lane *next;      /* among the listed, or the reader's */
+    pp_lane *next;      /* among the listed */
     size_t bytes_max;
     _Atomic(struct chunk *) spare; /* emptied, for the writer */
     /* The writer's. */
     char apart[LINE];
     struct chunk *tail;
-    size_t tail_len;
+    size_t tail_len, tail_cap; /* of it; its first line is the reader's to look at */
     uint64_t taken_seen;
     atomic_uint_fast64_t written; /* bytes ever */
     /* The reader's. */
     char apart_too[LINE];
+    pp_lane *next_kept;
     struct chunk *head;
     size_t head_at;
     atomic_uint_fast64_t taken;
@@ -59,6 +61,7 @@ struct pp_lane {
 };
 
 struct pp_port {
+    pp_barrier barrier;        /* light for who writes */
     _Atomic(pp_lane *) listed; /* pushed by writers */
     atomic_bool asleep;
     atomic_bool closed;
@@ -78,6 +81,7 @@ pipit_err pp_port_new(pp_port **out_port, int wake_fd, size_t bytes_max)
 
     if (!port)
         return PIPIT_ENOMEM;
+    pp_barrier_init(&port->barrier);
     port->wake_fd = wake_fd;
     port->bytes_max = bytes_max;
     atomic_init(&port->refs, 1);
@@ -151,6 +155,7 @@ pp_lane *pp_lane_new(pp_port *port)
     lane->port = port;
     lane->bytes_max = port->bytes_max;
     lane->head = lane->tail = first;
+    lane->tail_cap = first->cap;
     atomic_init(&lane->refs, 1);
     return lane;
 }
@@ -214,7 +219,7 @@ void pp_port_close(pp_port *port)
     while (port->kept) {
         pp_lane *lane = port->kept;
 
-        port->kept = lane->next;
+        port->kept = lane->next_kept;
         lane_unref(lane);
     }
     drop_listed(port);
@@ -304,6 +309,7 @@ static __attribute__((noinline)) pipit_err write_to_next(pp_lane *lane, const pp
     atomic_store_explicit(&chunk->len, bytes, memory_order_relaxed);
     lane->tail = chunk;
     lane->tail_len = bytes;
+    lane->tail_cap = chunk->cap;
     atomic_store_explicit(&before->next, chunk, memory_order_release);
     return PIPIT_OK;
 }
@@ -322,7 +328,7 @@ pipit_err pp_lane_write(pp_lane *lane, const pp_record *record)
     atomic_store_explicit(&lane->written,
                           atomic_load_explicit(&lane->written, memory_order_relaxed) + all,
                           memory_order_relaxed);
-    if (PP_LIKELY(tail->cap - lane->tail_len >= bytes)) {
+    if (PP_LIKELY(lane->tail_cap - lane->tail_len >= bytes)) {
         fill((struct record *)(void *)(tail->bytes + lane->tail_len), record, bytes);
         lane->tail_len += bytes;
         atomic_store_explicit(&tail->len, lane->tail_len, memory_order_release);
@@ -333,7 +339,7 @@ pipit_err pp_lane_write(pp_lane *lane, const pp_record *record)
             return err;
         }
     }
-    atomic_thread_fence(memory_order_seq_cst);
+    pp_barrier_light(&lane->port->barrier);
     if (PP_UNLIKELY(!atomic_load_explicit(&lane->listed, memory_order_relaxed)))
         list(lane);
     return PIPIT_OK;
@@ -382,6 +388,7 @@ bool pp_lane_await_room(pp_lane *lane, uint64_t taken_seen, int64_t deadline_ns)
         struct timespec timeout = {left / PP_NS_PER_S, left % PP_NS_PER_S};
 
         atomic_store(&lane->awaited, true);
+        pp_barrier_heavy(&lane->port->barrier);
         if (atomic_load(&lane->taken) != taken_seen || atomic_load(&lane->port->closed))
             return true;
         if (left <= 0)
@@ -420,8 +427,9 @@ static bool lane_has(const pp_lane *lane)
 /* Say what has been taken, and tell a writer that waits when it is worth it to go on. */
 static void note_taken(pp_lane *lane, uint64_t taken)
 {
-    atomic_store(&lane->taken, taken);
-    if (PP_LIKELY(!atomic_load(&lane->awaited)))
+    atomic_store_explicit(&lane->taken, taken, memory_order_release);
+    pp_barrier_light(&lane->port->barrier);
+    if (PP_LIKELY(!atomic_load_explicit(&lane->awaited, memory_order_relaxed)))
         return;
     if (taken - lane->told < lane->bytes_max / 4 &&
         taken != atomic_load_explicit(&lane->written, memory_order_relaxed))
@@ -482,6 +490,16 @@ static size_t take_lane(pp_lane *lane, size_t most,
     return count;
 }
 
+static void keep(pp_port *port, pp_lane *lane)
+{
+    lane->next_kept = NULL;
+    if (port->kept)
+        port->kept_last->next_kept = lane;
+    else
+        port->kept = lane;
+    port->kept_last = lane;
+}
+
 /* Take over what writers have listed: the first to list comes first. */
 static void keep_listed(pp_port *port)
 {
@@ -497,15 +515,8 @@ static void keep_listed(pp_port *port)
         turned = lane;
         lane = next;
     }
-    if (!turned)
-        return;
-    if (port->kept)
-        port->kept_last->next = turned;
-    else
-        port->kept = turned;
-    while (turned->next)
-        turned = turned->next;
-    port->kept_last = turned;
+    for (; turned; turned = turned->next)
+        keep(port, turned);
 }
 
 size_t pp_port_take(pp_port *port, size_t most,
@@ -516,7 +527,7 @@ size_t pp_port_take(pp_port *port, size_t most,
     do {
         before = count;
         keep_listed(port);
-        for (pp_lane *lane = port->kept; lane && count < most; lane = lane->next) {
+        for (pp_lane *lane = port->kept; lane && count < most; lane = lane->next_kept) {
             size_t turn = most - count < TURN_OF_LANE ? most - count : TURN_OF_LANE;
 
             count += take_lane(lane, turn, each, context);
@@ -529,33 +540,25 @@ bool pp_port_has(const pp_port *port)
 {
     if (atomic_load_explicit(&((pp_port *)port)->listed, memory_order_relaxed))
         return true;
-    for (const pp_lane *lane = port->kept; lane; lane = lane->next) {
+    for (const pp_lane *lane = port->kept; lane; lane = lane->next_kept) {
         if (lane_has(lane))
             return true;
     }
     return false;
 }
 
-static void keep(pp_port *port, pp_lane *lane)
-{
-    lane->next = NULL;
-    if (port->kept)
-        port->kept_last->next = lane;
-    else
-        port->kept = lane;
-    port->kept_last = lane;
-}
-
 bool pp_port_sleep(pp_port *port)
 {
     pp_lane *lane = port->kept;
 
+    for (pp_lane *at = lane; at; at = at->next_kept)
+        atomic_store_explicit(&at->listed, false, memory_order_release);
+    if (lane)
+        pp_barrier_heavy(&port->barrier);
     port->kept = NULL;
     while (lane) {
-        pp_lane *next = lane->next; /* its writer's, once it is not listed */
+        pp_lane *next = lane->next_kept;
 
-        atomic_store(&lane->listed, false);
-        atomic_thread_fence(memory_order_seq_cst);
         /* A record that came before that is ours to see; one that comes later is listed anew. */
         if (lane_has(lane) && !atomic_exchange(&lane->listed, true))
             keep(port, lane);

@@ -3,6 +3,7 @@
 #include "base/fault.h"
 #include "client/cipher.h"
 #include "client/ws_end.h"
+#include "net/socket.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -68,11 +69,16 @@ static pipit_err begin_unix(pp_wire *wire)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t len = strlen(wire->remote->host);
+    int bytes = PP_UNIX_SEND_BYTES;
+    pipit_err err;
 
     if (len >= sizeof(address.sun_path))
         return pp_wire_fail(wire, PIPIT_EINVAL, "the path is too long");
     memcpy(address.sun_path, wire->remote->host, len);
-    return begin(wire, (const struct sockaddr *)&address, sizeof(address));
+    err = begin(wire, (const struct sockaddr *)&address, sizeof(address));
+    if (!err)
+        (void)setsockopt(wire->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* or slower */
+    return err;
 }
 
 /* With the next address that takes a connection, or at least begins to. */

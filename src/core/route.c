@@ -11,6 +11,7 @@
 enum {
     SETS_AT_START = 16,
     ROUTES_MAX = 1 << 16,
+    ROUTE_COST = 16, /* to make a route, in deliveries */
     BYTES_MAX = 64 << 20,
 };
 
@@ -324,16 +325,33 @@ static pp_route **place(pp_route_cache *cache, pp_str subject, uint64_t hash, si
     return &set->routes[choice];
 }
 
-/* Make room for a route: when there are too many, or they are too large, all go. */
+/* Drop one route, from wherever the hand points to. There is one. */
+static void drop_one(pp_route_cache *cache)
+{
+    for (;; cache->hand++) {
+        struct pp_route_set *set = &cache->sets[cache->hand & cache->set_mask];
+
+        for (unsigned way = 0; way < PP_ROUTE_WAYS; way++) {
+            if (set->routes[way]) {
+                drop(cache, set, way);
+                return;
+            }
+        }
+    }
+}
+
+/* Make room for a route: when there are too many, or they are too large, as many go as have to. A
+ * cache that has none left while others hold all the bytes makes them begin anew. */
 static void make_room(pp_route_cache *cache, size_t bytes)
 {
     pp_router *router = cache->router;
 
     if (cache->route_count >= router->routes_max)
-        pp_route_cache_clear(cache);
-    if (router->bytes + bytes <= router->bytes_max)
-        return;
-    each_cache(router, pp_route_cache_clear);
+        drop_one(cache);
+    while (router->bytes + bytes > router->bytes_max && cache->route_count)
+        drop_one(cache);
+    if (router->bytes + bytes > router->bytes_max)
+        each_cache(router, pp_route_cache_clear);
 }
 
 static bool is_single(const pp_route_cache *cache, pp_str subject, uint64_t hash)
@@ -357,7 +375,7 @@ static pp_route *ask(pp_route_cache *cache, pp_str subject)
     pp_route *route;
 
     pp_gathering_clear(&router->gathering);
-    router->in_vain += pp_permissions_publish_cost(cache->permissions);
+    router->in_vain += ROUTE_COST + pp_permissions_publish_cost(cache->permissions);
     if (mapping) {
         kind = PP_ROUTE_MAPPED;
     } else if (!pp_permissions_may_publish(cache->permissions, subject)) {
@@ -463,7 +481,7 @@ size_t pp_router_pass(pp_router *router, pp_route_cache *cache, pp_msg *msg)
     else if (route && !msg->witness && route->target_count)
         taken = pp_route_deliver(cache, route, msg);
     router->depth--;
-    router->messages++; /* what is delivered next is another message */
+    router->messages++;       /* what is delivered next is another message */
     router->in_vain += taken; /* whoever published counts it as one */
     pp_count(&cache->counters->out_msgs, taken);
     pp_count(&cache->counters->out_bytes, taken * msg->data.len);

@@ -96,6 +96,7 @@ typedef struct pp_route_cache {
     size_t set_mask;
     size_t route_count;
     unsigned next_victim;
+    size_t hand;      /* where the next route is dropped when there are too many */
     uint64_t changes; /* counts what may end the life of a route */
 } pp_route_cache;
 

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/clock.h"
 #include "base/fault.h"
+#include "net/socket.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -242,17 +243,25 @@ static unsigned choose_loop(pp_listener *listener)
     return best;
 }
 
+/* Options of a socket that has been accepted: at worst it is slower without. */
+static void tune(int fd)
+{
+    int one = 1, bytes = PP_UNIX_SEND_BYTES;
+
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) != 0 && errno == EOPNOTSUPP)
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes)); /* a Unix socket */
+}
+
 void pp_listener_give(pp_listener *listener, int fd)
 {
     struct arrival *arrival = pp_alloc(sizeof(*arrival));
     unsigned at = choose_loop(listener);
-    int one = 1;
 
     if (!arrival) {
         (void)close(fd);
         return;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* no matter on Unix */
+    tune(fd);
     listener->given[at]++;
     *arrival = (struct arrival){
         .task.run = arrive,

@@ -10,6 +10,11 @@ struct mmsghdr;
 struct pp_conn;
 struct pp_loop;
 
+/* How much a Unix socket may hold of what has been sent, as far as the system allows it. The kernel
+ * counts twice the bytes; its own setting, 208 KiB, holds two or three reads' worth, so that sender
+ * and receiver wake each other for each of them. TCP finds its measure by itself. */
+enum { PP_UNIX_SEND_BYTES = 512 * 1024 };
+
 /* recv and sendmsg, not blocking, gone on with after a signal. Thread: the connection's loop; send:
  * who holds the outbox's `sending`, on loop. */
 ssize_t pp_socket_receive(struct pp_conn *conn, char *to, size_t len);

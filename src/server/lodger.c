@@ -17,8 +17,8 @@
 #include "server/lodger.h"
 
 #include "base/alloc.h"
+#include "base/biased.h"
 #include "base/clock.h"
-#include "base/mutex.h"
 #include "core/route.h"
 #include "core/subject.h"
 #include "server/server.h"
@@ -82,8 +82,9 @@ struct pp_lodger {
     pp_worker *home;                 /* whose inlet it uses */
     atomic_uint_fast64_t inlet_mark; /* number of what it has put there last; 0: nothing */
 
-    pp_mutex lock; /* of all below: who publishes holds it */
+    pp_biased lock; /* of all below: who publishes holds it */
     struct hearers **routes;
+    struct hearers *recent; /* one of them, found last; NULL: none */
     struct passage **passages;
     size_t passage_count, sweep_at;
     uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none matters */
@@ -238,6 +239,7 @@ static void forget_routes(pp_lodger *lodger)
         pp_free(lodger->routes[i]);
         lodger->routes[i] = NULL;
     }
+    lodger->recent = NULL;
 }
 
 static void drop_passage(struct passage *passage)
@@ -270,6 +272,7 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
     lodger->port = port;
     pp_port_ref(port);
     lodger->no_echo = no_echo;
+    pp_biased_init(&lodger->lock);
     lodger->on_end = on_end;
     lodger->context = context;
     lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
@@ -501,6 +504,7 @@ static struct hearers *ask(pp_lodger *lodger, pp_str subject, uint64_t hash)
     place = &lodger->routes[hash % ROUTES];
     pp_free(*place);
     *place = h;
+    lodger->recent = h;
     return h;
 }
 
@@ -511,19 +515,37 @@ static pipit_err check_subject(const pipit_server *server, pp_str subject)
     return subject.len > atomic_load((atomic_size_t *)&server->max_line) ? PIPIT_ETOOBIG : PIPIT_OK;
 }
 
-/* Who hears the subject now. What is remembered has been checked. */
+static bool is_about(const struct hearers *h, pp_str subject)
+{
+    return h && h->subject_len == subject.len && memcmp(h->subject, subject.ptr, subject.len) == 0;
+}
+
+/* What is remembered of the subject, mostly without a look at the table. It has been checked. */
+static struct hearers *recall(pp_lodger *lodger, pp_str subject, uint64_t *out_hash)
+{
+    struct hearers *h = lodger->recent;
+
+    if (PP_LIKELY(is_about(h, subject))) {
+        *out_hash = h->hash;
+        return h;
+    }
+    *out_hash = pp_hash(subject.ptr, subject.len, pp_sublist_seed(lodger->account->subs));
+    h = lodger->routes ? lodger->routes[*out_hash % ROUTES] : NULL;
+    return is_about(h, subject) ? h : NULL;
+}
+
+/* Who hears the subject now. */
 static pipit_err find(pp_lodger *lodger, pp_str subject, struct hearers **out)
 {
-    const pp_sublist *list = lodger->account->subs;
-    uint64_t hash = pp_hash(subject.ptr, subject.len, pp_sublist_seed(list));
-    struct hearers *h = lodger->routes ? lodger->routes[hash % ROUTES] : NULL;
+    uint64_t hash;
+    struct hearers *h = recall(lodger, subject, &hash);
     pp_sublist_gen gen;
     pipit_err err;
 
-    if (PP_LIKELY(h && h->hash == hash && h->subject_len == subject.len &&
-                  memcmp(h->subject, subject.ptr, subject.len) == 0)) {
-        gen = pp_sublist_gen_read(pp_sublist_generations(list), hash);
+    if (PP_LIKELY(h)) {
+        gen = pp_sublist_gen_read(pp_sublist_generations(lodger->account->subs), hash);
         if (PP_LIKELY(gen.wild == h->gen.wild && gen.slot == h->gen.slot)) {
+            lodger->recent = h;
             *out = h;
             return PIPIT_OK;
         }
@@ -657,16 +679,16 @@ static bool await_room(pp_lodger *lodger, pp_lane *full, int64_t deadline_ns)
     bool room;
 
     if (!full) {
-        pp_mutex_unlock(&lodger->lock);
+        pp_biased_unlock(&lodger->lock);
         (void)nanosleep(&nap, NULL);
-        pp_mutex_lock(&lodger->lock);
+        pp_biased_lock(&lodger->lock);
         return pp_clock_mono_ns() < deadline_ns;
     }
     seen = pp_lane_taken_seen(full);
     pp_lane_ref(full);
-    pp_mutex_unlock(&lodger->lock);
+    pp_biased_unlock(&lodger->lock);
     room = pp_lane_await_room(full, seen, deadline_ns);
-    pp_mutex_lock(&lodger->lock);
+    pp_biased_lock(&lodger->lock);
     for (size_t i = 0; i < lodger->passage_count && !room; i++)
         lodger->passages[i]->stuck |= lodger->passages[i]->lane == full;
     pp_lane_leave(full);
@@ -738,14 +760,14 @@ pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wai
         return err;
     if (!join(msg, small, &record))
         return PIPIT_ENOMEM;
-    pp_mutex_lock(&lodger->lock);
+    pp_biased_lock(&lodger->lock);
     while ((err = publish_locked(lodger, &record, out_nobody, &full)) == PIPIT_EAGAIN && wait_ns) {
         if (!deadline_ns)
             deadline_ns = pp_clock_mono_ns() + wait_ns;
         if (!await_room(lodger, full, deadline_ns))
             break;
     }
-    pp_mutex_unlock(&lodger->lock);
+    pp_biased_unlock(&lodger->lock);
     if (record.body)
         pp_body_unref(record.body);
     return err;

@@ -100,6 +100,25 @@ static pipit_err add_subjects(const struct locals *locals, const pp_subjects *su
     return err;
 }
 
+struct pp_seal_place pp_footer_place(uint64_t at, const uint64_t *number)
+{
+    return (struct pp_seal_place){PP_SEAL_FOOTER, at, {(const char *)number, sizeof(*number)}};
+}
+
+static pipit_err seal_subjects(const pp_segment *segment, pp_buf *out)
+{
+    struct pp_seal_place place = pp_footer_place(segment->end, &segment->number);
+    pipit_err err = PIPIT_OK;
+
+    if (segment->sealed_by)
+        err = pp_buf_reserve(out, PP_SEAL_BYTES);
+    if (segment->sealed_by && !err) {
+        pp_seal_close(&segment->seal, &place, out->ptr, out->len);
+        out->len += PP_SEAL_BYTES;
+    }
+    return err;
+}
+
 static pipit_err add_lists(const pp_segment *segment, pp_buf *out)
 {
     pipit_err err = pp_buf_add(out, segment->deletes.items, segment->deletes.count * 16);
@@ -143,7 +162,8 @@ static struct pp_footer trailer_of(const pp_segment *segment)
         .delete_count = segment->deletes.count,
         .drop_count = segment->drops.count,
         .expiry_count = segment->expiries.count,
-        .flags = (segment->gaps ? 0 : PP_FOOTER_DENSE) | (segment->has_ops ? PP_FOOTER_OPS : 0),
+        .flags = (segment->gaps ? 0 : PP_FOOTER_DENSE) | (segment->has_ops ? PP_FOOTER_OPS : 0) |
+                 (segment->sealed_by ? PP_FOOTER_SEALED : 0),
     };
 }
 
@@ -156,7 +176,11 @@ pipit_err pp_footer_encode(const pp_segment *segment, const pp_subjects *subject
     pipit_err err = gather(&locals, segment, subjects->used);
 
     if (!err)
+        err = pp_buf_reserve(out, sizeof(footer)); /* it has memory, however little comes */
+    if (!err)
         err = add_subjects(&locals, subjects, out);
+    if (!err)
+        err = seal_subjects(segment, out);
     if (!err) {
         footer.subject_count = locals.count;
         footer.subjects_bytes = out->len;
@@ -192,8 +216,77 @@ bool pp_footer_true(const struct pp_footer *footer, uint64_t file_bytes, uint64_
         return false;
     bytes = footer->at + footer->subjects_bytes + pp_footer_lists_bytes(footer) +
             pp_footer_index_bytes(footer) + sizeof(*footer);
-    return bytes == file_bytes && footer->dead <= footer->count &&
-           footer->last_seq + 1 >= footer->first_seq;
+    return bytes == file_bytes && footer->at >= PP_SEGMENT_HEADER_BYTES &&
+           footer->dead <= footer->count && footer->first_seq > 0 &&
+           footer->last_seq <= UINT64_MAX / 2 && footer->last_seq + 1 >= footer->first_seq;
+}
+
+bool pp_footer_front_possible(const struct pp_footer *footer, const char *front)
+{
+    pp_str rest = {front, (size_t)footer->subjects_bytes}, text;
+    struct pp_footer_subject subject;
+    uint64_t messages = 0;
+
+    for (uint32_t i = 0; i < footer->subject_count; i++) {
+        if (!pp_footer_next_subject(&rest, &subject, &text) || text.len == 0 ||
+            subject.count == 0 || subject.first < footer->first_seq ||
+            subject.first > subject.last || subject.last > footer->last_seq)
+            return false;
+        messages += subject.count;
+    }
+    return rest.len == (footer->flags & PP_FOOTER_SEALED ? PP_SEAL_BYTES : 0) &&
+           messages == footer->count - footer->dead;
+}
+
+static uint32_t word(const char *at, uint64_t nth)
+{
+    uint32_t value;
+
+    memcpy(&value, at + nth * sizeof(value), sizeof(value));
+    return value;
+}
+
+/* Places and sequences grow, and lie where they can. */
+static bool is_in_order(const struct pp_footer *footer, const char *index)
+{
+    uint64_t count = footer->count, place = 0;
+    const char *gaps = footer->flags & PP_FOOTER_DENSE ? NULL : index + 3 * count * 4;
+
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t next = (uint64_t)word(index, i) * PP_RECORD_ALIGN;
+
+        if (next < PP_SEGMENT_HEADER_BYTES || (i && next < place + PP_RECORD_HEAD_BYTES) ||
+            next + PP_RECORD_HEAD_BYTES > footer->at ||
+            (gaps && (i ? word(gaps, i) <= word(gaps, i - 1) : word(gaps, i) != 0)))
+            return false;
+        place = next;
+    }
+    return count == 0 ||
+           footer->first_seq + (gaps ? word(gaps, count - 1) : count - 1) <= footer->last_seq;
+}
+
+pipit_err pp_footer_check_index(const struct pp_footer *footer, const char *front,
+                                const char *index)
+{
+    const char *of_nth = index + (uint64_t)footer->count * 4;
+    uint32_t *counts = pp_calloc((size_t)footer->subject_count + 1, sizeof(*counts));
+    pp_str rest = {front, (size_t)footer->subjects_bytes}, text;
+    struct pp_footer_subject subject;
+    bool possible = is_in_order(footer, index);
+
+    if (!counts)
+        return PIPIT_ENOMEM;
+    for (uint32_t i = 0; i < footer->count && possible; i++) {
+        uint32_t local = word(of_nth, i);
+
+        possible = local == PP_SUBJECT_NONE || local < footer->subject_count;
+        if (possible && local != PP_SUBJECT_NONE)
+            counts[local]++;
+    }
+    for (uint32_t i = 0; i < footer->subject_count && possible; i++)
+        possible = pp_footer_next_subject(&rest, &subject, &text) && subject.count == counts[i];
+    pp_free(counts);
+    return possible ? PIPIT_OK : PIPIT_EDAMAGED;
 }
 
 bool pp_footer_next_subject(pp_str *rest, struct pp_footer_subject *out_subject, pp_str *out_text)

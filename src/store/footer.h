@@ -13,8 +13,9 @@
 #define PP_FOOTER_MAGIC 0x0a46746970697000u /* "\0pipitF\n" */
 
 enum {
-    PP_FOOTER_DENSE = 1, /* no sequence is missing between its messages */
-    PP_FOOTER_OPS = 2,   /* not all of its records are messages */
+    PP_FOOTER_DENSE = 1,  /* no sequence is missing between its messages */
+    PP_FOOTER_OPS = 2,    /* not all of its records are messages */
+    PP_FOOTER_SEALED = 4, /* its subjects are encrypted */
 };
 
 /* Little-endian. */
@@ -76,9 +77,18 @@ static inline uint64_t pp_footer_sizes_at(const struct pp_footer *footer)
 pipit_err pp_footer_encode(const pp_segment *segment, const pp_subjects *subjects, uint64_t seed,
                            pp_buf *out, uint64_t *out_sizes_at);
 
+/* How subjects are sealed. */
+struct pp_seal_place pp_footer_place(uint64_t at, const uint64_t *number);
+
 /* Is this the trailer of a file of so many bytes? */
 bool pp_footer_true(const struct pp_footer *footer, uint64_t file_bytes, uint64_t number,
                     uint64_t seed);
+
+/* What the checks do not tell: can the sections be of one segment? front is subjects and lists; the
+ * index is looked at with the subjects. Errors: PIPIT_EDAMAGED it cannot; PIPIT_ENOMEM. */
+bool pp_footer_front_possible(const struct pp_footer *footer, const char *front);
+pipit_err pp_footer_check_index(const struct pp_footer *footer, const char *front,
+                                const char *index);
 
 /* The next subject of a true section. False when there is no more, or nonsense. */
 bool pp_footer_next_subject(pp_str *rest, struct pp_footer_subject *out_subject, pp_str *out_text);

@@ -16,7 +16,8 @@ struct pp_found {
     uint64_t hole_at;   /* where the first of them are */
     uint64_t tail_hole; /* of them, bytes behind all records: a footer, maybe */
     uint64_t torn;      /* of the last segment: bytes of a write that never finished */
-    uint64_t proven;    /* of the last segment: what is before was on disk */
+    uint64_t torn_at;
+    uint64_t proven; /* of the last segment: what is before was on disk */
 };
 
 /* Read what the file is. last: it is the one with the highest number, which may have been written

@@ -159,6 +159,19 @@ pipit_err pp_store_write_manifest(pp_store *store)
     return err;
 }
 
+/* What is written from now on is as the options say; what was may be compressed anyway. */
+static void choose_features(pp_store *store)
+{
+    store->id.features &= PP_FEATURE_COMPRESSED;
+    store->id.key_id = 0;
+    if (store->options.compress)
+        store->id.features |= PP_FEATURE_COMPRESSED;
+    if (store->keys) {
+        store->id.features |= PP_FEATURE_ENCRYPTED;
+        store->id.key_id = pp_seal_key_id(store->keys->keys[0], store->id.store);
+    }
+}
+
 pipit_err pp_store_make_segment(pp_store *store, uint64_t number, uint64_t first_seq)
 {
     char header[PP_SEGMENT_HEADER_BYTES] = {0}, from[PP_PATH_BYTES], to[PP_PATH_BYTES];
@@ -195,6 +208,7 @@ static pipit_err create(pp_store *store)
     store->id = (struct pp_identity){.version = PP_STORE_VERSION, .created_ns = pp_clock_wall_ns()};
     pp_random_bytes(store->id.store, sizeof(store->id.store));
     store->id.salt = pp_random_seed();
+    choose_features(store);
     err = pp_store_make_segment(store, 1, store->options.first_seq);
     return err ? err : pp_store_write_manifest(store);
 }
@@ -270,9 +284,13 @@ static pipit_err merge_footer(pp_store *store, const struct pp_found *found)
     struct pp_footer_subject seen;
     uint32_t id;
 
-    while (pp_footer_next_subject(&rest, &seen, &text)) {
+    for (uint32_t i = 0; i < found->footer.subject_count; i++) {
         struct pp_stored_subject *subject;
-        pipit_err err = pp_subjects_add(&store->subjects, text, &id);
+        pipit_err err;
+
+        if (!pp_footer_next_subject(&rest, &seen, &text))
+            break;
+        err = pp_subjects_add(&store->subjects, text, &id);
 
         if (err)
             return err;
@@ -563,30 +581,59 @@ static void release_unused(pp_store *store)
         pp_subjects_release(&store->subjects, id);
 }
 
+/* What proved that damage is damage, and not the end of a write, may stand in what is cut off: it
+ * is said again first. */
+static pipit_err mark_tail(pp_store *store, pp_segment *tail)
+{
+    struct pp_record_head head = {.seq = store->last_seq,
+                                  .time_ns = store->last_time_ns,
+                                  .durable_at = (uint32_t)(tail->end / PP_RECORD_ALIGN),
+                                  .kind = PP_RECORD_MARK};
+    char record[PP_RECORD_HEAD_BYTES];
+    pipit_err err;
+
+    pp_record_encode_ranges(record, &head, NULL, 0, pp_record_seed(store->id.salt, tail->number),
+                            tail->end);
+    err = pp_disk_write(store->disk, store->writer.fd, record, sizeof(record), tail->end);
+    if (!err)
+        tail->end += sizeof(record);
+    return err;
+}
+
 /* Write again what nothing proves to be on disk: the system may have it only in memory, and may
  * have failed to write it once already. */
+static pipit_err rewrite_tail(pp_store *store, uint64_t from, uint64_t bytes)
+{
+    char *copy = pp_alloc((size_t)bytes);
+    size_t got;
+    pipit_err err;
+
+    if (!copy)
+        return PIPIT_ENOMEM;
+    err = pp_disk_read(store->disk, store->writer.fd, copy, (size_t)bytes, from, &got);
+    if (!err)
+        err = pp_disk_write(store->disk, store->writer.fd, copy, got, from);
+    if (!err)
+        err = pp_disk_sync(store->disk, store->writer.fd);
+    pp_free(copy);
+    return err;
+}
+
 static pipit_err settle_tail(pp_store *store, const struct pp_found *found, pp_segment *tail)
 {
-    uint64_t from = found->proven, bytes = tail->end - from;
-    char *copy = NULL;
-    size_t got;
+    uint64_t unproven = tail->end - found->proven;
     pipit_err err = PIPIT_OK;
 
-    if (bytes) {
-        copy = pp_alloc((size_t)bytes);
-        if (!copy)
-            return PIPIT_ENOMEM;
-        err = pp_disk_read(store->disk, store->writer.fd, copy, (size_t)bytes, from, &got);
-        if (!err)
-            err = pp_disk_write(store->disk, store->writer.fd, copy, got, from);
-        pp_free(copy);
-    }
+    if (unproven)
+        err = rewrite_tail(store, found->proven, unproven);
+    if (!err && (unproven || found->torn))
+        err = mark_tail(store, tail);
     if (!err && found->torn) {
         /* Zeros, or a shorter write might later be followed by what is left of this one. */
         complain(store, PP_LOG_WARN, "a write that never finished is cut off, bytes", found->torn);
         pp_store_find_out(store, (struct pp_finding){.kind = PP_FINDING_TORN_WRITE,
                                                      .segment = tail->number,
-                                                     .at = tail->end,
+                                                     .at = found->torn_at,
                                                      .bytes = found->torn});
         if (store->disk->ops->resize(store->disk, store->writer.fd, tail->end) < 0)
             err = PIPIT_EIO;
@@ -613,7 +660,7 @@ static void open_tail(pp_store *store, const struct pp_found *found)
         err = PIPIT_EIO;
     if (!err) {
         tail->room = (uint64_t)size / 9 * 8;
-        if (tail->room < tail->end + PP_SEGMENT_HEADER_BYTES)
+        if (tail->room < tail->end + PP_SEGMENT_HEADER_BYTES) /* a mark must fit, too */
             tail->room = tail->end + PP_SEGMENT_HEADER_BYTES;
         tail->reserved = pp_segment_file_bytes(tail->room);
         err = settle_tail(store, found, tail);
@@ -710,8 +757,15 @@ static pipit_err recover(struct recovery *recovery, char *why)
         if (!err)
             err = find_identity(recovery, why);
     }
-    if (!err)
+    if (!err) {
+        choose_features(store);
         err = read_all(recovery);
+    }
+    if (store->key_missing)
+        (void)snprintf(
+            why, PP_STORE_WHY_BYTES,
+            "%.120s is encrypted, and none of the keys given is the one: it was not touched",
+            store->dir);
     if (!err && is_half_created(recovery)) {
         err = pp_store_write_manifest(store);
         recovery->has_manifest = true;

@@ -3,6 +3,8 @@
 //!     t2_checks checks TCP UNIX      prints `ok NAME` or `not ok NAME reason` for each check
 //!     t2_checks flow UNIX PAIRS MESSAGES BYTES WINDOW
 //!                                    publishers and subscribers in pairs; prints messages/s
+//!     t2_checks memory MESSAGES BYTES WINDOW
+//!                                    a pair within the process, by the original's memory transport
 //!     t2_checks serve UNIX           the original server
 
 use std::future::Future;
@@ -283,8 +285,13 @@ async fn checks(w: World) {
 
 // --- Flow --------------------------------------------------------------------------------------
 
-async fn pair(unix: PathBuf, number: usize, messages: usize, bytes: usize, window: usize) -> Outcome {
-    let connector = Connector::new_unix(unix);
+async fn pair(
+    connector: Connector,
+    number: usize,
+    messages: usize,
+    bytes: usize,
+    window: usize,
+) -> Outcome {
     let publisher = connector.connect().await.map_err(wrong)?;
     let subscriber = connector.connect().await.map_err(wrong)?;
     let topic = format!("flow/{number}");
@@ -311,15 +318,26 @@ async fn pair(unix: PathBuf, number: usize, messages: usize, bytes: usize, windo
 async fn flow(unix: PathBuf, pairs: usize, messages: usize, bytes: usize, window: usize) {
     let began = Instant::now();
     let tasks: Vec<_> = (0..pairs)
-        .map(|i| tokio::spawn(pair(unix.clone(), i, messages, bytes, window)))
+        .map(|i| tokio::spawn(pair(Connector::new_unix(unix.clone()), i, messages, bytes, window)))
         .collect();
     for task in tasks {
-        if let Err(reason) = task.await.unwrap_or_else(|error| Err(error.to_string())) {
-            println!("not ok flow {reason}");
-            std::process::exit(1);
-        }
+        settle(task.await.unwrap_or_else(|error| Err(error.to_string())));
     }
     println!("{:.0}", (pairs * messages) as f64 / began.elapsed().as_secs_f64());
+}
+
+async fn memory(messages: usize, bytes: usize, window: usize) {
+    let (_stopper, connector) = ServerBuilder::new().serve_memory().build().await.expect("serving");
+    let began = Instant::now();
+    settle(pair(connector.expect("a connector"), 0, messages, bytes, window).await);
+    println!("{:.0}", messages as f64 / began.elapsed().as_secs_f64());
+}
+
+fn settle(outcome: Outcome) {
+    if let Err(reason) = outcome {
+        println!("not ok flow {reason}");
+        std::process::exit(1);
+    }
 }
 
 #[tokio::main]
@@ -333,6 +351,7 @@ async fn main() {
         Some("flow") => {
             flow(PathBuf::from(&arguments[1]), number(2), number(3), number(4), number(5)).await
         }
+        Some("memory") => memory(number(1), number(2), number(3)).await,
         Some("serve") => {
             let (stopper, _) = ServerBuilder::new()
                 .serve_unix_socket(PathBuf::from(&arguments[1]))
@@ -343,7 +362,7 @@ async fn main() {
             stopper.join().await.expect("serving");
         }
         _ => {
-            eprintln!("usage: t2_checks checks|flow|serve ...");
+            eprintln!("usage: t2_checks checks|flow|memory|serve ...");
             std::process::exit(2);
         }
     }

@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""A process that writes to a store is killed with SIGKILL at random moments, again and again.
+
+What it said was acknowledged is there when the next one opens the store, in order and as it was
+written; what was deleted is gone; nothing is there that was never written.
+
+usage: kill.py STORE-WRITER PIPIT-STORE [ROUNDS] [SEED] [DIR]
+"""
+import json
+import os
+import random
+import select
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+WRITER, TOOL = sys.argv[1:3]
+ROUNDS = int(sys.argv[3]) if len(sys.argv) > 3 else 50
+SEED = int(sys.argv[4]) if len(sys.argv) > 4 else random.SystemRandom().randrange(1 << 32)
+WHERE = sys.argv[5] if len(sys.argv) > 5 else None
+SECONDS = 60
+
+
+class Round:
+    """One life of the writer."""
+
+    def __init__(self, folder, sealed, acked, gone, chance):
+        self.acked, self.gone, self.text = acked, gone, b""
+        self.chance = chance
+        self.process = subprocess.Popen(
+            [WRITER, folder, *sealed, "--deletes", "--acked", str(acked), "--gone", str(gone),
+             "--in-flight", str(chance.choice((1, 3, 20, 200))), "--segment",
+             str(chance.choice((65536, 262144)))], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def read(self):
+        """Take what it has said. False: it says no more."""
+        piece = os.read(self.process.stdout.fileno(), 65536)
+        *lines, self.text = (self.text + piece).split(b"\n")
+        for line in lines:
+            what, seq = line.split()
+            if what == b"ack":
+                assert int(seq) > self.acked, (line, self.acked)
+                self.acked = int(seq)
+            elif what == b"gone":
+                self.gone = int(seq)
+        return bool(piece)
+
+    def live_and_die(self):
+        """It is killed some time after it was started; also while it recovers."""
+        end = time.monotonic() + self.chance.choice((0.004, 0.03, 0.1)) * (0.3 + self.chance.random())
+        while (left := end - time.monotonic()) > 0:
+            if select.select([self.process.stdout], [], [], left)[0] and not self.read():
+                break
+        self.process.kill()
+        while self.read():
+            pass
+        err = self.process.stderr.read().decode()
+        code = self.process.wait(SECONDS)
+        self.process.stdout.close()
+        self.process.stderr.close()
+        assert code == -9, f"it ended with {code}: {err}"
+
+
+def main():
+    chance = random.Random(SEED)
+    print(f"seed {SEED}, {ROUNDS} rounds", flush=True)
+    folder = tempfile.mkdtemp(prefix="pipit-store-kill-", dir=WHERE)
+    store = os.path.join(folder, "s")
+    acked = gone = 0
+    idle = 0
+    sealed = chance.choice(([], ["--sealed"]))
+    for n in range(ROUNDS):
+        if acked > 40000:  # or every opening takes longer than the one before
+            shutil.rmtree(store)
+            acked = gone = 0
+            sealed = chance.choice(([], ["--sealed"]))
+        life = Round(store, sealed, acked, gone, chance)
+        try:
+            life.live_and_die()
+        except AssertionError as why:
+            raise AssertionError(f"seed {SEED} round {n} in {folder}: {why}") from why
+        idle += life.acked == acked
+        acked, gone = life.acked, life.gone
+    done = subprocess.run([WRITER, store, *sealed, "--deletes", "--acked", str(acked), "--gone", str(gone),
+                           "--verify"], capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, f"seed {SEED} in {folder}: {done.stderr}"
+    done = subprocess.run([TOOL, "check", "--json", store], capture_output=True, text=True,
+                          timeout=SECONDS,
+                          env=dict(os.environ, **({"PIPIT_STORE_KEYS": "11" * 32} if sealed else {})))
+    assert done.returncode == 0, f"seed {SEED} in {folder}: {done.stdout}"
+    verdict = json.loads(done.stdout.splitlines()[-1])
+    assert idle < ROUNDS * 9 // 10 or ROUNDS < 10, "it hardly ever got to write"
+    print(f"{ROUNDS} kills, {acked} acknowledged in the last store, {verdict['messages']} there, 0 lost")
+    shutil.rmtree(folder)
+
+
+main()
