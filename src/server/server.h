@@ -15,6 +15,7 @@
 #include "server/local.h"
 #include "server/lodger.h"
 #include "server/memory.h"
+#include "server/message_broker.h"
 #include "server/operators/operators.h"
 #include "server/realm.h"
 #include "server/reload.h"
@@ -85,6 +86,7 @@ struct pipit_server {
     pp_websocket websocket;
     pp_t2_front t2;
     pp_fanout fanout;
+    pp_message_broker message_broker;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;
