@@ -92,6 +92,7 @@ struct pp_store {
         cut; /* numbers of segments that a truncation has taken out; their files are there */
     uint64_t cut_lowest; /* the lowest sequence that records of them delete */
     struct pp_ranges lost;
+    uint64_t truncations; /* since it was opened: sequences may have come again */
     uint64_t tick;
     bool reclaim_wanted; /* some segment is dead, or nearly so */
     bool subjects_held;  /* none gets the number of another: segments yet to come have them */
