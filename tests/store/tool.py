@@ -126,6 +126,27 @@ def test_repair(stores, damage, expected, options=(), lost=0):
     return folder
 
 
+def test_keys(stores):
+    folder = os.path.join(stores.root, "sealed")
+    subprocess.run([WRITER, folder, "--sealed", "--count", "500", "--segment", "65536"], check=True,
+                   stdout=subprocess.DEVNULL, timeout=SECONDS)
+    code, _, err = tool("check", folder)
+    assert code == 3 and "encrypted" in err, err
+    keys = os.path.join(stores.root, "keys")
+    with open(keys, "w") as file:
+        file.write("# new\n" + "22" * 32 + "\n" + "11" * 32 + "\n")
+    os.chmod(keys, 0o644)
+    code, _, err = tool("check", "--key-file", keys, folder)
+    assert code == 3 and "owner" in err, err
+    os.chmod(keys, 0o600)
+    code, out, err = tool("dump", "--key-file", keys, "--payloads", folder)
+    assert code == 0 and len(out.splitlines()) == 500, (code, err)
+    flip(folder, segments(folder)[1], 20)
+    flip(folder, segments(folder)[1], -20)
+    code, out, err = tool("repair", "--key-file", keys, folder)
+    assert code == 0 and "whole" in out, (out, err)
+
+
 def test_lost_stays_known(stores):
     folder = stores.copy()
     flip(folder, segments(folder)[2], 5000)
@@ -148,10 +169,13 @@ def main():
         test_repair(stores, lambda folder: flip(folder, second, -20), {"footer"})
         test_repair(stores, lambda folder: flip(folder, second, -400), {"index"})
         test_lost_stays_known(stores)
+        test_keys(stores)
         test_repair(stores, lambda folder: flip(folder, second, 5000), {"messages"}, ["--forget-lost"], 1)
-        test_repair(stores, lambda folder: flip(folder, newest, 4200), {"bytes", "messages"},
+        test_repair(stores, lambda folder: flip(folder, newest, 4200), {"messages"},
                     ["--forget-lost"], 1)
-        folder = test_repair(stores, lambda folder: os.remove(os.path.join(folder, second)),
+        test_repair(stores, lambda folder: flip(folder, newest, 4100), {"bytes", "messages"},
+                    ["--forget-lost"], 1)
+        test_repair(stores, lambda folder: os.remove(os.path.join(folder, second)),
                              {"files", "messages"}, ["--forget-lost"], MESSAGES // 2)
         test_repair(stores, lambda folder: os.remove(os.path.join(folder, newest)), {"newest"}, [],
                     MESSAGES // 2)

@@ -20,8 +20,9 @@ struct store_command {
     bool forget_lost;
     bool payloads; /* of dump: whole messages */
     pp_str filter;
-    uint64_t from;  /* of dump: the first sequence */
-    uint64_t count; /* and how many at most */
+    const char *key_file; /* NULL: of the environment, if there is one */
+    uint64_t from;        /* of dump: the first sequence */
+    uint64_t count;       /* and how many at most */
 };
 
 int store_command_check(const struct store_command *command);
