@@ -16,6 +16,7 @@
 #include "server/lodger.h"
 #include "server/memory.h"
 #include "server/operators/operators.h"
+#include "server/own_requests.h"
 #include "server/realm.h"
 #include "server/reload.h"
 #include "server/settings.h"
@@ -85,6 +86,7 @@ struct pipit_server {
     pp_websocket websocket;
     pp_t2_front t2;
     pp_fanout fanout;
+    pp_own_requests own_requests;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;
