@@ -10,6 +10,8 @@
 #include "cli/say.h"
 #include "cli/server.h"
 #include "cli/terminal.h"
+#include "cli/top.h"
+#include "cli/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,16 +42,10 @@ static const cli_command version = {
 };
 
 const cli_command *const cli_commands[] = {
-    &cli_account_command,
-    &cli_auth_command,
-    &cli_events_command,
-    &cli_server_command,
-    &cli_context_command,
-    &fanout,
-    &t2,
-    &cli_help_command,
-    &version,
-    NULL,
+    &cli_account_command, &cli_auth_command, &cli_events_command,
+    &cli_server_command,  &cli_top_command,  &cli_trace_command,
+    &cli_context_command, &fanout,           &t2,
+    &cli_help_command,    &version,          NULL,
 };
 
 /* Programs that the tool can stand in for, by the name that it is called by. */
