@@ -127,9 +127,9 @@ static pipit_err open_segment(pp_store *store, struct pp_batch *batch)
     return PIPIT_OK;
 }
 
-/* Zeros over the body of a record that must not be read again by anybody. Then its head says that this
- * is meant: 16 bytes in one sector, so that the power cannot go between them. If they are not in one,
- * only the record of the deletion tells. */
+/* Zeros over the body of a record that must not be read again by anybody. Then its head says that
+ * this is meant: 16 bytes in one sector, so that the power cannot go between them. If they are not
+ * in one, only the record of the deletion tells. */
 static pipit_err erase(pp_store *store, int fd, const struct pp_action *action)
 {
     enum { CHECKS_BYTES = 16, SECTOR_BYTES = 512 };

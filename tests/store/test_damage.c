@@ -28,6 +28,7 @@ struct image {
 static struct sim_disk sim;
 static struct image images[FILES];
 static unsigned image_count;
+static unsigned variant;
 
 static size_t payload_of(uint64_t seq, char *out)
 {
@@ -44,6 +45,7 @@ static pp_store *open_store(char *why)
         .dir = "s", .create = true, .disk = &sim.disk, .segment_bytes = 64 * 1024};
     pp_store *store = NULL;
 
+    workload_set_variant(&options, variant);
     *why = '\0';
     return pp_store_open(&options, &store, why) == PIPIT_OK ? store : NULL;
 }
@@ -92,6 +94,7 @@ static int free_store(void **state)
     (void)state;
     for (unsigned i = 0; i < image_count; i++)
         free(images[i].bytes);
+    image_count = 0;
     sim_fini(&sim);
     return 0;
 }
@@ -190,5 +193,11 @@ int main(void)
         cmocka_unit_test(test_zeroed_sectors_are_survived),
     };
 
-    return cmocka_run_group_tests(tests, make_store, free_store);
+    int failed = 0;
+
+    for (variant = 0; variant < VARIANTS; variant += 3) { /* plain, both, and both rotated */
+        (void)printf("variant %u\n", variant);
+        failed += cmocka_run_group_tests(tests, make_store, free_store);
+    }
+    return failed;
 }

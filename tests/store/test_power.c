@@ -32,11 +32,14 @@ static struct history history;
 
 static struct pp_store_options options_of(const struct workload *load, struct sim_disk *sim)
 {
-    return (struct pp_store_options){.dir = "s",
-                                     .create = true,
-                                     .disk = &sim->disk,
-                                     .segment_bytes = 64 * 1024,
-                                     .limits = load->model.limits};
+    struct pp_store_options options = {.dir = "s",
+                                       .create = true,
+                                       .disk = &sim->disk,
+                                       .segment_bytes = 64 * 1024,
+                                       .limits = load->model.limits};
+
+    workload_set_variant(&options, load->variant);
+    return options;
 }
 
 /* Tickets from the last one to this one lead to this state: a mutation may take several, to give
@@ -116,6 +119,7 @@ static bool cut(uint64_t seed, uint64_t at, uint64_t chance, unsigned how, unsig
     workload_init(&load, seed);
     load.simple = true;
     load.large = 40;
+    load.variant = (unsigned)(seed + how) % VARIANTS;
     workload_choose_limits(&load);
     sim.cut_at = at;
     settled = play(&load, &sim, steps);

@@ -17,14 +17,17 @@ ROOMS = {
     "config": ["base", "core/subject.h", "auth/nkey.h", "auth/address_range.h"],
     "net": ["base"],
     "t2": ["base"],
-    "bus": ["base", "t2"],
+    "bus": ["base", "t2", "client/wire.h", "client/remote.h"],
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
+    "consumer": ["base"],
+    "topic": ["base", "store", "core/token.h"],
     "auth": ["base", "core"],
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
     "proto/*": ["base", "net", "tls", "core", "auth", "t2"],
+    "proto/message_broker": ["base", "net", "core", "consumer", "topic"],
     "client": ["base", "net", "core", "auth", "http", "websocket", "t2"],
     "http": ["base", "net"],
     "websocket": ["base", "net", "http"],
@@ -57,7 +60,7 @@ def room_of(path):
 
 
 def row_of(room):
-    return ROOMS.get("proto/*" if room.startswith("proto/") else room)
+    return ROOMS.get(room) or ROOMS.get("proto/*" if room.startswith("proto/") else room)
 
 
 def may_include(room, header):
