@@ -603,9 +603,28 @@ static void ends(struct place *p)
     pipit_client_free(from);
 }
 
+/* One who waits ends the subscription as soon as it has heard, while the client's thread is not
+ * quite done with it. */
+static void end_at_once(struct place *p)
+{
+    pipit_client *client = come(p);
+    pipit_sub *sub;
+    pipit_msg *msg;
+
+    for (int i = 0; i < 2000; i++) {
+        must(pipit_client_subscribe(client, "once", NULL, NULL, NULL, &sub), "subscribe");
+        publish_text(client, "once", "x");
+        must(pipit_sub_next(sub, WAIT_MS, &msg), "next");
+        pipit_sub_end(sub);
+        pipit_msg_free(msg);
+    }
+    pipit_client_free(client);
+}
+
 static void scenario_ends(void)
 {
     each_way(ends);
+    each_way(end_at_once);
 }
 
 /* --- callbacks that call back ------------------------------------------------------------- */
