@@ -1,9 +1,8 @@
 /* pipit/bus.h -- a client of the T2 Bus, of pipit's or of the original server's.
  *
  * Topics are fragments of a-z, 0-9 and _ with slashes between them; a fragment may be * (any one)
- * or
- * ** (any number), when subscribing as well as when publishing. Payloads are bytes here; programs
- * written for the original expect the CBOR of their type.
+ * or ** (any number), when subscribing as well as when publishing. Payloads are bytes here;
+ * programs written for the original expect the CBOR of their type.
  *
  * A bus has no threads of its own. What it hears is handed to callbacks by pipit_bus_process, which
  * also says now and then that the client is still there: call it every 30 seconds at least, or when
@@ -16,6 +15,7 @@
 
 #include "pipit/error.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,15 +37,35 @@ typedef struct pipit_bus_msg {
 /* May publish, subscribe, respond and so on, and end any subscription; must not close the bus. */
 typedef void (*pipit_bus_msg_fn)(void *context, pipit_bus *bus, const pipit_bus_msg *msg);
 
-/**
- * Connect to "unix:PATH" or "tcp:HOST:PORT".
- *
- * Errors: PIPIT_EINVAL no such address; PIPIT_ECLOSED nobody is there; PIPIT_ETIMEOUT nobody
- * answers within 5 seconds; PIPIT_ENOMEM; PIPIT_EIO.
- */
-PIPIT_API pipit_err pipit_bus_connect(pipit_bus **out_bus, const char *address);
-
 struct pipit_server;
+
+/* How to connect. Set everything to zero first: that is the default for each. Texts are only read
+ * while connecting. */
+typedef struct pipit_bus_options {
+    size_t struct_bytes;         /* sizeof(pipit_bus_options) */
+    struct pipit_server *server; /* for memory: */
+    const char *tls_ca_file;     /* NULL: the system's */
+    const char *tls_cert_file;   /* the client's own certificate, which servers ask for, with */
+    const char *tls_key_file;    /* its key */
+    const char *tls_name;        /* that the server's certificate must bear; NULL: its host name */
+    bool tls_insecure;           /* take any certificate: for tests */
+} pipit_bus_options;
+
+/**
+ * Connect to "unix:PATH", "tcp:HOST:PORT", "tls:HOST:PORT" or, with options.server, "memory:".
+ *
+ * options may be NULL.
+ *
+ * Errors: PIPIT_EINVAL no such address, a certificate without its key, files that cannot be used;
+ *         PIPIT_EAUTH the server's certificate is not to be trusted; PIPIT_ECLOSED nobody is there,
+ *         or he does not want this client; PIPIT_ETIMEOUT nobody answers within 5 seconds;
+ *         PIPIT_ELIMIT no descriptors; PIPIT_ENOMEM; of memory: as pipit_bus_connect_memory.
+ */
+PIPIT_API pipit_err pipit_bus_connect_with(pipit_bus **out_bus, const char *address,
+                                           const pipit_bus_options *options);
+
+/** The same without options. */
+PIPIT_API pipit_err pipit_bus_connect(pipit_bus **out_bus, const char *address);
 
 /**
  * Connect to the bus of a server in this process, which need not be listened on: it is there if its

@@ -3,17 +3,13 @@
 #include "base/clock.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
-enum { RECEIVE_STEP = 64 * 1024, HOST_MAX = 256 };
+/* A record of TLS is taken out whole, so that nothing lies in OpenSSL while the socket is silent.
+ */
+enum { RECEIVE_STEP = 64 * 1024 };
 
 /* How long poll may wait. */
 static int left_ms(int64_t due_ns)
@@ -28,142 +24,175 @@ static int left_ms(int64_t due_ns)
     return left / 1000000 < INT32_MAX ? (int)(left / 1000000) + 1 : INT32_MAX;
 }
 
-static pipit_err await(int fd, short events, int64_t due_ns, short *out_events)
+static pipit_err await(const pp_bus_link *link, bool room, int64_t due_ns, short *out_events)
 {
-    struct pollfd poll_fd = {.fd = fd, .events = events};
+    struct pollfd poll_fd = {.fd = link->wire.fd,
+                             .events = (short)(room ? POLLIN | POLLOUT : POLLIN)};
     int n;
 
     do {
         n = poll(&poll_fd, 1, left_ms(due_ns));
     } while (n < 0 && errno == EINTR);
     *out_events = poll_fd.revents;
-    return n > 0 ? PIPIT_OK : n == 0 ? PIPIT_ETIMEOUT : PIPIT_EIO;
+    return n > 0 ? PIPIT_OK : n == 0 ? PIPIT_ETIMEOUT : PIPIT_ECLOSED;
 }
 
-static pipit_err dial(int fd, const struct sockaddr *address, socklen_t len, int64_t due_ns)
+/* --- addresses ---------------------------------------------------------------------------- */
+
+static bool take_scheme(pp_str *where, pp_str scheme)
 {
-    int failure = 0;
-    socklen_t failure_len = sizeof(failure);
+    if (!pp_str_starts(*where, scheme))
+        return false;
+    *where = (pp_str){where->ptr + scheme.len, where->len - scheme.len};
+    return true;
+}
+
+/* HOST:PORT, "[HOST]:PORT" where the host has colons itself. */
+static bool take_port(pp_str *where, uint16_t *out_port)
+{
+    size_t at = where->len;
+    uint64_t port;
+
+    while (at && where->ptr[at - 1] != ':')
+        at--;
+    if (at < 2 || !pp_str_parse_u64((pp_str){where->ptr + at, where->len - at}, UINT16_MAX, &port))
+        return false;
+    *out_port = (uint16_t)port;
+    where->len = at - 1;
+    if (where->len > 2 && where->ptr[0] == '[' && where->ptr[where->len - 1] == ']')
+        *where = (pp_str){where->ptr + 1, where->len - 2};
+    return true;
+}
+
+static pipit_err parse(pp_bus_link *link, pp_str address)
+{
+    pp_remote *remote = &link->remote;
+    pp_str where = address;
+
+    if (take_scheme(&where, PP_STR("unix:")))
+        remote->kind = PP_REMOTE_UNIX;
+    else if (take_scheme(&where, PP_STR("tcp:")))
+        remote->kind = PP_REMOTE_TCP;
+    else if (take_scheme(&where, PP_STR("tls:")))
+        remote->kind = PP_REMOTE_TLS;
+    else
+        return PIPIT_EINVAL;
+    if (remote->kind != PP_REMOTE_UNIX && !take_port(&where, &remote->port))
+        return PIPIT_EINVAL;
+    if (!where.len || where.len >= sizeof(link->host))
+        return PIPIT_EINVAL;
+    memcpy(link->host, where.ptr, where.len);
+    return PIPIT_OK;
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+static void begin(pp_bus_link *link)
+{
+    *link = (pp_bus_link){0};
+    link->remote.host = link->host;
+    pp_wire_init(&link->wire, &link->rules);
+}
+
+static pipit_err connect_wire(pp_bus_link *link, int64_t due_ns)
+{
+    pipit_err err = pp_wire_open(&link->wire, &link->remote);
     short events;
-    pipit_err err;
 
-    if (connect(fd, address, len) == 0)
-        return PIPIT_OK;
-    if (errno != EINPROGRESS && errno != EAGAIN)
-        return PIPIT_ECLOSED;
-    err = await(fd, POLLOUT, due_ns, &events);
-    if (!err && (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &failure_len) != 0 || failure))
-        err = PIPIT_ECLOSED;
+    while (!err && (err = pp_wire_step(&link->wire)) == PIPIT_EAGAIN)
+        err = await(link, link->wire.wants_room, due_ns, &events);
     return err;
 }
 
-static pipit_err open_socket(int *out_fd, const struct sockaddr *address, socklen_t len,
-                             int64_t due_ns)
+pipit_err pp_bus_link_open(pp_bus_link *link, pp_str address, const pipit_bus_options *options,
+                           int64_t due_ns)
 {
-    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), one = 1;
+    int one = 1;
     pipit_err err;
 
-    if (fd < 0)
-        return PIPIT_EIO;
-    err = dial(fd, address, len, due_ns);
-    if (err) {
-        (void)close(fd);
+    begin(link);
+    err = parse(link, address);
+    if (err)
         return err;
+    link->rules = (pp_tls_rules){
+        .ca_file = options->tls_ca_file,
+        .cert_file = options->tls_cert_file,
+        .key_file = options->tls_key_file,
+        .name = options->tls_name,
+        .insecure = options->tls_insecure,
+        .first = link->remote.kind == PP_REMOTE_TLS,
+    };
+    err = connect_wire(link, due_ns);
+    link->rules = (pp_tls_rules){0}; /* the texts are not ours */
+    switch (err) {
+    case PIPIT_OK:
+        if (link->remote.kind != PP_REMOTE_UNIX) /* without, a peer that vanishes is not noticed */
+            (void)setsockopt(link->wire.fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
+        return PIPIT_OK;
+    case PIPIT_EINVAL:
+    case PIPIT_ETIMEOUT:
+    case PIPIT_EAUTH:
+    case PIPIT_ELIMIT:
+    case PIPIT_ENOMEM:
+        return err;
+    default: /* no such file, no such host, nobody listens */
+        return PIPIT_ECLOSED;
     }
-    if (address->sa_family != AF_UNIX) {
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one,
-                         sizeof(one)); /* slower without, no more */
-        (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one)); /* the same */
-    }
-    *out_fd = fd;
+}
+
+void pp_bus_link_adopt(pp_bus_link *link, int fd)
+{
+    begin(link);
+    link->remote.kind = PP_REMOTE_UNIX;
+    link->wire.remote = &link->remote;
+    link->wire.fd = fd;
+    link->wire.connected = true;
+}
+
+void pp_bus_link_close(pp_bus_link *link)
+{
+    pp_wire_close(&link->wire);
+}
+
+/* --- bytes -------------------------------------------------------------------------------- */
+
+static pipit_err send_some(pp_bus_link *link, pp_str *out)
+{
+    size_t sent = 0;
+    pipit_err err = pp_wire_send(&link->wire, out->ptr, out->len, &sent);
+
+    if (err)
+        return err == PIPIT_EAGAIN || err == PIPIT_ENOMEM ? err : PIPIT_ECLOSED;
+    out->ptr += sent;
+    out->len -= sent;
     return PIPIT_OK;
 }
 
-static pipit_err open_unix(int *out_fd, pp_str path, int64_t due_ns)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    if (!path.len || path.len >= sizeof(address.sun_path))
-        return PIPIT_EINVAL;
-    memcpy(address.sun_path, path.ptr, path.len);
-    return open_socket(out_fd, (const struct sockaddr *)&address, sizeof(address), due_ns);
-}
-
-static pipit_err open_tcp(int *out_fd, pp_str where, int64_t due_ns)
-{
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
-    struct addrinfo *found;
-    char text[HOST_MAX], *colon, *host = text;
-    pipit_err err = PIPIT_ECLOSED;
-
-    if (where.len >= sizeof(text))
-        return PIPIT_EINVAL;
-    memcpy(text, where.ptr, where.len);
-    text[where.len] = '\0';
-    colon = strrchr(text, ':');
-    if (!colon || colon == text || !colon[1])
-        return PIPIT_EINVAL;
-    *colon = '\0';
-    if (host[0] == '[' && colon[-1] == ']') {
-        host++;
-        colon[-1] = '\0';
-    }
-    if (getaddrinfo(host, colon + 1, &hints, &found) != 0)
-        return PIPIT_EINVAL;
-    for (const struct addrinfo *at = found; at && err && err != PIPIT_ETIMEOUT; at = at->ai_next)
-        err = open_socket(out_fd, at->ai_addr, at->ai_addrlen, due_ns);
-    freeaddrinfo(found);
-    return err;
-}
-
-pipit_err pp_bus_link_open(int *out_fd, pp_str address, int64_t due_ns)
-{
-    if (address.len && memchr(address.ptr, '\0', address.len))
-        return PIPIT_EINVAL;
-    if (pp_str_starts(address, PP_STR("unix:")))
-        return open_unix(out_fd, (pp_str){address.ptr + 5, address.len - 5}, due_ns);
-    if (pp_str_starts(address, PP_STR("tcp:")))
-        return open_tcp(out_fd, (pp_str){address.ptr + 4, address.len - 4}, due_ns);
-    return PIPIT_EINVAL;
-}
-
-static pipit_err send_some(int fd, pp_str *out)
-{
-    ssize_t n = send(fd, out->ptr, out->len, MSG_NOSIGNAL);
-
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? PIPIT_OK : PIPIT_ECLOSED;
-    out->ptr += n;
-    out->len -= (size_t)n;
-    return PIPIT_OK;
-}
-
-static pipit_err receive_some(int fd, pp_buf *in)
+static pipit_err receive_some(pp_bus_link *link, pp_buf *in)
 {
     pipit_err err = pp_buf_reserve(in, RECEIVE_STEP);
-    ssize_t n;
+    size_t got;
 
     if (err)
         return err;
-    n = recv(fd, in->ptr + in->len, RECEIVE_STEP, 0);
-    if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? PIPIT_OK : PIPIT_ECLOSED;
-    in->len += (size_t)n;
-    return n ? PIPIT_OK : PIPIT_ECLOSED;
+    err = pp_wire_receive(&link->wire, in->ptr + in->len, RECEIVE_STEP, &got);
+    if (!err)
+        in->len += got;
+    return !err || err == PIPIT_EAGAIN ? PIPIT_OK : err == PIPIT_ENOMEM ? err : PIPIT_ECLOSED;
 }
 
-pipit_err pp_bus_link_move(int fd, pp_str *out, pp_buf *in, int64_t due_ns)
+pipit_err pp_bus_link_move(pp_bus_link *link, pp_str *out, pp_buf *in, int64_t due_ns)
 {
     short events;
     pipit_err err;
 
     if (out->len) { /* there is room nearly always */
-        err = send_some(fd, out);
-        if (err || !out->len)
+        err = send_some(link, out);
+        if (err != PIPIT_EAGAIN && (err || !out->len))
             return err;
     }
-    err = await(fd, (short)(out->len ? POLLIN | POLLOUT : POLLIN), due_ns, &events);
+    err = await(link, out->len, due_ns, &events);
     if (!err && events & (POLLIN | POLLHUP | POLLERR))
-        err = receive_some(fd, in);
+        err = receive_some(link, in);
     return err;
 }

@@ -176,10 +176,12 @@ static const pp_key top[] = {
 
     {"prof_port", PP_KEY_OTHER, NONE, .unit = "port", .initial = "0",
      .feature = "profiling over HTTP", .harmless = PP_KEY_IF_ZERO, .help = "Port of profiles"},
-    {"ocsp", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp", .feature = "OCSP",
-     .harmless = PP_KEY_IF_FALSE, .help = "Stapling of certificate states"},
+    {"ocsp", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp", .read = pp_read_ocsp,
+     .initial = "true",
+     .help = "Show certificates with what their authority says of them; true: who demand it"},
     {"ocsp_cache", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp_cache",
-     .feature = "OCSP", .harmless = PP_KEY_IF_FALSE, .help = "Where certificate states are kept"},
+     .feature = "OCSP for peers", .harmless = PP_KEY_IF_FALSE,
+     .help = "Where states of the other side's certificates are kept"},
     {"proxies", PP_KEY_OTHER, NONE, .unit = "map", .block = "proxies", .read = pp_read_block,
      .help = "Proxies that are trusted"},
     {"default_sentinel", PP_KEY_SECRET, TOP(default_sentinel), .unit = "JWT",
@@ -296,7 +298,7 @@ static const pp_key tls[] = {
      PP_KEY_RAISE | PP_KEY_LOWER, .initial = "0", .unit = "connections per second",
      .help = "How many may begin with TLS; 0: any number"},
     {"ocsp_peer", PP_KEY_OTHER, NONE, .unit = "switch or map", .initial = "false",
-     .block = "ocsp_peer", .feature = "OCSP", .harmless = PP_KEY_IF_FALSE,
+     .block = "ocsp_peer", .feature = "OCSP for peers", .harmless = PP_KEY_IF_FALSE,
      .help = "Check the state of the certificates of clients"},
     {"cert_store", PP_KEY_OTHER, NONE, .unit = "text", .feature = WINDOWS_ONLY,
      .harmless = PP_KEY_IF_NO_TEXT, .help = "Where Windows keeps the certificate"},
@@ -347,6 +349,14 @@ static const pp_key auth_callout[] = {
     {"allowed_accounts", PP_KEY_OTHER, NONE, .unit = "array of texts", .reload = PP_KEY_RESTART,
      .read = pp_read_callout_accounts,
      .help = "Accounts whose users it decides on, beside `$G`; without any, all"},
+};
+
+static const pp_key ocsp[] = {
+    {"mode", PP_KEY_OTHER, NONE, .initial = "auto", .unit = "auto, always, must or never",
+     .read = pp_read_ocsp_mode,
+     .help = "auto: which demand it; must: these, if they are good; always: all, if good"},
+    {"url urls", PP_KEY_OTHER, NONE, .unit = "URL or array of URLs", .read = pp_read_ocsp_urls,
+     .help = "Who is asked, instead of whom a certificate names"},
 };
 
 static const pp_key proxies[] = {
@@ -715,6 +725,7 @@ const pp_key_block pp_served_blocks[] = {
     OPTIONS_BLOCK("message_broker", message_broker,
                   "The door for clients of message-broker, with its topics."),
     OPTIONS_BLOCK("fanout", fanout, "The door for clients of the fanout protocol."),
+    OPTIONS_BLOCK("ocsp", ocsp, "Stapling of certificate states; see docs/security.md."),
     OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
     BLOCK("proxy", proxy, "One of them."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),

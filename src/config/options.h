@@ -220,6 +220,10 @@ typedef struct pp_tls_options {
 /* What an empty block means. */
 pp_tls_options pp_tls_options_none(void);
 
+/* Which certificates of ours are shown with what their authority says of them. */
+enum pp_ocsp_mode { PP_OCSP_AUTO, PP_OCSP_ALWAYS, PP_OCSP_MUST, PP_OCSP_NEVER };
+const char *pp_ocsp_mode_text(enum pp_ocsp_mode mode);
+
 typedef struct pp_pair_option {
     const char *key;
     const char *value;
@@ -409,9 +413,12 @@ typedef struct pp_options {
 
     /* Who may come in. */
     const char *user;
-    const char *pass;                   /* secret */
-    const char *auth_token;             /* secret */
-    bool auth_proxy_required;           /* of the above and of nobody in particular */
+    const char *pass;         /* secret */
+    const char *auth_token;   /* secret */
+    bool auth_proxy_required; /* of the above and of nobody in particular */
+    enum pp_ocsp_mode ocsp_mode;
+    const char *const *ocsp_urls; /* whom to ask instead of those that certificates name */
+    size_t ocsp_url_count;
     const char *const *trusted_proxies; /* public keys */
     size_t trusted_proxy_count;
     int64_t auth_timeout_ns;

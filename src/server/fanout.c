@@ -115,7 +115,7 @@ static pipit_err prepare(pipit_server *server, const pp_options *options,
     if (!made)
         return PIPIT_ENOMEM;
     fill(made, server, options, scope);
-    err = pp_server_tls_new(&made->settings.tls, &o->tls, server->tls_tickets, error);
+    err = pp_server_tls_new(&made->settings.tls, options, &o->tls, server, error);
     if (err) {
         pp_free(made);
         return err;

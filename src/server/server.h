@@ -113,6 +113,7 @@ struct pipit_server {
     enum pp_http_ui http_ui;
     pp_tls_places tls_places;
     pp_tls_tickets *tls_tickets;
+    struct pp_stapler *stapler; /* what authorities say of our certificates */
     pthread_mutex_t https_lock;
     pp_tls_context *https; /* of the monitoring port, under https_lock; NULL: it speaks HTTP */
     bool started;

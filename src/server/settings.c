@@ -114,7 +114,7 @@ static pipit_err make_tls(pp_nats_tls *out, pipit_server *server, const pp_optio
         .first_ns = o->tls.first_ns,
         .rate_max = o->tls.connection_rate_limit,
     };
-    return pp_server_tls_new(&out->context, &o->tls, server->tls_tickets, error);
+    return pp_server_tls_new(&out->context, o, &o->tls, server, error);
 }
 
 pipit_err pp_server_settings_new(pp_nats_settings **out_settings, pipit_server *server,

@@ -221,7 +221,7 @@ pipit_err pp_websocket_tls_new(pp_tls_context **out, const pipit_server *server,
     *out = NULL;
     if (!server->websocket.settings || !server->websocket.settings->rules.tls)
         return PIPIT_OK;
-    return pp_server_tls_new(out, &options->websocket.tls, server->tls_tickets, error);
+    return pp_server_tls_new(out, options, &options->websocket.tls, server, error);
 }
 
 void pp_websocket_install_tls(pipit_server *server, pp_tls_context *context)

@@ -17,7 +17,7 @@ ROOMS = {
     "config": ["base", "core/subject.h", "auth/nkey.h", "auth/address_range.h"],
     "net": ["base"],
     "t2": ["base"],
-    "bus": ["base", "t2"],
+    "bus": ["base", "t2", "client/wire.h", "client/remote.h"],
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
