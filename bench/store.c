@@ -211,6 +211,7 @@ struct how {
     bool sealed;
     bool memory;
     bool alone; /* the owner writes */
+    uint64_t segment_bytes;
 };
 
 static pp_store *open_store(const char *name, const struct how *how)
@@ -220,6 +221,7 @@ static pp_store *open_store(const char *name, const struct how *how)
                                        .create = true,
                                        .pool = how->alone || how->memory ? NULL : pool,
                                        .sync_interval_ns = how->sync_interval_ns,
+                                       .segment_bytes = how->segment_bytes,
                                        .compress = how->compress,
                                        .keys = how->sealed ? &keys : NULL,
                                        .on_progress = on_progress};
@@ -376,9 +378,9 @@ static void bench_large(void)
 /* --- reading ------------------------------------------------------------------------------ */
 
 static pp_store *fill_store(const char *name, uint64_t messages, uint64_t subjects,
-                            size_t payload_len)
+                            size_t payload_len, uint64_t segment_bytes)
 {
-    struct how how = {.sync_interval_ns = 10 * PP_NS_PER_S};
+    struct how how = {.sync_interval_ns = 10 * PP_NS_PER_S, .segment_bytes = segment_bytes};
     pp_store *store = open_store(name, &how);
     struct pp_store_message message = {0};
     static char payload[LARGE];
@@ -414,7 +416,7 @@ static void show_index(pp_store *store)
 static void bench_reads(void)
 {
     uint64_t messages = settings.messages < 2000000 ? settings.messages : 2000000;
-    pp_store *store = fill_store("reads", messages, 4, SMALL);
+    pp_store *store = fill_store("reads", messages, 4, SMALL, 0);
     double values[ROUNDS_MAX];
 
     for (unsigned i = 0; i < settings.rounds; i++) {
@@ -446,7 +448,7 @@ static void bench_reads(void)
 static void bench_last(void)
 {
     enum { ASKED = 1000 * 1000 };
-    pp_store *store = fill_store("last", SUBJECTS, SUBJECTS, 16);
+    pp_store *store = fill_store("last", SUBJECTS, SUBJECTS, 16, 0);
     uint64_t random = 1;
     double values[ROUNDS_MAX];
 
@@ -491,10 +493,12 @@ struct opened {
     unsigned segments;
 };
 
-/* empty_tail: the last segment holds nothing, so that only footers are read. */
+enum { SMALL_SEGMENT = 2 * 1024 * 1024 };
+
+/* empty_tail: the last segment holds nothing, so that only footers are read; of many segments. */
 static struct opened time_open(uint64_t messages, bool empty_tail)
 {
-    pp_store *store = fill_store("open", messages, 1000, 40);
+    pp_store *store = fill_store("open", messages, 1000, 40, empty_tail ? SMALL_SEGMENT : 0);
     struct how how = {.alone = true};
     struct pp_store_state state;
     double values[ROUNDS_MAX];
