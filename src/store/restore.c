@@ -61,7 +61,8 @@ pipit_err pp_restore_new(const struct pp_store_options *options, pp_restore **ou
         return PIPIT_ENOMEM;
     (void)snprintf(restore->to, sizeof(restore->to), "%s", options->dir);
     (void)snprintf(restore->dir, sizeof(restore->dir), "%s.restoring", options->dir);
-    pp_buf_init(&restore->rest, PP_SNAPSHOT_FRAME_MAX + sizeof(struct pp_snapshot_frame));
+    pp_buf_init(&restore->rest,
+                PP_STORE_SNAPSHOT_FRAME_MAX + sizeof(struct pp_store_snapshot_frame));
     restore->options = *options;
     restore->options.kind = PP_STORE_FILE;
     restore->options.dir = restore->dir;
@@ -102,13 +103,13 @@ void pp_restore_free(pp_restore *restore)
 
 static pipit_err take_head(pp_restore *restore, const char *bytes)
 {
-    struct pp_snapshot_head head;
+    struct pp_store_snapshot_head head;
 
     memcpy(&head, bytes, sizeof(head));
-    if (head.magic != PP_SNAPSHOT_MAGIC ||
+    if (head.magic != PP_STORE_SNAPSHOT_MAGIC ||
         head.check != pp_hash((char *)&head + 16, sizeof(head) - 16, head.magic))
         return PIPIT_EDAMAGED;
-    if (head.version != PP_SNAPSHOT_VERSION || head.features)
+    if (head.version != PP_STORE_SNAPSHOT_VERSION || head.features)
         return PIPIT_EPROTO;
     if (head.first_seq == 0 || head.last_seq > UINT64_MAX / 2 || head.first_seq > head.last_seq + 1)
         return PIPIT_EDAMAGED;
@@ -139,7 +140,7 @@ static pipit_err take_messages(pp_restore *restore, pp_str body)
     pipit_err err = PIPIT_OK;
 
     while (body.len && !err) {
-        struct pp_snapshot_message head;
+        struct pp_store_snapshot_message head;
         struct pp_store_message message;
         const char *at = body.ptr + sizeof(head);
         uint64_t bytes;
@@ -167,7 +168,7 @@ static pipit_err take_messages(pp_restore *restore, pp_str body)
 
 static pipit_err take_end(pp_restore *restore, pp_str body)
 {
-    struct pp_snapshot_message end;
+    struct pp_store_snapshot_message end;
     struct pp_store_state state;
 
     if (body.len != sizeof(end))
@@ -183,28 +184,28 @@ static pipit_err take_end(pp_restore *restore, pp_str body)
 
 static pipit_err take_frame(pp_restore *restore, const char *bytes, size_t len)
 {
-    struct pp_snapshot_frame frame;
+    struct pp_store_snapshot_frame frame;
     pp_str body = {bytes + sizeof(frame), len - sizeof(frame)};
 
     memcpy(&frame, bytes, sizeof(frame));
     if (frame.check != pp_hash(bytes + 8, len - 8, restore->check))
         return PIPIT_EDAMAGED;
     restore->check = frame.check;
-    if (frame.kind == PP_SNAPSHOT_MESSAGES)
+    if (frame.kind == PP_STORE_SNAPSHOT_MESSAGES)
         return take_messages(restore, body);
-    return frame.kind == PP_SNAPSHOT_END ? take_end(restore, body) : PIPIT_EDAMAGED;
+    return frame.kind == PP_STORE_SNAPSHOT_END ? take_end(restore, body) : PIPIT_EDAMAGED;
 }
 
 /* How many bytes make the next head or frame, as far as that is known. */
 static pipit_err wanted(const pp_restore *restore, pp_str bytes, size_t *out_wanted)
 {
-    struct pp_snapshot_frame frame;
+    struct pp_store_snapshot_frame frame;
 
-    *out_wanted = restore->begun ? sizeof(frame) : sizeof(struct pp_snapshot_head);
+    *out_wanted = restore->begun ? sizeof(frame) : sizeof(struct pp_store_snapshot_head);
     if (!restore->begun || bytes.len < sizeof(frame))
         return PIPIT_OK;
     memcpy(&frame, bytes.ptr, sizeof(frame));
-    if (frame.bytes > PP_SNAPSHOT_FRAME_MAX)
+    if (frame.bytes > PP_STORE_SNAPSHOT_FRAME_MAX)
         return PIPIT_EDAMAGED;
     *out_wanted += frame.bytes;
     return PIPIT_OK;

@@ -6,7 +6,7 @@
 #include "base/hash.h"
 #include "store/inside.h"
 
-struct pp_snapshot {
+struct pp_store_snapshot {
     pp_store *store;
     uint64_t truncations; /* of the store when it began */
     uint64_t seq;         /* the next one to look for */
@@ -17,9 +17,9 @@ struct pp_snapshot {
     bool ended;
 };
 
-pipit_err pp_snapshot_new(pp_store *store, pp_snapshot **out_snapshot)
+pipit_err pp_store_snapshot_new(pp_store *store, pp_store_snapshot **out_snapshot)
 {
-    pp_snapshot *snapshot = pp_calloc(1, sizeof(*snapshot));
+    pp_store_snapshot *snapshot = pp_calloc(1, sizeof(*snapshot));
 
     if (!snapshot)
         return PIPIT_ENOMEM;
@@ -31,23 +31,23 @@ pipit_err pp_snapshot_new(pp_store *store, pp_snapshot **out_snapshot)
     return PIPIT_OK;
 }
 
-void pp_snapshot_free(pp_snapshot *snapshot)
+void pp_store_snapshot_free(pp_store_snapshot *snapshot)
 {
     pp_free(snapshot);
 }
 
-uint64_t pp_snapshot_messages(const pp_snapshot *snapshot)
+uint64_t pp_store_snapshot_messages(const pp_store_snapshot *snapshot)
 {
     return snapshot->messages;
 }
 
-static pipit_err add_head(pp_snapshot *snapshot, pp_buf *out)
+static pipit_err add_head(pp_store_snapshot *snapshot, pp_buf *out)
 {
-    struct pp_snapshot_head head = {.magic = PP_SNAPSHOT_MAGIC,
-                                    .version = PP_SNAPSHOT_VERSION,
-                                    .first_seq = snapshot->seq,
-                                    .last_seq = snapshot->last_seq,
-                                    .made_ns = pp_clock_wall_ns()};
+    struct pp_store_snapshot_head head = {.magic = PP_STORE_SNAPSHOT_MAGIC,
+                                          .version = PP_STORE_SNAPSHOT_VERSION,
+                                          .first_seq = snapshot->seq,
+                                          .last_seq = snapshot->last_seq,
+                                          .made_ns = pp_clock_wall_ns()};
 
     head.check = pp_hash((char *)&head + 16, sizeof(head) - 16, head.magic);
     snapshot->check = head.check;
@@ -57,7 +57,7 @@ static pipit_err add_head(pp_snapshot *snapshot, pp_buf *out)
 
 static pipit_err add_message(const struct pp_store_message *message, pp_buf *out)
 {
-    struct pp_snapshot_message head = {
+    struct pp_store_snapshot_message head = {
         .seq = message->seq,
         .time_ns = message->time_ns,
         .expires_ns = message->expires_ns,
@@ -77,9 +77,9 @@ static pipit_err add_message(const struct pp_store_message *message, pp_buf *out
 }
 
 /* The frame's head stands in out already, in front of its body. */
-static void end_frame(pp_snapshot *snapshot, uint32_t kind, pp_buf *out, size_t from)
+static void end_frame(pp_store_snapshot *snapshot, uint32_t kind, pp_buf *out, size_t from)
 {
-    struct pp_snapshot_frame frame = {.kind = kind};
+    struct pp_store_snapshot_frame frame = {.kind = kind};
 
     frame.bytes = (uint32_t)(out->len - from - sizeof(frame));
     memcpy(out->ptr + from, &frame, sizeof(frame));
@@ -89,7 +89,7 @@ static void end_frame(pp_snapshot *snapshot, uint32_t kind, pp_buf *out, size_t 
 }
 
 /* Messages until there are enough bytes, or none is left. */
-static pipit_err add_messages(pp_snapshot *snapshot, size_t bytes, pp_buf *out)
+static pipit_err add_messages(pp_store_snapshot *snapshot, size_t bytes, pp_buf *out)
 {
     size_t from = out->len;
     pipit_err err = PIPIT_OK;
@@ -112,10 +112,10 @@ static pipit_err add_messages(pp_snapshot *snapshot, size_t bytes, pp_buf *out)
     return PIPIT_OK;
 }
 
-static pipit_err add_frames(pp_snapshot *snapshot, size_t bytes, pp_buf *out)
+static pipit_err add_frames(pp_store_snapshot *snapshot, size_t bytes, pp_buf *out)
 {
-    static const struct pp_snapshot_frame empty;
-    struct pp_snapshot_message end = {0};
+    static const struct pp_store_snapshot_frame empty;
+    struct pp_store_snapshot_message end = {0};
     size_t from = out->len;
     pipit_err err = pp_buf_add(out, &empty, sizeof(empty));
 
@@ -123,7 +123,7 @@ static pipit_err add_frames(pp_snapshot *snapshot, size_t bytes, pp_buf *out)
         err = add_messages(snapshot, bytes, out);
     if (err)
         return err;
-    end_frame(snapshot, PP_SNAPSHOT_MESSAGES, out, from);
+    end_frame(snapshot, PP_STORE_SNAPSHOT_MESSAGES, out, from);
     if (!snapshot->ended)
         return PIPIT_OK;
     from = out->len;
@@ -132,20 +132,21 @@ static pipit_err add_frames(pp_snapshot *snapshot, size_t bytes, pp_buf *out)
     if (!err)
         err = pp_buf_add(out, &end, sizeof(end));
     if (!err)
-        end_frame(snapshot, PP_SNAPSHOT_END, out, from);
+        end_frame(snapshot, PP_STORE_SNAPSHOT_END, out, from);
     return err;
 }
 
-pipit_err pp_snapshot_next(pp_snapshot *snapshot, size_t bytes, pp_buf *out, bool *out_end)
+pipit_err pp_store_snapshot_next(pp_store_snapshot *snapshot, size_t bytes, pp_buf *out,
+                                 bool *out_end)
 {
-    struct pp_snapshot before = *snapshot;
+    struct pp_store_snapshot before = *snapshot;
     size_t len = out->len;
     pipit_err err = PIPIT_OK;
 
     if (snapshot->truncations != snapshot->store->truncations)
         return PIPIT_ECLOSED;
-    if (bytes > PP_SNAPSHOT_FRAME_MAX / 2)
-        bytes = PP_SNAPSHOT_FRAME_MAX / 2;
+    if (bytes > PP_STORE_SNAPSHOT_FRAME_MAX / 2)
+        bytes = PP_STORE_SNAPSHOT_FRAME_MAX / 2;
     if (!snapshot->begun)
         err = add_head(snapshot, out);
     if (!err && !snapshot->ended)

@@ -12,22 +12,24 @@
 
 #include <assert.h>
 
-typedef struct pp_snapshot pp_snapshot;
+typedef struct pp_store_snapshot pp_store_snapshot;
 
 /* Begin. It will hold the messages up to the newest one now; those that are deleted before it has
  * got to them are not in it. The store may be changed meanwhile, but for truncation: then what
  * follows is refused. Damaged messages are left out, and told as findings. Owner:
- * pp_snapshot_free(); the store is borrowed. Thread: the store's owner. Errors: PIPIT_ENOMEM. */
-pipit_err pp_snapshot_new(pp_store *store, pp_snapshot **out_snapshot);
-void pp_snapshot_free(pp_snapshot *snapshot);
+ * pp_store_snapshot_free(); the store is borrowed. Thread: the store's owner. Errors: PIPIT_ENOMEM.
+ */
+pipit_err pp_store_snapshot_new(pp_store *store, pp_store_snapshot **out_snapshot);
+void pp_store_snapshot_free(pp_store_snapshot *snapshot);
 
 /* Add about so many bytes to out, or one message if that is larger. *out_end: that was all.
  * Errors: PIPIT_ECLOSED the store was truncated meanwhile; PIPIT_ETOOBIG out has no room;
  * PIPIT_EIO, PIPIT_ENOMEM. */
-pipit_err pp_snapshot_next(pp_snapshot *snapshot, size_t bytes, pp_buf *out, bool *out_end);
+pipit_err pp_store_snapshot_next(pp_store_snapshot *snapshot, size_t bytes, pp_buf *out,
+                                 bool *out_end);
 
 /* How many messages are in it so far. */
-uint64_t pp_snapshot_messages(const pp_snapshot *snapshot);
+uint64_t pp_store_snapshot_messages(const pp_store_snapshot *snapshot);
 
 typedef struct pp_restore pp_restore;
 
@@ -52,17 +54,17 @@ void pp_restore_free(pp_restore *restore);
 
 /* --- the form ------------------------------------------------------------------------------- */
 
-#define PP_SNAPSHOT_MAGIC 0x0a4e746970697000u /* "\0pipitN\n" */
+#define PP_STORE_SNAPSHOT_MAGIC 0x0a4e746970697000u /* "\0pipitN\n" */
 
 enum {
-    PP_SNAPSHOT_VERSION = 1,
-    PP_SNAPSHOT_MESSAGES = 1, /* frames */
-    PP_SNAPSHOT_END = 2,
-    PP_SNAPSHOT_FRAME_MAX = 160 * 1024 * 1024,
+    PP_STORE_SNAPSHOT_VERSION = 1,
+    PP_STORE_SNAPSHOT_MESSAGES = 1, /* frames */
+    PP_STORE_SNAPSHOT_END = 2,
+    PP_STORE_SNAPSHOT_FRAME_MAX = 160 * 1024 * 1024,
 };
 
 /* Little-endian. */
-struct pp_snapshot_head {
+struct pp_store_snapshot_head {
     uint64_t magic;
     uint64_t check; /* of what follows */
     uint32_t version;
@@ -71,18 +73,18 @@ struct pp_snapshot_head {
     uint64_t last_seq; /* the newest sequence, with or without a message */
     int64_t made_ns;
 };
-static_assert(sizeof(struct pp_snapshot_head) == 48, "as in the stream");
+static_assert(sizeof(struct pp_store_snapshot_head) == 48, "as in the stream");
 
-struct pp_snapshot_frame {
+struct pp_store_snapshot_frame {
     uint64_t check; /* of the next 8 bytes and the body; its seed is the check before */
     uint32_t bytes; /* of the body */
     uint32_t kind;
 };
-static_assert(sizeof(struct pp_snapshot_frame) == 16, "as in the stream");
+static_assert(sizeof(struct pp_store_snapshot_frame) == 16, "as in the stream");
 
 /* In a body of messages, followed by subject, headers and payload. The body of the end is one, with
  * the number of messages for its sequence. */
-struct pp_snapshot_message {
+struct pp_store_snapshot_message {
     uint64_t seq;
     int64_t time_ns;
     int64_t expires_ns;
@@ -91,6 +93,6 @@ struct pp_snapshot_message {
     uint16_t subject_bytes;
     uint16_t unused[3];
 };
-static_assert(sizeof(struct pp_snapshot_message) == 40, "as in the stream");
+static_assert(sizeof(struct pp_store_snapshot_message) == 40, "as in the stream");
 
 #endif

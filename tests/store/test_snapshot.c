@@ -103,13 +103,13 @@ static pp_store *make_source(struct sim_disk *sim, unsigned variant)
 
 static void take_all(pp_store *store, size_t piece, bool change, pp_buf *out)
 {
-    pp_snapshot *snapshot;
+    pp_store_snapshot *snapshot;
     bool end = false;
     unsigned turns = 0;
 
-    assert_int_equal(pp_snapshot_new(store, &snapshot), PIPIT_OK);
+    assert_int_equal(pp_store_snapshot_new(store, &snapshot), PIPIT_OK);
     while (!end) {
-        assert_int_equal(pp_snapshot_next(snapshot, piece, out, &end), PIPIT_OK);
+        assert_int_equal(pp_store_snapshot_next(snapshot, piece, out, &end), PIPIT_OK);
         if (change && turns < 20) {
             append(store, MESSAGES + 3000 + turns);
             (void)pp_store_delete(store, 5 + turns, false); /* those it has got already */
@@ -117,8 +117,8 @@ static void take_all(pp_store *store, size_t piece, bool change, pp_buf *out)
         turns++;
     }
     assert_true(turns > 5 || piece > 4096);
-    assert_int_equal(pp_snapshot_messages(snapshot), MESSAGES - 4 - 20);
-    pp_snapshot_free(snapshot);
+    assert_int_equal(pp_store_snapshot_messages(snapshot), MESSAGES - 4 - 20);
+    pp_store_snapshot_free(snapshot);
 }
 
 static struct pp_store_options target(char *dir, size_t room, unsigned variant)
@@ -195,7 +195,7 @@ static void test_an_empty_store_is_restored(void **state)
 {
     struct pp_store_options options;
     struct pp_store_state told;
-    pp_snapshot *snapshot;
+    pp_store_snapshot *snapshot;
     struct sim_disk sim;
     bool end = false;
     pp_store *store;
@@ -207,10 +207,10 @@ static void test_an_empty_store_is_restored(void **state)
     pp_buf_init(&stream, STREAM_MAX);
     store = open_source(&sim, 0);
     assert_int_equal(pp_store_skip(store, 77), PIPIT_OK);
-    assert_int_equal(pp_snapshot_new(store, &snapshot), PIPIT_OK);
-    assert_int_equal(pp_snapshot_next(snapshot, 100, &stream, &end), PIPIT_OK);
+    assert_int_equal(pp_store_snapshot_new(store, &snapshot), PIPIT_OK);
+    assert_int_equal(pp_store_snapshot_next(snapshot, 100, &stream, &end), PIPIT_OK);
     assert_true(end);
-    pp_snapshot_free(snapshot);
+    pp_store_snapshot_free(snapshot);
     pp_store_close(store);
     options = target(dir, sizeof(dir), 0);
     assert_int_equal(restore_all(&options, pp_buf_str(&stream), NULL), PIPIT_OK);
@@ -260,7 +260,7 @@ static void test_a_damaged_snapshot_is_no_store(void **state)
 
 static void test_a_truncation_ends_a_snapshot(void **state)
 {
-    pp_snapshot *snapshot;
+    pp_store_snapshot *snapshot;
     struct sim_disk sim;
     pp_store *store;
     bool end = false;
@@ -270,11 +270,11 @@ static void test_a_truncation_ends_a_snapshot(void **state)
     sim_init(&sim);
     pp_buf_init(&stream, STREAM_MAX);
     store = make_source(&sim, 0);
-    assert_int_equal(pp_snapshot_new(store, &snapshot), PIPIT_OK);
-    assert_int_equal(pp_snapshot_next(snapshot, 100, &stream, &end), PIPIT_OK);
+    assert_int_equal(pp_store_snapshot_new(store, &snapshot), PIPIT_OK);
+    assert_int_equal(pp_store_snapshot_next(snapshot, 100, &stream, &end), PIPIT_OK);
     assert_int_equal(pp_store_truncate(store, 100), PIPIT_OK);
-    assert_int_equal(pp_snapshot_next(snapshot, 100, &stream, &end), PIPIT_ECLOSED);
-    pp_snapshot_free(snapshot);
+    assert_int_equal(pp_store_snapshot_next(snapshot, 100, &stream, &end), PIPIT_ECLOSED);
+    pp_store_snapshot_free(snapshot);
     pp_store_close(store);
     pp_buf_fini(&stream);
     sim_fini(&sim);

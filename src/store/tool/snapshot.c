@@ -20,22 +20,22 @@ static pipit_err write_out(pp_buf *piece)
 
 static pipit_err write_all(pp_store *store, uint64_t *out_messages)
 {
-    pp_snapshot *snapshot;
+    pp_store_snapshot *snapshot;
     bool end = false;
     pp_buf piece;
-    pipit_err err = pp_snapshot_new(store, &snapshot);
+    pipit_err err = pp_store_snapshot_new(store, &snapshot);
 
     if (err)
         return err;
     pp_buf_init(&piece, PIECE_MAX);
     while (!err && !end) {
-        err = pp_snapshot_next(snapshot, PIECE_BYTES, &piece, &end);
+        err = pp_store_snapshot_next(snapshot, PIECE_BYTES, &piece, &end);
         if (!err)
             err = write_out(&piece);
     }
-    *out_messages = pp_snapshot_messages(snapshot);
+    *out_messages = pp_store_snapshot_messages(snapshot);
     pp_buf_fini(&piece);
-    pp_snapshot_free(snapshot);
+    pp_store_snapshot_free(snapshot);
     return err;
 }
 
