@@ -17,6 +17,8 @@
 #include "cli/server.h"
 #include "cli/sub.h"
 #include "cli/terminal.h"
+#include "cli/top.h"
+#include "cli/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +61,8 @@ const cli_command *const cli_commands[] = {
     &cli_auth_command,
     &cli_events_command,
     &cli_server_command,
+    &cli_top_command,
+    &cli_trace_command,
     &cli_context_command,
     &cli_completion_command,
     &fanout,
