@@ -403,9 +403,8 @@ static const cli_argument shell_argument[] = {
 
 static const cli_example examples[] = {
     {"source <(pipit completion bash)", "In this shell, at once"},
-    {"mkdir -p ~/.config/fish/completions && "
-     "pipit completion fish > ~/.config/fish/completions/pipit.fish",
-     "For fish, for good"},
+    {"pipit completion fish > pipit.fish", "For fish: into ~/.config/fish/completions"},
+    {"pipit completion zsh > _pipit", "For zsh: into a folder of $fpath"},
     {NULL, NULL},
 };
 

@@ -78,7 +78,7 @@ static void title(FILE *out, const char *name)
         (void)fputs("\\-", out);
     for (const char *c = name; *c; c++)
         (void)fputc(toupper((unsigned char)*c), out);
-    (void)fputs(" 1 \"\" \"pipit " PIPIT_VERSION "\" \"User Commands\"\n", out);
+    (void)fputs(" 1 \"\" \"pipit " PIPIT_VERSION "\" \"User Commands\"\n.ad l\n", out);
 }
 
 static void flags(FILE *out, const cli_flag *flag)
