@@ -28,6 +28,7 @@ class Round:
 
     def __init__(self, folder, sealed, acked, gone, chance):
         self.acked, self.gone, self.text = acked, gone, b""
+        self.opened = False
         self.chance = chance
         self.process = subprocess.Popen(
             [WRITER, folder, *sealed, "--deletes", "--acked", str(acked), "--gone", str(gone),
@@ -45,10 +46,16 @@ class Round:
                 self.acked = int(seq)
             elif what == b"gone":
                 self.gone = int(seq)
+            else:
+                self.opened = True
         return bool(piece)
 
     def live_and_die(self):
-        """It is killed some time after it was started; also while it recovers."""
+        """It is killed some time after it has opened the store; or, sometimes, while it recovers."""
+        if self.chance.random() < 0.8:
+            while not self.opened and select.select([self.process.stdout], [], [], SECONDS)[0]:
+                if not self.read():
+                    break
         end = time.monotonic() + self.chance.choice((0.004, 0.03, 0.1)) * (0.3 + self.chance.random())
         while (left := end - time.monotonic()) > 0:
             if select.select([self.process.stdout], [], [], left)[0] and not self.read():
