@@ -36,7 +36,12 @@ def parts(build, scale, model_scale, seed):
            "bytes flipped, files cut, sectors zeroed and stale, files missing, doubled, renamed")
     yield ("snapshot", [f"{tests}/test_store_snapshot"], {}, "snapshots and damaged snapshots")
     yield ("kill", [os.path.join(HERE, "kill.py"), f"{tests}/store_writer", f"{build}/pipit-store",
-                    kills, str(seed)], {}, "SIGKILL of a process that writes")
+                    kills, "--seed", str(seed)], {}, "SIGKILL of a process that writes")
+    if os.path.exists(f"{tests}/losing_disk"):
+        yield ("losing", [os.path.join(HERE, "kill.py"), f"{tests}/store_writer",
+                          f"{build}/pipit-store", count(200, 50), "--seed", str(seed), "--losing",
+                          f"{tests}/losing_disk"], {},
+               "the same on a file system that loses what was not synced, at each kill")
 
 
 def run(name, command, environment, seed):
