@@ -43,11 +43,12 @@ static void *on_init(struct fuse_conn_info *connection, struct fuse_config *conf
 
 static int on_getattr(const char *path, struct stat *out, struct fuse_file_info *info)
 {
-    struct sim_file *file = info ? sim.fds[info->fh] : sim_find(&sim, path + 1);
+    bool dir = path && is_dir(path);
+    struct sim_file *file = dir ? NULL : info ? sim.fds[info->fh] : sim_find(&sim, path + 1);
 
     memset(out, 0, sizeof(*out));
     out->st_nlink = 1;
-    if (!info && is_dir(path)) {
+    if (dir) {
         out->st_mode = S_IFDIR | 0700;
         return 0;
     }
