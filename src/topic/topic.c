@@ -116,11 +116,11 @@ static void each(pp_topics *topics, void (*visit)(pp_topic *topic, void *arg), v
 void pp_topic_move(pp_topic *topic)
 {
     pp_topics *topics = topic->topics;
-    bool first;
+    bool first = false;
 
     (void)pthread_mutex_lock(&topics->lock);
-    first = !topics->moved;
-    if (!topic->moved) {
+    if (!topic->moved) { /* else it is yet to be looked at, in this turn or the next */
+        first = !topics->moved;
         topic->moved = true;
         topic->next_moved = topics->moved;
         topics->moved = topic;
