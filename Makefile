@@ -41,6 +41,7 @@ bench: all peers
 	bench/compare.py
 	bench/fanout.py
 	$(BUILD)/pipit-bench-memory $(if $(wildcard $(T2_CHECKS)),--t2=$(T2_CHECKS))
+	$(BUILD)/pipit-bench-store
 	$(if $(wildcard $(T2_CHECKS)),tests/clients/t2_rust/run.py --compare)
 
 bench-quick: all peers
@@ -56,7 +57,7 @@ asan:
 
 # threads are what it looks at: units, the process, order across loops, life, transcripts on four loops, layers,
 # doors beside NATS, libpipit's client, the store's writers, an official client
-TSAN_TESTS = ^(unit\.|process\.|fault\.(ordering|sub_pong|life|fanout)|protocol\.threads|tls\.|websocket\.|fanout\.|t2\.|client\.|store\.life|clients\.nats_c$$)
+TSAN_TESTS = ^(unit\.|process\.|fault\.(ordering|sub_pong|life|fanout)|protocol\.threads|tls\.|websocket\.|fanout\.|t2\.|message_broker\.|client\.|store\.life|clients\.nats_c$$)
 tsan:
 	scripts/deps.sh
 	cmake -S . -B $(BUILD)-tsan -G Ninja -DPIPIT_SANITIZE=thread \

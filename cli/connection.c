@@ -280,10 +280,13 @@ static int say_unreachable(const cli_connection *c, pipit_err err, const cli_wis
     }
 }
 
-/* With a loop of its own a client connects while somebody waits for it. */
-static pipit_err await_own_loop(pipit_client *client, int64_t timeout_ms)
+/* With a loop of its own a client connects while somebody waits for it. Why it has closed is told
+ * by the event alone. */
+static pipit_err await_own_loop(const cli_connection *c, int64_t timeout_ms)
 {
-    return pipit_client_flush(client, timeout_ms);
+    pipit_err err = pipit_client_flush(c->client, timeout_ms);
+
+    return err == PIPIT_ECLOSED && strcasestr(c->reason, "authorization") ? PIPIT_EAUTH : err;
 }
 
 static int open_with(cli_connection *c, const cli_call *call, const cli_wish *wish,
@@ -323,7 +326,7 @@ static int open_with(cli_connection *c, const cli_call *call, const cli_wish *wi
     c->url = cli_url_shown(url);
     err = pipit_client_connect(&c->client, url, &options);
     if (!err && wish->own_loop)
-        err = await_own_loop(c->client, cli_timeout_ms(call) + 1000);
+        err = await_own_loop(c, cli_timeout_ms(call) + 1000);
     return err ? say_unreachable(c, err, wish) : CLI_DONE;
 }
 

@@ -15,6 +15,16 @@ static unsigned width_of(FILE *out)
     return columns > WIDEST ? WIDEST : columns;
 }
 
+/* The length of the next word, or of a piece of one that is too long: choices, cut behind a bar. */
+static size_t word_len(const char *text, size_t room)
+{
+    size_t len = strcspn(text, " \n"), piece = len > room ? room : len;
+
+    while (len > room && piece && text[piece - 1] != '|')
+        piece--;
+    return piece ? piece : len;
+}
+
 /* Words, wrapped; the first line begins at column at, further ones at indent. Lines that begin with
  * a blank stay as they are. */
 static void wrap(FILE *out, const char *text, unsigned indent)
@@ -23,7 +33,8 @@ static void wrap(FILE *out, const char *text, unsigned indent)
     bool first = true;
 
     while (*text) {
-        size_t word = strcspn(text, " \n");
+        size_t word = word_len(text, width - indent);
+        bool whole = text[word] == '\0' || strchr(" \n", text[word]);
 
         if (!first && at + 1 + word > width) {
             (void)fprintf(out, "\n%*s", (int)indent, "");
@@ -31,7 +42,7 @@ static void wrap(FILE *out, const char *text, unsigned indent)
             first = true;
         }
         (void)fprintf(out, "%s%.*s", first ? "" : " ", (int)word, text);
-        at += (unsigned)word + !first;
+        at = whole ? at + (unsigned)word + !first : width; /* a piece is the last of its line */
         first = false;
         text += word;
         text += strspn(text, " \n");

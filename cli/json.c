@@ -84,9 +84,10 @@ void cli_json_set_flag(json_t *object, const char *name, int flag)
     cli_json_set(object, name, json_boolean(flag));
 }
 
-static json_t *base64(const unsigned char *bytes, size_t count)
+json_t *cli_json_base64(const void *from, size_t count)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *bytes = from;
     char *text = cli_alloc((count + 2) / 3 * 4 + 1), *at = text;
     json_t *value;
 
@@ -114,7 +115,7 @@ void cli_json_set_bytes(json_t *object, const char *name, const void *bytes, siz
         return;
     }
     other = cli_format("%s_base64", name);
-    cli_json_set(object, other, base64(bytes, count));
+    cli_json_set(object, other, cli_json_base64(bytes, count));
     free(other);
 }
 

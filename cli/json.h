@@ -12,6 +12,8 @@ json_t *cli_json_array(void);
 /* Text of others: what is no UTF-8 becomes U+FFFD. */
 json_t *cli_json_text(const void *text, size_t bytes);
 
+json_t *cli_json_base64(const void *bytes, size_t count);
+
 /* Set a member of an object. The value, if there is one, is the object's from now on. */
 void cli_json_set(json_t *object, const char *name, json_t *value);
 void cli_json_set_text(json_t *object, const char *name, const char *text); /* NULL: null */

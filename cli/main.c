@@ -1,11 +1,23 @@
 /* pipit -- the command-line tool. It is built on the public headers alone. A link to it with the
  * name of a program that one of its commands stands in for is that command. */
+#include "cli/account.h"
+#include "cli/auth.h"
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/context.h"
+#include "cli/events.h"
 #include "cli/help.h"
+#include "cli/pub.h"
+#include "cli/reply.h"
+#include "cli/request.h"
+#include "cli/rtt.h"
 #include "cli/say.h"
+#include "cli/server.h"
+#include "cli/sub.h"
 #include "cli/terminal.h"
+#include "cli/top.h"
+#include "cli/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +48,27 @@ static const cli_command version = {
 };
 
 const cli_command *const cli_commands[] = {
-    &cli_context_command, &fanout, &t2, &cli_help_command, &version, NULL,
+    /* clang-format off: one line each */
+    &cli_pub_command,
+    &cli_sub_command,
+    &cli_request_command,
+    &cli_reply_command,
+    &cli_rtt_command,
+    &cli_latency_command,
+    &cli_bench_command,
+    &cli_account_command,
+    &cli_auth_command,
+    &cli_events_command,
+    &cli_server_command,
+    &cli_top_command,
+    &cli_trace_command,
+    &cli_context_command,
+    &fanout,
+    &t2,
+    &cli_help_command,
+    &version,
+    NULL,
+    /* clang-format on */
 };
 
 /* Programs that the tool can stand in for, by the name that it is called by. */

@@ -14,7 +14,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FILE_MAX = 64 * 1024, MESSAGES = 6, NO_SECTION_CHECKS = 1, NO_CHECK = 2, OWN_SIZES = 4 };
+enum {
+    FILE_MAX = 64 * 1024,
+    MESSAGES = 6,
+    NO_SECTION_CHECKS = 1,
+    NO_CHECK = 2,
+    OWN_SIZES = 4,
+    SEALED = 8
+};
 
 static char file[FILE_MAX];
 
@@ -38,14 +45,15 @@ static size_t put_messages(void)
         struct pp_record_head head = {
             .seq = seq, .time_ns = (int64_t)seq, .durable_at = (uint32_t)(at / PP_RECORD_ALIGN)};
 
-        pp_record_encode_message(file + at, &head, &parts, seed, at);
+        pp_record_encode_message(file + at, &head, &parts, NULL, seed, at);
         at += pp_record_bytes(head.body_bytes);
     }
     return at;
 }
 
 /* Where each section is, if the trailer's sizes fit the file. */
-static bool seal_sections(struct pp_footer *footer, size_t at, size_t bytes, uint64_t seed)
+static bool seal_sections(struct pp_footer *footer, size_t at, size_t bytes, uint64_t seed,
+                          bool sealed)
 {
     uint64_t lists = pp_footer_lists_bytes(footer), index = pp_footer_index_bytes(footer);
     const char *from = file + at;
@@ -53,6 +61,13 @@ static bool seal_sections(struct pp_footer *footer, size_t at, size_t bytes, uin
     if (footer->subjects_bytes > bytes || lists > bytes || index > bytes ||
         footer->subjects_bytes + lists + index != bytes)
         return false;
+    if (sealed && footer->subjects_bytes >= PP_SEAL_BYTES) {
+        struct pp_seal seal = world_seal(1);
+        struct pp_seal_place place = pp_footer_place(footer->at, &footer->number);
+
+        footer->flags |= PP_FOOTER_SEALED;
+        pp_seal_close(&seal, &place, file + at, (size_t)footer->subjects_bytes - PP_SEAL_BYTES);
+    }
     footer->subjects_check = pp_footer_check(from, (size_t)footer->subjects_bytes, seed);
     from += footer->subjects_bytes;
     footer->lists_check = pp_footer_check(from, (size_t)lists, seed);
@@ -76,7 +91,7 @@ static size_t put_footer(const uint8_t *data, size_t size, size_t at)
     if (!(mode & OWN_SIZES))
         footer.at = at;
     if (!(mode & NO_SECTION_CHECKS))
-        (void)seal_sections(&footer, at, bytes, seed);
+        (void)seal_sections(&footer, at, bytes, seed, mode & SEALED);
     footer.check = pp_hash((char *)&footer + 16, sizeof(footer) - 16, seed) + (mode & NO_CHECK);
     memcpy(file + at + bytes, &footer, sizeof(footer));
     return at + bytes + sizeof(footer);

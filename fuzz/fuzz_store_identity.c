@@ -37,7 +37,7 @@ static void check_untouched(struct sim_disk *sim, const char *path, const void *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct pp_store_options options = {.dir = "s", .segment_bytes = 64 * 1024};
+    struct pp_store_options options = {.dir = "s", .segment_bytes = 64 * 1024, .keys = &world_keys};
     struct pp_identity manifest = world_identity(0, 1), header = world_identity(1, 1);
     char segment[SEGMENT_BYTES] = {0};
     static struct sim_disk sim;

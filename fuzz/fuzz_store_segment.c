@@ -22,7 +22,8 @@ enum {
     BAD_HEAD = 1,
     BAD_BODY = 2,
     ERASED = 4,
-    BIG = 8, /* sequences and times near the end of numbers */
+    SEALED = 16, /* with a true tag */
+    BIG = 8,     /* sequences and times near the end of numbers */
 };
 
 struct __attribute__((packed)) short_head {
@@ -62,15 +63,24 @@ static struct pp_record_head head_of(const struct short_head *brief, size_t body
 static size_t put_record(const struct short_head *brief, const uint8_t *body, size_t body_bytes,
                          uint64_t number, size_t at)
 {
-    struct pp_record_head head = head_of(brief, body_bytes);
+    struct pp_record_head head;
     uint64_t seed = pp_record_seed(WORLD_SALT, number);
 
     if (brief->mode & ZEROS)
         at += (size_t)brief->durable / 8 * 8;
     if (at + pp_record_bytes(body_bytes) > FILE_MAX)
         return at;
+    head = head_of(brief, body_bytes);
+    if (brief->mode & SEALED && body_bytes >= PP_SEAL_BYTES)
+        head.flags |= PP_RECORD_SEALED;
     if (body_bytes)
         memcpy(file + at + sizeof(head), body, body_bytes);
+    if (brief->mode & SEALED && body_bytes >= PP_SEAL_BYTES) {
+        struct pp_seal seal = world_seal(number);
+        struct pp_seal_place place = {PP_SEAL_RECORD, at, pp_record_said(&head)};
+
+        pp_seal_close(&seal, &place, file + at + sizeof(head), body_bytes - PP_SEAL_BYTES);
+    }
     head.body_check =
         brief->mode & ERASED ? 0 : pp_hash(file + at + sizeof(head), body_bytes, seed);
     if (brief->mode & BAD_BODY)

@@ -9,11 +9,24 @@
 
 enum { READS_MAX = 4096 };
 
+const struct pp_store_keys world_keys = {1, {"a key"}};
+static const uint8_t store_id[16] = "fuzz";
+
+struct pp_seal world_seal(uint64_t number)
+{
+    struct pp_seal seal;
+
+    pp_seal_derive(&seal, world_keys.keys[0], store_id, number, 3);
+    return seal;
+}
+
 struct pp_identity world_identity(uint64_t number, uint64_t first_seq)
 {
     struct pp_identity id = {.magic = number ? PP_SEGMENT_MAGIC : PP_MANIFEST_MAGIC,
                              .version = PP_STORE_VERSION,
+                             .features = PP_STORE_FEATURES,
                              .store = "fuzz",
+                             .key_id = pp_seal_key_id(world_keys.keys[0], store_id),
                              .salt = WORLD_SALT,
                              .created_ns = 1,
                              .number = number,
@@ -75,7 +88,11 @@ static uint64_t digest(pp_store *store)
 
 static pp_store *open_store(struct sim_disk *sim)
 {
-    struct pp_store_options options = {.dir = "s", .disk = &sim->disk, .segment_bytes = 64 * 1024};
+    struct pp_store_options options = {.dir = "s",
+                                       .disk = &sim->disk,
+                                       .segment_bytes = 64 * 1024,
+                                       .keys = &world_keys,
+                                       .compress = true};
     pp_store *store = NULL;
 
     return pp_store_open(&options, &store, NULL) ? NULL : store;

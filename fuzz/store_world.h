@@ -6,11 +6,16 @@
 #include "sim_disk.h"
 
 #include "store/identity.h"
+#include "store/seal.h"
 #include "store/store.h"
 
 #define WORLD_SALT 0x1234567890abcdefu
 
-/* The identity of a file, with its check. */
+/* The one key, and what a segment makes of it. */
+extern const struct pp_store_keys world_keys;
+struct pp_seal world_seal(uint64_t number);
+
+/* The identity of a file, with its check: of an encrypted store in which much is compressed. */
 struct pp_identity world_identity(uint64_t number, uint64_t first_seq);
 
 /* Put a file there, as it was synced long ago. */

@@ -162,6 +162,17 @@ PIPIT_API pipit_err pipit_client_publish(pipit_client *client, const char *subje
  * that the server does not take. */
 PIPIT_API pipit_err pipit_client_publish_msg(pipit_client *client, const pipit_msg *msg);
 
+/**
+ * Publish messages one after another, for less than each on its own would cost: what waits, waits
+ * once.
+ *
+ * Units:  *out_published, if not NULL, how many have been: all, or those before the one that
+ * failed. Texts that messages share are best given by the same pointer: they are checked once.
+ * Owner, Thread, Errors: as publish_msg.
+ */
+PIPIT_API pipit_err pipit_client_publish_many(pipit_client *client, const pipit_msg *msgs,
+                                              size_t count, size_t *out_published);
+
 /** Answer a message that has a reply subject. Errors: as publish; PIPIT_EINVAL it has none. */
 PIPIT_API pipit_err pipit_client_respond(pipit_client *client, const pipit_msg *to,
                                          const void *payload, size_t payload_bytes);

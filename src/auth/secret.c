@@ -5,7 +5,7 @@
 #include <sodium.h>
 #include <stdio.h>
 
-enum { VERSION_AT = 2, COST_AT = 4, HASH_LEN = 60, COST_MIN = 4, COST_MAX = 31 };
+enum { VERSION_AT = 2, COST_AT = 4, HASH_LEN = PP_BCRYPT_HASH_BYTES - 1, SALT_BYTES = 16 };
 
 static_assert(PP_SECRET_HASH_BYTES == crypto_generichash_BYTES, "hash length of libsodium");
 static_assert(PP_SECRET_HASH_BYTES == crypto_generichash_KEYBYTES, "key length of libsodium");
@@ -78,7 +78,9 @@ unsigned pp_bcrypt_cost(const char *text)
 
 void pp_bcrypt_dummy(unsigned cost, char out[PP_BCRYPT_SETTING_BYTES])
 {
-    cost = cost < COST_MIN ? COST_MIN : cost > COST_MAX ? COST_MAX : cost;
+    cost = cost < PP_BCRYPT_COST_MIN   ? PP_BCRYPT_COST_MIN
+           : cost > PP_BCRYPT_COST_MAX ? PP_BCRYPT_COST_MAX
+                                       : cost;
     (void)snprintf(out, PP_BCRYPT_SETTING_BYTES, "$2b$%02u$......................", cost);
 }
 
@@ -104,4 +106,27 @@ bool pp_bcrypt_fits(const char *text, pp_str shown, void *scratch)
            sodium_memcmp(made, setting, HASH_LEN) == 0;
     sodium_memzero(password, sizeof(password));
     return fits;
+}
+
+/* Version a is what other makers of configurations write; all readers take it. */
+pipit_err pp_bcrypt_make(const char *password, unsigned cost, void *scratch,
+                         char out[PP_BCRYPT_HASH_BYTES])
+{
+    char setting[CRYPT_GENSALT_OUTPUT_SIZE];
+    char salt[SALT_BYTES];
+    const char *made;
+
+    if (cost < PP_BCRYPT_COST_MIN || cost > PP_BCRYPT_COST_MAX)
+        return PIPIT_EINVAL;
+    if (sodium_init() < 0)
+        return PIPIT_EIO;
+    randombytes_buf(salt, sizeof(salt));
+    if (!crypt_gensalt_rn("$2a$", cost, salt, sizeof(salt), setting, sizeof(setting)))
+        return PIPIT_EIO;
+    memset(scratch, 0, pp_bcrypt_scratch_bytes());
+    made = crypt_r(password, setting, scratch);
+    if (!made || strlen(made) != HASH_LEN)
+        return PIPIT_EIO;
+    memcpy(out, made, PP_BCRYPT_HASH_BYTES);
+    return PIPIT_OK;
 }

@@ -55,9 +55,16 @@ size_t pp_bcrypt_scratch_bytes(void);
 /* The cost in a bcrypt hash: the work doubles with each. */
 unsigned pp_bcrypt_cost(const char *hash);
 
-enum { PP_BCRYPT_SETTING_BYTES = 30 };
+enum { PP_BCRYPT_SETTING_BYTES = 30, PP_BCRYPT_COST_MIN = 4, PP_BCRYPT_COST_MAX = 31 };
 
 /* A setting of that cost, which fits nothing: to take the time that comparing takes. */
 void pp_bcrypt_dummy(unsigned cost, char out[PP_BCRYPT_SETTING_BYTES]);
+
+enum { PP_BCRYPT_HASH_BYTES = 61 }; /* with its NUL */
+
+/* Hash a password of PP_BCRYPT_PASSWORD_MAX bytes at most. scratch as above. Errors: PIPIT_EINVAL
+ * cost; PIPIT_EIO. */
+pipit_err pp_bcrypt_make(const char *password, unsigned cost, void *scratch,
+                         char out[PP_BCRYPT_HASH_BYTES]);
 
 #endif

@@ -18,6 +18,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/ocsp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
@@ -42,6 +43,8 @@
     X(BIO_set_flags)                            \
     X(BIO_set_init)                             \
     X(CRYPTO_free)                              \
+    X(CRYPTO_memdup)                            \
+    X(d2i_OCSP_RESPONSE)                        \
     X(d2i_X509)                                 \
     X(ERR_clear_error)                          \
     X(ERR_peek_error)                           \
@@ -63,11 +66,28 @@
     X(EVP_sha1)                                 \
     X(EVP_sha256)                               \
     X(GENERAL_NAMES_free)                       \
+    X(i2d_OCSP_REQUEST)                         \
     X(i2d_X509)                                 \
     X(i2d_X509_PUBKEY)                          \
     X(OBJ_obj2txt)                              \
+    X(OCSP_basic_verify)                        \
+    X(OCSP_BASICRESP_free)                      \
+    X(OCSP_cert_to_id)                          \
+    X(OCSP_CERTID_dup)                          \
+    X(OCSP_CERTID_free)                         \
+    X(OCSP_check_validity)                      \
+    X(OCSP_request_add0_id)                     \
+    X(OCSP_REQUEST_free)                        \
+    X(OCSP_REQUEST_new)                         \
+    X(OCSP_resp_find_status)                    \
+    X(OCSP_RESPONSE_free)                       \
+    X(OCSP_response_get1_basic)                 \
+    X(OCSP_response_status)                     \
     X(OPENSSL_hexchar2int)                      \
+    X(OPENSSL_sk_free)                          \
+    X(OPENSSL_sk_new_null)                      \
     X(OPENSSL_sk_num)                           \
+    X(OPENSSL_sk_push)                          \
     X(OPENSSL_sk_value)                         \
     X(OpenSSL_version)                          \
     X(SSL_CIPHER_standard_name)                 \
@@ -123,10 +143,14 @@
     X(TLS_client_method)                        \
     X(TLS_server_method)                        \
     X(X509_check_host)                          \
+    X(X509_check_issued)                        \
     X(X509_cmp_current_time)                    \
     X(X509_digest)                              \
+    X(X509_email_free)                          \
     X(X509_free)                                \
     X(X509_get0_notAfter)                       \
+    X(X509_get1_ocsp)                           \
+    X(X509_get_ext_by_NID)                      \
     X(X509_get_ext_d2i)                         \
     X(X509_get_subject_name)                    \
     X(X509_get_X509_PUBKEY)                     \
@@ -136,7 +160,12 @@
     X(X509_NAME_ENTRY_set)                      \
     X(X509_NAME_get_entry)                      \
     X(X509_OBJECT_get0_X509)                    \
+    X(X509_STORE_add_cert)                      \
+    X(X509_STORE_free)                          \
     X(X509_STORE_get0_objects)                  \
+    X(X509_STORE_new)                           \
+    X(X509_STORE_set_flags)                     \
+    X(X509_up_ref)                              \
     X(X509_verify_cert_error_string)            \
     X(X509_VERIFY_PARAM_set1_ip_asc)
 /* clang-format on */
@@ -178,6 +207,8 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define BIO_set_flags pp_openssl.BIO_set_flags
 #define BIO_set_init pp_openssl.BIO_set_init
 #define CRYPTO_free pp_openssl.CRYPTO_free
+#define CRYPTO_memdup pp_openssl.CRYPTO_memdup
+#define d2i_OCSP_RESPONSE pp_openssl.d2i_OCSP_RESPONSE
 #define d2i_X509 pp_openssl.d2i_X509
 #define ERR_clear_error pp_openssl.ERR_clear_error
 #define ERR_peek_error pp_openssl.ERR_peek_error
@@ -199,11 +230,28 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define EVP_sha1 pp_openssl.EVP_sha1
 #define EVP_sha256 pp_openssl.EVP_sha256
 #define GENERAL_NAMES_free pp_openssl.GENERAL_NAMES_free
+#define i2d_OCSP_REQUEST pp_openssl.i2d_OCSP_REQUEST
 #define i2d_X509 pp_openssl.i2d_X509
 #define i2d_X509_PUBKEY pp_openssl.i2d_X509_PUBKEY
 #define OBJ_obj2txt pp_openssl.OBJ_obj2txt
+#define OCSP_basic_verify pp_openssl.OCSP_basic_verify
+#define OCSP_BASICRESP_free pp_openssl.OCSP_BASICRESP_free
+#define OCSP_cert_to_id pp_openssl.OCSP_cert_to_id
+#define OCSP_CERTID_dup pp_openssl.OCSP_CERTID_dup
+#define OCSP_CERTID_free pp_openssl.OCSP_CERTID_free
+#define OCSP_check_validity pp_openssl.OCSP_check_validity
+#define OCSP_request_add0_id pp_openssl.OCSP_request_add0_id
+#define OCSP_REQUEST_free pp_openssl.OCSP_REQUEST_free
+#define OCSP_REQUEST_new pp_openssl.OCSP_REQUEST_new
+#define OCSP_resp_find_status pp_openssl.OCSP_resp_find_status
+#define OCSP_RESPONSE_free pp_openssl.OCSP_RESPONSE_free
+#define OCSP_response_get1_basic pp_openssl.OCSP_response_get1_basic
+#define OCSP_response_status pp_openssl.OCSP_response_status
 #define OPENSSL_hexchar2int pp_openssl.OPENSSL_hexchar2int
+#define OPENSSL_sk_free pp_openssl.OPENSSL_sk_free
+#define OPENSSL_sk_new_null pp_openssl.OPENSSL_sk_new_null
 #define OPENSSL_sk_num pp_openssl.OPENSSL_sk_num
+#define OPENSSL_sk_push pp_openssl.OPENSSL_sk_push
 #define OPENSSL_sk_value pp_openssl.OPENSSL_sk_value
 #define OpenSSL_version pp_openssl.OpenSSL_version
 #define SSL_CIPHER_standard_name pp_openssl.SSL_CIPHER_standard_name
@@ -259,10 +307,14 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define TLS_client_method pp_openssl.TLS_client_method
 #define TLS_server_method pp_openssl.TLS_server_method
 #define X509_check_host pp_openssl.X509_check_host
+#define X509_check_issued pp_openssl.X509_check_issued
 #define X509_cmp_current_time pp_openssl.X509_cmp_current_time
 #define X509_digest pp_openssl.X509_digest
+#define X509_email_free pp_openssl.X509_email_free
 #define X509_free pp_openssl.X509_free
 #define X509_get0_notAfter pp_openssl.X509_get0_notAfter
+#define X509_get1_ocsp pp_openssl.X509_get1_ocsp
+#define X509_get_ext_by_NID pp_openssl.X509_get_ext_by_NID
 #define X509_get_ext_d2i pp_openssl.X509_get_ext_d2i
 #define X509_get_subject_name pp_openssl.X509_get_subject_name
 #define X509_get_X509_PUBKEY pp_openssl.X509_get_X509_PUBKEY
@@ -272,7 +324,12 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define X509_NAME_ENTRY_set pp_openssl.X509_NAME_ENTRY_set
 #define X509_NAME_get_entry pp_openssl.X509_NAME_get_entry
 #define X509_OBJECT_get0_X509 pp_openssl.X509_OBJECT_get0_X509
+#define X509_STORE_add_cert pp_openssl.X509_STORE_add_cert
+#define X509_STORE_free pp_openssl.X509_STORE_free
 #define X509_STORE_get0_objects pp_openssl.X509_STORE_get0_objects
+#define X509_STORE_new pp_openssl.X509_STORE_new
+#define X509_STORE_set_flags pp_openssl.X509_STORE_set_flags
+#define X509_up_ref pp_openssl.X509_up_ref
 #define X509_verify_cert_error_string pp_openssl.X509_verify_cert_error_string
 #define X509_VERIFY_PARAM_set1_ip_asc pp_openssl.X509_VERIFY_PARAM_set1_ip_asc
 

@@ -74,6 +74,12 @@ static pp_str section(pp_str file, const char *begin)
     return end ? trim((pp_str){at, (size_t)(end - at)}) : (pp_str){NULL, 0};
 }
 
+void pp_credentials_split(pp_str file, pp_str *out_jwt, pp_str *out_seed)
+{
+    *out_jwt = section(file, "-----BEGIN NATS USER JWT-----");
+    *out_seed = section(file, "-----BEGIN USER NKEY SEED-----");
+}
+
 /* Add the signature and, unless a token names it, the public key of a seed. */
 static pipit_err sign(pp_str seed_text, const char *nonce, bool with_key, pp_json *json)
 {
@@ -109,8 +115,7 @@ static pipit_err tell_file(const char *path, const char *nonce, pp_json *json)
     pp_buf_init(&file, FILE_MAX);
     err = read_file(path, &file);
     if (!err) {
-        jwt = section(pp_buf_str(&file), "-----BEGIN NATS USER JWT-----");
-        seed = section(pp_buf_str(&file), "-----BEGIN USER NKEY SEED-----");
+        pp_credentials_split(pp_buf_str(&file), &jwt, &seed);
         err = jwt.len ? PIPIT_OK : PIPIT_EINVAL;
         if (!err) /* a bearer's file has no seed */
             err = seed.len ? sign(seed, nonce, false, json) : PIPIT_OK;

@@ -15,6 +15,10 @@ typedef struct pp_credentials {
 
 void pp_credentials_fini(pp_credentials *credentials);
 
+/* The token and the seed in a credentials file, without what is around them; empty: not there.
+ * They lie in file. */
+void pp_credentials_split(pp_str file, pp_str *out_jwt, pp_str *out_seed);
+
 /**
  * Add what CONNECT tells of them, the nonce signed.
  *

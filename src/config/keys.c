@@ -180,10 +180,12 @@ static const pp_key top[] = {
 
     {"prof_port", PP_KEY_OTHER, NONE, .unit = "port", .initial = "0",
      .feature = "profiling over HTTP", .harmless = PP_KEY_IF_ZERO, .help = "Port of profiles"},
-    {"ocsp", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp", .feature = "OCSP",
-     .harmless = PP_KEY_IF_FALSE, .help = "Stapling of certificate states"},
+    {"ocsp", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp", .read = pp_read_ocsp,
+     .initial = "true",
+     .help = "Show certificates with what their authority says of them; true: who demand it"},
     {"ocsp_cache", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp_cache",
-     .feature = "OCSP", .harmless = PP_KEY_IF_FALSE, .help = "Where certificate states are kept"},
+     .feature = "OCSP for peers", .harmless = PP_KEY_IF_FALSE,
+     .help = "Where states of the other side's certificates are kept"},
     {"proxies", PP_KEY_OTHER, NONE, .unit = "map", .block = "proxies", .read = pp_read_block,
      .help = "Proxies that are trusted"},
     {"default_sentinel", PP_KEY_SECRET, TOP(default_sentinel), .unit = "JWT",
@@ -223,6 +225,9 @@ static const pp_key top[] = {
      .read = pp_read_t2, .help = "T2 Bus"},
     {"fanout", PP_KEY_OTHER, NONE, .unit = "map", .block = "fanout", .flags = PP_KEY_OWN,
      .read = pp_read_fanout, .help = "Clients of the fanout protocol; see docs/fanout.md"},
+    {"message_broker", PP_KEY_OTHER, NONE, .unit = "map", .block = "message_broker",
+     .flags = PP_KEY_OWN, .read = pp_read_message_broker,
+     .help = "Clients of message-broker; see docs/message-broker.md"},
     {"mqtt", PP_KEY_OTHER, NONE, .unit = "map", .block = "mqtt", .feature = "MQTT",
      .harmless = PP_KEY_IF_NO_ENTRIES, .help = "MQTT clients"},
 };
@@ -297,7 +302,7 @@ static const pp_key tls[] = {
      PP_KEY_RAISE | PP_KEY_LOWER, .initial = "0", .unit = "connections per second",
      .help = "How many may begin with TLS; 0: any number"},
     {"ocsp_peer", PP_KEY_OTHER, NONE, .unit = "switch or map", .initial = "false",
-     .block = "ocsp_peer", .feature = "OCSP", .harmless = PP_KEY_IF_FALSE,
+     .block = "ocsp_peer", .feature = "OCSP for peers", .harmless = PP_KEY_IF_FALSE,
      .help = "Check the state of the certificates of clients"},
     {"cert_store", PP_KEY_OTHER, NONE, .unit = "text", .feature = WINDOWS_ONLY,
      .harmless = PP_KEY_IF_NO_TEXT, .help = "Where Windows keeps the certificate"},
@@ -348,6 +353,14 @@ static const pp_key auth_callout[] = {
     {"allowed_accounts", PP_KEY_OTHER, NONE, .unit = "array of texts", .reload = PP_KEY_RESTART,
      .read = pp_read_callout_accounts,
      .help = "Accounts whose users it decides on, beside `$G`; without any, all"},
+};
+
+static const pp_key ocsp[] = {
+    {"mode", PP_KEY_OTHER, NONE, .initial = "auto", .unit = "auto, always, must or never",
+     .read = pp_read_ocsp_mode,
+     .help = "auto: which demand it; must: these, if they are good; always: all, if good"},
+    {"url urls", PP_KEY_OTHER, NONE, .unit = "URL or array of URLs", .read = pp_read_ocsp_urls,
+     .help = "Who is asked, instead of whom a certificate names"},
 };
 
 static const pp_key proxies[] = {
@@ -560,6 +573,56 @@ static const pp_key fanout[] = {
      .initial = "0s", .help = "Close clients that say nothing for so long, 6m or more; 0: never"},
 };
 
+#define MESSAGE_BROKER(field) offsetof(pp_options, message_broker.field)
+
+static const pp_key message_broker[] = {
+    {"listen", PP_KEY_OTHER, NONE, .unit = "port or host:port", .flags = PP_KEY_OWN,
+     .reload = PP_KEY_RESTART, .read = pp_read_message_broker_listen,
+     .help = "Address and port to listen on, in one"},
+    {"host net", PP_KEY_TEXT, MESSAGE_BROKER(host), .flags = PP_KEY_OWN, .initial = "*",
+     .reload = PP_KEY_RESTART, .read = pp_read_message_broker_host,
+     .help = "Address to listen on; *: all of the host's"},
+    {"port", PP_KEY_PORT, MESSAGE_BROKER(port), .flags = PP_KEY_OWN, .initial = "0",
+     .reload = PP_KEY_RESTART, .help = "Port to listen on; -1 for any that is free; 0: 3000"},
+    {"account", PP_KEY_TEXT, MESSAGE_BROKER(account), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .initial = "$G", .help = "Account whose subjects mb.* stand for topics"},
+    {"store", PP_KEY_WORD, MESSAGE_BROKER(store), .flags = PP_KEY_OWN, .reload = PP_KEY_RESTART,
+     .words = "file memory", .initial = "file",
+     .help = "Where topics are kept: on disk, or only as long as the server runs"},
+    {"store_dir", PP_KEY_TEXT, MESSAGE_BROKER(store_dir), .unit = "path", .flags = PP_KEY_OWN,
+     .reload = PP_KEY_RESTART, .initial = PP_DEFAULT_STORE_DIR,
+     .help = "Folder for them; topics are in message_broker below it"},
+    {"ack_timeout", PP_KEY_DURATION, MESSAGE_BROKER(ack_timeout_ns), SECOND / 1000, INT64_MAX,
+     PP_KEY_OWN, .initial = "2s", .help = "How long a subscriber may take to answer a message"},
+    {"ack_delay", PP_KEY_DURATION, MESSAGE_BROKER(ack_delay_ns), 0, INT64_MAX, PP_KEY_OWN,
+     .initial = "1s", .help = "When a message that was not acknowledged comes again"},
+    {"max_deliver", PP_KEY_COUNT, MESSAGE_BROKER(max_deliver), 0, COUNT_MAX, PP_KEY_OWN,
+     .initial = "5", .unit = "times",
+     .help = "How often a subscriber is given a message in all; 0: until it is acknowledged"},
+    {"max_topics", PP_KEY_COUNT, MESSAGE_BROKER(max_topics), 1, COUNT_MAX, PP_KEY_OWN,
+     .initial = "1024", .unit = "topics", .help = "Topics that there may be"},
+    {"max_bytes", PP_KEY_BYTES, MESSAGE_BROKER(max_bytes), 0, BYTES_MAX, PP_KEY_OWN, .initial = "0",
+     .help = "Bytes of one topic; the oldest messages go. 0: 1 GiB on disk, 64 MiB in memory"},
+    {"max_messages max_msgs", PP_KEY_BYTES, MESSAGE_BROKER(max_messages), 0, INT64_MAX, PP_KEY_OWN,
+     .initial = "0", .unit = "messages", .help = "The same in messages; 0: no limit"},
+    {"max_age", PP_KEY_DURATION, MESSAGE_BROKER(max_age_ns), 0, INT64_MAX, PP_KEY_OWN,
+     .initial = "0s", .help = "How long messages are kept; 0: for ever"},
+    {"max_waiting", PP_KEY_BYTES, MESSAGE_BROKER(max_waiting_bytes), 1024, BYTES_MAX, PP_KEY_OWN,
+     .initial = "67108864",
+     .help = "Bytes that may wait for one topic to be opened or written; more are refused"},
+    {"max_clients max_connections", PP_KEY_COUNT, MESSAGE_BROKER(max_clients), 0, COUNT_MAX,
+     PP_KEY_OWN, .initial = "65536", .unit = "connections", .help = "Clients at a time"},
+    {"max_subscriptions max_subs", PP_KEY_COUNT, MESSAGE_BROKER(max_subscriptions), 0, 65536,
+     PP_KEY_OWN, .initial = "1024", .unit = "subscriptions",
+     .help = "Topics that one client may subscribe to"},
+    {"max_outstanding", PP_KEY_COUNT, MESSAGE_BROKER(max_outstanding), 1, COUNT_MAX, PP_KEY_OWN,
+     .initial = "65536", .unit = "messages",
+     .help = "Messages of one subscription that wait to be given again; it is closed beyond"},
+    {"frame_timeout", PP_KEY_DURATION, MESSAGE_BROKER(frame_timeout_ns), SECOND / 1000, INT64_MAX,
+     PP_KEY_OWN, .initial = "30s",
+     .help = "How long the first action, and the rest of a frame, may take to come"},
+};
+
 static const pp_key export[] = {
     {"stream", PP_KEY_OTHER, NONE, .unit = "subject", .read = pp_read_export_kind,
      .help = "Messages"},
@@ -663,7 +726,10 @@ const pp_key_block pp_served_blocks[] = {
                   "Who may come in by WebSocket, instead of what `authorization` says of one user "
                   "or a token. Users stay as they are."),
     OPTIONS_BLOCK("t2", t2, "A T2 Bus; see docs/t2.md."),
+    OPTIONS_BLOCK("message_broker", message_broker,
+                  "The door for clients of message-broker, with its topics."),
     OPTIONS_BLOCK("fanout", fanout, "The door for clients of the fanout protocol."),
+    OPTIONS_BLOCK("ocsp", ocsp, "Stapling of certificate states; see docs/security.md."),
     OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
     BLOCK("proxy", proxy, "One of them."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),

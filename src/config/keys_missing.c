@@ -8,12 +8,6 @@
         .initial = (initially), .help = (help_text)                                                \
     }
 
-static const pp_key ocsp[] = {
-    KEY("mode", "auto, always, must or never", "auto", "Which certificates it is done for"),
-    KEY("url", "URL", NULL, "Who is asked"),
-    KEY("urls", "array of URLs", NULL, "The same, several"),
-};
-
 static const pp_key ocsp_peer[] = {
     KEY("verify", "switch", "false", "Whether it is done"),
     KEY("ca_timeout", "seconds or time", "2", "How long the answer may take"),
@@ -205,9 +199,8 @@ static const pp_key account_jetstream[] = {
     }
 
 const pp_key_block pp_missing_blocks[] = {
-    BLOCK(ocsp, "OCSP", "Stapling of certificate states."),
-    BLOCK(ocsp_peer, "OCSP", "Checking the state of certificates of the other side."),
-    BLOCK(ocsp_cache, "OCSP", "Where certificate states are kept."),
+    BLOCK(ocsp_peer, "OCSP for peers", "Checking the state of certificates of the other side."),
+    BLOCK(ocsp_cache, "OCSP for peers", "Where states of the other side's certificates are kept."),
     BLOCK(cluster, "clustering", "Several servers as one."),
     BLOCK(compression, "clustering", "Compression between servers."),
     BLOCK(gateway, "gateways", "Several clusters as one."),

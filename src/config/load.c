@@ -234,6 +234,14 @@ static void check_fanout(const struct check *check)
         WRONG(check, "fanout: no line of max_line can hold a name of max_channel_name");
 }
 
+static void check_message_broker(const struct check *check)
+{
+    const pp_options *o = check->o;
+
+    if (o->message_broker.port && !is_account(o, o->message_broker.account))
+        WRONG(check, "message_broker: there is no account \"%.200s\"", o->message_broker.account);
+}
+
 static void check_system_account(const struct check *check)
 {
     const pp_options *o = check->o;
@@ -280,6 +288,7 @@ pipit_err pp_options_check(const pp_options *options, pp_diagnostics *diagnostic
     check_websocket(&check);
     check_t2(&check);
     check_fanout(&check);
+    check_message_broker(&check);
     check_system_account(&check);
     check_operators(&check);
     return pp_diagnostics_error_count(diagnostics) > before ? PIPIT_EINVAL : PIPIT_OK;

@@ -220,6 +220,10 @@ typedef struct pp_tls_options {
 /* What an empty block means. */
 pp_tls_options pp_tls_options_none(void);
 
+/* Which certificates of ours are shown with what their authority says of them. */
+enum pp_ocsp_mode { PP_OCSP_AUTO, PP_OCSP_ALWAYS, PP_OCSP_MUST, PP_OCSP_NEVER };
+const char *pp_ocsp_mode_text(enum pp_ocsp_mode mode);
+
 typedef struct pp_pair_option {
     const char *key;
     const char *value;
@@ -299,11 +303,11 @@ typedef struct pp_t2_options {
 } pp_t2_options;
 
 #define PP_FANOUT_DEFAULT_PORT 1986
-#define PP_FANOUT_ALL_ADDRESSES "*"
+#define PP_ALL_ADDRESSES "*" /* a host of a door */
 
 /* The door for fanout clients. */
 typedef struct pp_fanout_options {
-    const char *host; /* never NULL; PP_FANOUT_ALL_ADDRESSES: IPv4 and IPv6 */
+    const char *host; /* never NULL; PP_ALL_ADDRESSES: IPv4 and IPv6 */
     int32_t port;     /* 0: none; -1: any that is free */
     pp_tls_options tls;
     const char *const *allow; /* ranges of addresses, valid; none: from anywhere */
@@ -320,6 +324,32 @@ typedef struct pp_fanout_options {
     bool crlf;
     int64_t idle_timeout_ns; /* 0: none */
 } pp_fanout_options;
+
+#define PP_MESSAGE_BROKER_DEFAULT_PORT 3000
+#define PP_DEFAULT_STORE_DIR "pipit-data" /* where the server was started */
+
+enum pp_message_broker_store { PP_MESSAGE_BROKER_FILE, PP_MESSAGE_BROKER_MEMORY };
+
+/* The door for clients of the message broker. */
+typedef struct pp_message_broker_options {
+    const char *host;    /* never NULL; PP_ALL_ADDRESSES: IPv4 and IPv6 */
+    int32_t port;        /* 0: none; -1: any that is free */
+    const char *account; /* never NULL */
+    enum pp_message_broker_store store;
+    const char *store_dir; /* never NULL */
+    int64_t ack_timeout_ns;
+    int64_t ack_delay_ns;
+    uint32_t max_deliver;
+    uint32_t max_topics;
+    uint64_t max_bytes;    /* of one topic; 0: what its store has by default */
+    uint64_t max_messages; /* of one topic; 0: no limit */
+    int64_t max_age_ns;    /* 0: none */
+    uint64_t max_waiting_bytes;
+    uint32_t max_clients;
+    uint32_t max_subscriptions; /* of one client */
+    uint32_t max_outstanding;   /* of one subscription */
+    int64_t frame_timeout_ns;
+} pp_message_broker_options;
 
 typedef struct pp_options {
     pp_arena arena;         /* owns what the rest points to */
@@ -383,9 +413,12 @@ typedef struct pp_options {
 
     /* Who may come in. */
     const char *user;
-    const char *pass;                   /* secret */
-    const char *auth_token;             /* secret */
-    bool auth_proxy_required;           /* of the above and of nobody in particular */
+    const char *pass;         /* secret */
+    const char *auth_token;   /* secret */
+    bool auth_proxy_required; /* of the above and of nobody in particular */
+    enum pp_ocsp_mode ocsp_mode;
+    const char *const *ocsp_urls; /* whom to ask instead of those that certificates name */
+    size_t ocsp_url_count;
     const char *const *trusted_proxies; /* public keys */
     size_t trusted_proxy_count;
     int64_t auth_timeout_ns;
@@ -411,7 +444,7 @@ typedef struct pp_options {
     int64_t resolver_ttl_ns;      /* 0: none */
     int64_t resolver_interval_ns; /* 0: as the kind has it */
     int64_t resolver_timeout_ns;
-    pp_tls_options resolver_tls; /* of who asks by URL: nothing in it need be there */
+    pp_tls_options resolver_tls;            /* of who asks by URL: nothing in it need be there */
     const pp_pair_option *resolver_preload; /* account keys, and their tokens */
     size_t resolver_preload_count;
     const char *const *pinned_accounts;
@@ -421,6 +454,7 @@ typedef struct pp_options {
     pp_websocket_options websocket;
     pp_t2_options t2;
     pp_fanout_options fanout;
+    pp_message_broker_options message_broker;
 
     /* Limits. */
     uint32_t max_connections;

@@ -106,6 +106,10 @@ void pp_read_websocket_headers(pp_reader *, const pp_key *, const pp_value *, vo
 /* t2.c, */
 void pp_read_t2(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_t2_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+/* message_broker.c, */
+void pp_read_message_broker(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_message_broker_listen(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_message_broker_host(pp_reader *, const pp_key *, const pp_value *, void *);
 /* fanout.c, */
 void pp_read_fanout(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_fanout_listen(pp_reader *, const pp_key *, const pp_value *, void *);
@@ -128,6 +132,9 @@ void pp_read_callout(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_callout_users(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_callout_accounts(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_trusted_proxies(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_ocsp(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_ocsp_mode(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_ocsp_urls(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_account_nkey(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_users(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_default_permissions(pp_reader *, const pp_key *, const pp_value *, void *);

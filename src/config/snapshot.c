@@ -268,6 +268,10 @@ static void write_labels(struct writer *w, const pp_options *o)
     write_list(w, "auth_callout.auth_users", o->callout.auth_users, o->callout.auth_user_count);
     write_list(w, "auth_callout.allowed_accounts", o->callout.allowed_accounts,
                o->callout.allowed_account_count);
+    add(w, &w->path, "ocsp.mode");
+    add(w, &w->text, pp_ocsp_mode_text(o->ocsp_mode));
+    end_line(w, false);
+    write_list(w, "ocsp.urls", o->ocsp_urls, o->ocsp_url_count);
     add(w, &w->path, "proxies.trusted");
     for (size_t i = 0; i < o->trusted_proxy_count; i++) {
         add(w, &w->text, i ? " " : "");

@@ -1,4 +1,5 @@
-/* The tls block. Files, ciphers and curves are looked at when a server makes its TLS of them. */
+/* The tls block, and ocsp. Files, ciphers and curves are looked at when a server makes its TLS of
+ * them. */
 #include "config/duration.h"
 #include "config/reader.h"
 
@@ -167,4 +168,66 @@ void pp_read_resolver_tls(pp_reader *reader, const pp_key *key, const pp_value *
     if (o && (o->pair_count || o->pinned_count || o->cipher_count || o->curve_count))
         pp_reader_refuse(reader, key, value,
                          "takes ca_file, cert_file, key_file and min_version only");
+}
+
+/* --- ocsp ---------------------------------------------------------------------------------- */
+
+void pp_read_ocsp(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+
+    if (value->kind == PP_VALUE_BOOL)
+        o->ocsp_mode = value->boolean ? PP_OCSP_AUTO : PP_OCSP_NEVER;
+    else if (value->kind == PP_VALUE_MAP)
+        pp_read_block(reader, key, value, base);
+    else
+        pp_reader_wrong_kind(reader, key, value, "a boolean or a map");
+}
+
+static const char *const ocsp_modes[] = {
+    [PP_OCSP_AUTO] = "auto",
+    [PP_OCSP_ALWAYS] = "always",
+    [PP_OCSP_MUST] = "must",
+    [PP_OCSP_NEVER] = "never",
+};
+
+const char *pp_ocsp_mode_text(enum pp_ocsp_mode mode)
+{
+    return ocsp_modes[mode];
+}
+
+void pp_read_ocsp_mode(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+
+    if (value->kind != PP_VALUE_STRING) {
+        pp_reader_wrong_kind(reader, key, value, "a string");
+        return;
+    }
+    for (size_t i = 0; i < sizeof(ocsp_modes) / sizeof(ocsp_modes[0]); i++) {
+        if (pp_str_eq_nocase(value->string, pp_str_of(ocsp_modes[i]))) {
+            o->ocsp_mode = (enum pp_ocsp_mode)i;
+            return;
+        }
+    }
+    pp_reader_refuse(reader, key, value, "must be auto, always, must or never%s",
+                     pp_reader_show(value).text);
+}
+
+void pp_read_ocsp_urls(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+    const pp_value *const *items;
+    const char **urls;
+    size_t count;
+
+    if (!pp_reader_strings(reader, key, value, &items, &count))
+        return;
+    urls = pp_reader_take(reader, count, sizeof(*urls));
+    for (size_t i = 0; urls && i < count; i++)
+        urls[i] = pp_reader_copy(reader, (items ? items[i] : value)->string);
+    if (reader->err || !urls)
+        return;
+    o->ocsp_urls = urls;
+    o->ocsp_url_count = count;
 }

@@ -88,6 +88,7 @@ typedef struct pp_conn_limits {
     atomic_size_t pending_max; /* bytes; more waiting makes it a slow consumer */
     _Atomic int64_t write_deadline_ns;
     _Atomic pp_slow_policy slow_policy; /* of connections yet to be opened */
+    atomic_bool no_stall;               /* who publishes by this door never waits for a recipient */
 } pp_conn_limits;
 
 /* What all connections that come in by one listener have in common; outlives them. The limits may

@@ -891,7 +891,7 @@ void pp_loop_flush(pp_loop *loop)
     loop->staged_bytes = 0;
     loop->staged_chunks = 0;
     loop->borrowed = false;
-    if (loop->refused && loop->lender)
+    if (loop->refused && loop->lender && !atomic_load(&loop->lender->door->limits.no_stall))
         pp_conn_pause_briefly(loop->lender, loop->refused);
     loop->refused = NULL;
     loop->lender = NULL;

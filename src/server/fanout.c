@@ -115,7 +115,7 @@ static pipit_err prepare(pipit_server *server, const pp_options *options,
     if (!made)
         return PIPIT_ENOMEM;
     fill(made, server, options, scope);
-    err = pp_server_tls_new(&made->settings.tls, &o->tls, server->tls_tickets, error);
+    err = pp_server_tls_new(&made->settings.tls, options, &o->tls, server, error);
     if (err) {
         pp_free(made);
         return err;
@@ -252,19 +252,6 @@ static void turn_away(pp_listener *listener, int fd)
     (void)close(fd);
 }
 
-static pipit_err bind_address(pp_fanout *fanout, const char *host, uint16_t port)
-{
-    int *fd = &fanout->listener.source.fd;
-    pipit_err err;
-
-    if (strcmp(host, PP_FANOUT_ALL_ADDRESSES) != 0)
-        return pp_listen_tcp(host, port, fd, &fanout->port);
-    err = pp_listen_tcp("::", port, fd, &fanout->port);
-    if (err && errno == EAFNOSUPPORT)
-        err = pp_listen_tcp("0.0.0.0", port, fd, &fanout->port);
-    return err;
-}
-
 static pipit_err bind_socket(pipit_server *server)
 {
     pp_fanout *fanout = &server->fanout;
@@ -277,7 +264,7 @@ static pipit_err bind_socket(pipit_server *server)
         fanout->adopted = -1;
         return pp_listen_port(fanout->listener.source.fd, &fanout->port);
     }
-    err = bind_address(fanout, o->host, o->port < 0 ? 0 : (uint16_t)o->port);
+    err = pp_side_door_bind(o->host, o->port, &fanout->listener.source.fd, &fanout->port);
     if (!err)
         return PIPIT_OK;
     pp_errno_text(errno, reason, sizeof(reason));

@@ -269,15 +269,17 @@ static pipit_err apply_advertise(struct parser *parser, const char *value)
 }
 
 /* Like a switch, but that it may also say where: HOST:PORT, or one of them. */
-static pipit_err apply_fanout(struct parser *parser, const char *value)
+static pipit_err apply_door(struct parser *parser, const pp_flag *flag, const char *value,
+                            int32_t *field)
 {
-    pp_fanout_options *o = &parser->options->fanout;
+    pp_options *o = parser->options;
+    const char **host_field = field == &o->fanout.port ? &o->fanout.host : &o->message_broker.host;
     pp_str host = {0}, port = {0};
-    int32_t number = PP_FANOUT_DEFAULT_PORT;
+    int32_t initial = (int32_t)flag->min, number = initial;
     bool on = true;
 
     if (!value || parse_bool(value, &on)) {
-        o->port = !on ? 0 : o->port ? o->port : PP_FANOUT_DEFAULT_PORT;
+        *field = !on ? 0 : *field ? *field : initial;
         return PIPIT_OK;
     }
     if (strspn(value, "-0123456789") == strlen(value))
@@ -286,8 +288,8 @@ static pipit_err apply_fanout(struct parser *parser, const char *value)
         return refuse_value(parser, value, "HOST:PORT, an IPv6 address in [brackets]");
     if (port.ptr && !pp_port_parse(port, &number))
         return refuse_value(parser, value, "HOST:PORT, a port from 1 to 65535, or -1 for any free");
-    o->port = number ? number : PP_FANOUT_DEFAULT_PORT;
-    return host.len ? set_text(parser, &o->host, host) : PIPIT_OK;
+    *field = number ? number : initial;
+    return host.len ? set_text(parser, host_field, host) : PIPIT_OK;
 }
 
 /* Texts of which an empty one stands for the default, and those that exclude others. */
@@ -393,8 +395,8 @@ static pipit_err apply(struct parser *parser, const pp_flag *flag, char *value)
         return apply_word(parser, flag, value, field);
     case PP_FLAG_REFERENCE:
         return apply_reference(parser, value);
-    case PP_FLAG_FANOUT:
-        return apply_fanout(parser, value);
+    case PP_FLAG_DOOR:
+        return apply_door(parser, flag, value, field);
     case PP_FLAG_HEADING:
         break;
     }

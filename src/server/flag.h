@@ -31,7 +31,7 @@ typedef enum pp_flag_kind {
     PP_FLAG_WORD,   /* the place among words */
     PP_FLAG_ACTION, /* a switch; min is the action */
     PP_FLAG_REFERENCE,
-    PP_FLAG_FANOUT, /* a switch that may say where */
+    PP_FLAG_DOOR, /* a switch that may say where; the port of pp_options, min: that by default */
 } pp_flag_kind;
 
 enum { PP_FLAG_SETS_DEBUG = 1, PP_FLAG_SETS_TRACE = 2, PP_FLAG_SETS_VERBOSE = 4 };

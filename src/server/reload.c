@@ -8,6 +8,7 @@
 #include "server/server.h"
 #include "server/settings.h"
 #include "server/side_door.h"
+#include "server/stapler.h"
 #include "server/tls.h"
 
 #include <stdio.h>
@@ -90,7 +91,7 @@ static pipit_err make_candidate(pipit_server *server, struct candidate *c, pp_bu
     if (!err)
         err = pp_server_settings_new(&c->settings, server, c->options, c->directory, error);
     if (!err)
-        err = pp_server_https_new(&c->https, c->options, server->tls_tickets, error);
+        err = pp_server_https_new(&c->https, c->options, server, error);
     if (!err)
         err = pp_websocket_tls_new(&c->wss, server, c->options, error);
     if (!err)
@@ -209,6 +210,7 @@ static void install(pipit_server *server, struct candidate *c)
     pp_server_install_https(server, c->https);
     pp_websocket_install_tls(server, c->wss);
     pp_side_doors_install(server, &c->side);
+    pp_stapler_hurry(server->stapler);
     (void)pp_http_credentials_set(&server->http_door.credentials, pp_str_of(c->options->http_user),
                                   pp_str_of(c->options->http_password)); /* checked before */
     pp_options_forget_secrets(c->options); /* nothing needs them any more */

@@ -1,5 +1,6 @@
 #include "server/server.h"
 
+#include "server/stapler.h"
 #include "server/tls.h"
 
 #include "base/alloc.h"
@@ -446,6 +447,20 @@ static pipit_err start_threads(pipit_server *server)
     return PIPIT_OK;
 }
 
+/* They are shown with the first handshake on. */
+static pipit_err ask_about_certificates(pipit_server *server)
+{
+    pipit_err err;
+    pp_buf error;
+
+    pp_buf_init(&error, 16384);
+    err = pp_stapler_start(server->stapler, &error);
+    if (err)
+        pp_log_write(&server->log, PP_LOG_FATAL, "%.*s", PP_STR_ARGS(pp_buf_str(&error)));
+    pp_buf_fini(&error);
+    return err;
+}
+
 /* Before the loops run. */
 static pipit_err install_settings(pipit_server *server)
 {
@@ -456,7 +471,7 @@ static pipit_err install_settings(pipit_server *server)
     pipit_err err;
 
     pp_buf_init(&error, 4096);
-    err = pp_server_https_new(&https, server->options, server->tls_tickets, &error);
+    err = pp_server_https_new(&https, server->options, server, &error);
     if (!err)
         err = pp_websocket_tls_new(&wss, server, server->options, &error);
     if (!err)
@@ -480,7 +495,7 @@ static pipit_err install_settings(pipit_server *server)
     pp_server_install_limits(server, server->options);
     for (unsigned i = 0; i < server->worker_count; i++)
         server->workers[i].nats.settings = settings;
-    return PIPIT_OK;
+    return ask_about_certificates(server);
 }
 
 /* The first lines, in the order of nats-server's: tools read them. */
@@ -659,6 +674,7 @@ void pipit_server_stop(pipit_server *server)
         pp_lodging_end(&server->lodging);
     }
     pp_memory_stop(&server->memory); /* it sends the loops on errands */
+    pp_stapler_stop(server->stapler);
     pp_operators_stop(server->operators);
     /* First no new ones, then none at all: arrivals are under way to other loops until then. */
     pp_server_on_all(server, pp_server_stop_listening);

@@ -15,6 +15,7 @@
 #include "server/local.h"
 #include "server/lodger.h"
 #include "server/memory.h"
+#include "server/message_broker.h"
 #include "server/operators/operators.h"
 #include "server/own_requests.h"
 #include "server/realm.h"
@@ -86,6 +87,7 @@ struct pipit_server {
     pp_websocket websocket;
     pp_t2_front t2;
     pp_fanout fanout;
+    pp_message_broker message_broker;
     pp_own_requests own_requests;
     pp_reclaim reclaim;
     pp_worker *workers;
@@ -113,6 +115,7 @@ struct pipit_server {
     enum pp_http_ui http_ui;
     pp_tls_places tls_places;
     pp_tls_tickets *tls_tickets;
+    struct pp_stapler *stapler; /* what authorities say of our certificates */
     pthread_mutex_t https_lock;
     pp_tls_context *https; /* of the monitoring port, under https_lock; NULL: it speaks HTTP */
     bool started;

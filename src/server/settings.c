@@ -114,7 +114,7 @@ static pipit_err make_tls(pp_nats_tls *out, pipit_server *server, const pp_optio
         .first_ns = o->tls.first_ns,
         .rate_max = o->tls.connection_rate_limit,
     };
-    return pp_server_tls_new(&out->context, &o->tls, server->tls_tickets, error);
+    return pp_server_tls_new(&out->context, o, &o->tls, server, error);
 }
 
 pipit_err pp_server_settings_new(pp_nats_settings **out_settings, pipit_server *server,
@@ -190,6 +190,7 @@ void pp_server_install_limits(pipit_server *server, const pp_options *o)
     atomic_store(&server->client_door.limits.pending_max, (size_t)o->max_pending_bytes);
     atomic_store(&server->client_door.limits.write_deadline_ns, o->write_deadline_ns);
     atomic_store(&server->client_door.limits.slow_policy, (pp_slow_policy)o->slow_consumer);
+    atomic_store(&server->client_door.limits.no_stall, o->no_fast_producer_stall);
     pp_websocket_install_limits(server, o);
     atomic_store(&server->max_line, (size_t)o->max_control_line_bytes);
     atomic_store(&server->max_payload, (int64_t)o->max_payload_bytes);

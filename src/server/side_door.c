@@ -1,11 +1,15 @@
 #include "server/side_door.h"
 
+#include "net/listener.h"
 #include "server/fanout.h"
+#include "server/message_broker.h"
 #include "server/t2.h"
 
+#include <errno.h>
 #include <string.h>
 
-const pp_side_door *const pp_side_doors[] = {&pp_fanout_side_door, &pp_t2_side_door, NULL};
+const pp_side_door *const pp_side_doors[] = {&pp_fanout_side_door, &pp_t2_side_door,
+                                             &pp_message_broker_side_door, NULL};
 
 static_assert(sizeof(pp_side_doors) / sizeof(pp_side_doors[0]) <= PP_SIDE_DOOR_MAX + 1,
               "fresh settings have a place for each");
@@ -26,6 +30,19 @@ const pp_side_door *pp_side_door_find(const char *name)
             return *at;
     }
     return NULL;
+}
+
+pipit_err pp_side_door_bind(const char *host, int32_t port, int *out_fd, uint16_t *out_port)
+{
+    uint16_t wanted = port < 0 ? 0 : (uint16_t)port;
+    pipit_err err;
+
+    if (strcmp(host, PP_ALL_ADDRESSES) != 0)
+        return pp_listen_tcp(host, wanted, out_fd, out_port);
+    err = pp_listen_tcp("::", wanted, out_fd, out_port);
+    if (err && errno == EAFNOSUPPORT)
+        err = pp_listen_tcp("0.0.0.0", wanted, out_fd, out_port);
+    return err;
 }
 
 pipit_err pp_side_doors_init(struct pipit_server *server)

@@ -87,6 +87,10 @@ enum { PP_SIDE_DOOR_MAX = 8 };
 const pp_side_door *pp_side_door_of(const pp_conn *conn);
 const pp_side_door *pp_side_door_find(const char *name);
 
+/* Listen where a door's host and port say: PP_ALL_ADDRESSES is IPv6 with IPv4, or that alone where
+ * there is no IPv6; port -1 is any that is free. Errors: as pp_listen_tcp(). */
+pipit_err pp_side_door_bind(const char *host, int32_t port, int *out_fd, uint16_t *out_port);
+
 /* The hooks of all of them, in turn. */
 pipit_err pp_side_doors_init(struct pipit_server *server);
 void pp_side_doors_fini(struct pipit_server *server);

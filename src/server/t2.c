@@ -278,7 +278,7 @@ static pipit_err prepare(pipit_server *server, const pp_options *options,
     f->write_deadline_ns = options->write_deadline_ns;
     /* What is listened on does not change: neither does whether there is TLS. */
     if (wants_tls(&server->options->t2) && options->t2.tls.given)
-        err = pp_server_tls_new(&f->tls, &options->t2.tls, server->tls_tickets, error);
+        err = pp_server_tls_new(&f->tls, options, &options->t2.tls, server, error);
     if (err) {
         drop(f);
         return err;

@@ -4,13 +4,32 @@
 #include "net/conn.h"
 #include "proto/nats/session.h"
 #include "server/server.h"
+#include "server/stapler.h"
 #include "tls/layer.h"
 #include "tls/names.h"
 #include "tls/tickets.h"
 
-static pipit_err make(pp_tls_context **out, const pp_tls_options *o, bool asks_clients,
-                      pp_tls_tickets *tickets, pp_buf *error)
+static pp_tls_stapling stapling_of(const pp_options *options)
 {
+    static const pp_tls_stapling modes[] = {
+        [PP_OCSP_AUTO] = PP_TLS_STAPLING_AUTO,
+        [PP_OCSP_ALWAYS] = PP_TLS_STAPLING_ALWAYS,
+        [PP_OCSP_MUST] = PP_TLS_STAPLING_MUST,
+        [PP_OCSP_NEVER] = PP_TLS_STAPLING_NEVER,
+    };
+
+    return options ? modes[options->ocsp_mode] : PP_TLS_STAPLING_NEVER;
+}
+
+/* server NULL: only to see whether it could be made, so that nobody is asked about certificates. */
+static pipit_err make(pp_tls_context **out, const pp_options *options, const pp_tls_options *o,
+                      bool asks_clients, const pipit_server *server, pp_buf *error)
+{
+    const pp_tls_staple_spec staple = {
+        .mode = stapling_of(options),
+        .urls = options ? options->ocsp_urls : NULL,
+        .url_count = options ? options->ocsp_url_count : 0,
+    };
     pp_tls_pair one = {o->cert_file, o->key_file};
     pp_tls_pair *pairs = pp_calloc(o->pair_count + 1, sizeof(*pairs));
     pp_tls_spec spec = {
@@ -26,6 +45,8 @@ static pipit_err make(pp_tls_context **out, const pp_tls_options *o, bool asks_c
         .curves = o->curves,
         .curve_count = o->curve_count,
         .min_version = (uint16_t)o->min_version,
+        .staples = server ? pp_stapler_staples(server->stapler) : NULL,
+        .staple = &staple,
     };
     pipit_err err;
 
@@ -33,23 +54,23 @@ static pipit_err make(pp_tls_context **out, const pp_tls_options *o, bool asks_c
         return PIPIT_ENOMEM;
     for (size_t i = 0; i < o->pair_count; i++)
         pairs[i] = (pp_tls_pair){o->pairs[i].cert_file, o->pairs[i].key_file};
-    err = pp_tls_context_new(out, &spec, tickets, error);
+    err = pp_tls_context_new(out, &spec, server ? server->tls_tickets : NULL, error);
     pp_free(pairs);
     return err;
 }
 
-pipit_err pp_server_tls_new(pp_tls_context **out, const pp_tls_options *o, pp_tls_tickets *tickets,
-                            pp_buf *error)
+pipit_err pp_server_tls_new(pp_tls_context **out, const pp_options *options,
+                            const pp_tls_options *block, const pipit_server *server, pp_buf *error)
 {
     *out = NULL;
-    return o->given ? make(out, o, true, tickets, error) : PIPIT_OK;
+    return block->given ? make(out, options, block, true, server, error) : PIPIT_OK;
 }
 
-pipit_err pp_server_https_new(pp_tls_context **out, const pp_options *o, pp_tls_tickets *tickets,
+pipit_err pp_server_https_new(pp_tls_context **out, const pp_options *o, const pipit_server *server,
                               pp_buf *error)
 {
     *out = NULL;
-    return o->tls.given && o->https_port ? make(out, &o->tls, false, tickets, error) : PIPIT_OK;
+    return o->tls.given && o->https_port ? make(out, o, &o->tls, false, server, error) : PIPIT_OK;
 }
 
 pipit_err pp_server_tls_check(const pp_tls_options *o, pp_diagnostics *diagnostics)
@@ -67,7 +88,7 @@ pipit_err pp_server_tls_check(const pp_tls_options *o, pp_diagnostics *diagnosti
         return PIPIT_OK;
     }
     pp_buf_init(&error, 4096);
-    err = pp_server_tls_new(&context, o, NULL, &error);
+    err = pp_server_tls_new(&context, NULL, o, NULL, &error);
     pp_tls_context_unref(context);
     if (err == PIPIT_EINVAL) {
         pp_diagnostics_error(diagnostics, at, "tls: %.*s", PP_STR_ARGS(pp_buf_str(&error)));
@@ -83,6 +104,8 @@ pipit_err pp_server_tls_init(pipit_server *server, unsigned loops)
 {
     pipit_err err = pp_tls_places_init(&server->tls_places, loops);
 
+    if (!err)
+        err = pp_stapler_new(&server->stapler, server);
     return err ? err : pp_tls_tickets_new(&server->tls_tickets);
 }
 
@@ -91,6 +114,7 @@ void pp_server_tls_fini(pipit_server *server)
     pp_tls_context_unref(server->https);
     pp_tls_places_fini(&server->tls_places);
     pp_tls_tickets_free(server->tls_tickets);
+    pp_stapler_free(server->stapler);
 }
 
 /* --- HTTPS -------------------------------------------------------------------------------- */

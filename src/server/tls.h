@@ -10,18 +10,19 @@
 struct pipit_server;
 struct pp_worker;
 
-/* Make what a tls block says; the files are read now.
+/* Make what a tls block of options says, for server; the files are read now.
  * Owner: *out is the caller's, for pp_tls_context_unref; NULL if the options ask for no TLS.
  * Errors: PIPIT_EINVAL, error says why; PIPIT_ENOMEM. */
-pipit_err pp_server_tls_new(pp_tls_context **out, const pp_tls_options *options,
-                            pp_tls_tickets *tickets, pp_buf *error);
+pipit_err pp_server_tls_new(pp_tls_context **out, const pp_options *options,
+                            const pp_tls_options *block, const struct pipit_server *server,
+                            pp_buf *error);
 
 /* Would that work? Note where it would not. Errors: PIPIT_ENOMEM. */
 pipit_err pp_server_tls_check(const pp_tls_options *options, pp_diagnostics *diagnostics);
 
 /* The same for HTTPS, which asks nobody for a certificate. */
 pipit_err pp_server_https_new(pp_tls_context **out, const pp_options *options,
-                              pp_tls_tickets *tickets, pp_buf *error);
+                              const struct pipit_server *server, pp_buf *error);
 
 /* Places and tickets. Errors: PIPIT_ENOMEM. */
 pipit_err pp_server_tls_init(struct pipit_server *server, unsigned loops);

@@ -221,7 +221,7 @@ pipit_err pp_websocket_tls_new(pp_tls_context **out, const pipit_server *server,
     *out = NULL;
     if (!server->websocket.settings || !server->websocket.settings->rules.tls)
         return PIPIT_OK;
-    return pp_server_tls_new(out, &options->websocket.tls, server->tls_tickets, error);
+    return pp_server_tls_new(out, options, &options->websocket.tls, server, error);
 }
 
 void pp_websocket_install_tls(pipit_server *server, pp_tls_context *context)
@@ -246,6 +246,7 @@ void pp_websocket_install_limits(pipit_server *server, const pp_options *o)
     atomic_store(&limits->pending_max, (size_t)o->max_pending_bytes);
     atomic_store(&limits->write_deadline_ns, o->write_deadline_ns);
     atomic_store(&limits->slow_policy, (pp_slow_policy)o->slow_consumer);
+    atomic_store(&limits->no_stall, o->no_fast_producer_stall);
     atomic_store(&server->websocket.host.inflated_max,
                  (size_t)(most < inflated_max ? most : inflated_max));
 }

@@ -1,6 +1,8 @@
 /* Messages come in. */
 #include "store/inside.h"
 
+#include "store/squeeze.h"
+
 enum {
     MESSAGE_BYTES_MAX = 64 * 1024 * 1024, /* subject, headers and payload */
 };
@@ -103,11 +105,29 @@ static void note_message(pp_store *store, const struct pp_store_message *message
     }
 }
 
+static struct pp_record_parts parts_of(pp_store *store, const struct pp_store_message *message)
+{
+    struct pp_record_parts parts = {
+        .expires_ns = message->expires_ns,
+        .floor = store->memory ? 0 : store->evicted_seq,
+        .subject = message->subject,
+        .headers = message->headers,
+        .payload = message->payload,
+        .sealed = store->keys != NULL,
+    };
+
+    if (store->id.features & PP_FEATURE_COMPRESSED && store->options.compress &&
+        pp_squeeze(message->headers, message->payload, &store->squeezed)) {
+        parts.squeezed = pp_buf_str(&store->squeezed);
+        parts.raw_bytes = (uint32_t)(message->headers.len + message->payload.len);
+    }
+    return parts;
+}
+
 static pipit_err put(pp_store *store, const struct pp_store_message *message, uint64_t seq,
                      uint32_t id, uint64_t evicted)
 {
-    struct pp_record_parts parts = {message->expires_ns, store->memory ? 0 : store->evicted_seq,
-                                    message->subject, message->headers, message->payload};
+    struct pp_record_parts parts = parts_of(store, message);
     struct pp_range gone = {evicted, evicted};
     struct pp_journal_needs needs = {
         .bytes = pp_record_bytes(pp_record_body_bytes(&parts)) +

@@ -41,9 +41,11 @@ static pipit_err copy_live(pp_store *store, pp_segment *from, pp_segment *to)
             break;
         head.seq = message.seq;
         head.time_ns = message.time_ns;
-        parts = (struct pp_record_parts){message.expires_ns, 0, message.subject, message.headers,
-                                         message.payload};
-        pp_record_encode_message(to->memory + to->end, &head, &parts, seed, to->end);
+        parts = (struct pp_record_parts){.expires_ns = message.expires_ns,
+                                         .subject = message.subject,
+                                         .headers = message.headers,
+                                         .payload = message.payload};
+        pp_record_encode_message(to->memory + to->end, &head, &parts, NULL, seed, to->end);
         pp_segment_push(to, message.seq, to->end, from->subjects[nth], 0);
         to->end += pp_record_bytes(head.body_bytes);
     }

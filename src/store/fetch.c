@@ -210,9 +210,13 @@ pipit_err pp_store_fetch_message(pp_store *store, pp_segment *segment, uint32_t 
     if (err)
         return err;
     body = bytes + PP_RECORD_HEAD_BYTES;
-    if (!pp_record_body_true(&head, body, seed_of(store, segment)) ||
-        !pp_record_parts_read(&head, body, &parts))
+    if (!pp_record_body_true(&head, body, seed_of(store, segment)))
         return PIPIT_EDAMAGED;
+    err = pp_store_open_body(store, segment, at, &head, body, &parts);
+    if (!err)
+        err = pp_store_unsqueeze(store, &parts);
+    if (err)
+        return err;
     *out_message = (struct pp_store_message){
         .seq = head.seq,
         .time_ns = head.time_ns,

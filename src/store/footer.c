@@ -100,6 +100,25 @@ static pipit_err add_subjects(const struct locals *locals, const pp_subjects *su
     return err;
 }
 
+struct pp_seal_place pp_footer_place(uint64_t at, const uint64_t *number)
+{
+    return (struct pp_seal_place){PP_SEAL_FOOTER, at, {(const char *)number, sizeof(*number)}};
+}
+
+static pipit_err seal_subjects(const pp_segment *segment, pp_buf *out)
+{
+    struct pp_seal_place place = pp_footer_place(segment->end, &segment->number);
+    pipit_err err = PIPIT_OK;
+
+    if (segment->sealed_by)
+        err = pp_buf_reserve(out, PP_SEAL_BYTES);
+    if (segment->sealed_by && !err) {
+        pp_seal_close(&segment->seal, &place, out->ptr, out->len);
+        out->len += PP_SEAL_BYTES;
+    }
+    return err;
+}
+
 static pipit_err add_lists(const pp_segment *segment, pp_buf *out)
 {
     pipit_err err = pp_buf_add(out, segment->deletes.items, segment->deletes.count * 16);
@@ -143,7 +162,8 @@ static struct pp_footer trailer_of(const pp_segment *segment)
         .delete_count = segment->deletes.count,
         .drop_count = segment->drops.count,
         .expiry_count = segment->expiries.count,
-        .flags = (segment->gaps ? 0 : PP_FOOTER_DENSE) | (segment->has_ops ? PP_FOOTER_OPS : 0),
+        .flags = (segment->gaps ? 0 : PP_FOOTER_DENSE) | (segment->has_ops ? PP_FOOTER_OPS : 0) |
+                 (segment->sealed_by ? PP_FOOTER_SEALED : 0),
     };
 }
 
@@ -156,7 +176,11 @@ pipit_err pp_footer_encode(const pp_segment *segment, const pp_subjects *subject
     pipit_err err = gather(&locals, segment, subjects->used);
 
     if (!err)
+        err = pp_buf_reserve(out, sizeof(footer)); /* it has memory, however little comes */
+    if (!err)
         err = add_subjects(&locals, subjects, out);
+    if (!err)
+        err = seal_subjects(segment, out);
     if (!err) {
         footer.subject_count = locals.count;
         footer.subjects_bytes = out->len;
@@ -210,7 +234,8 @@ bool pp_footer_front_possible(const struct pp_footer *footer, const char *front)
             return false;
         messages += subject.count;
     }
-    return rest.len == 0 && messages == footer->count - footer->dead;
+    return rest.len == (footer->flags & PP_FOOTER_SEALED ? PP_SEAL_BYTES : 0) &&
+           messages == footer->count - footer->dead;
 }
 
 static uint32_t word(const char *at, uint64_t nth)

@@ -13,8 +13,9 @@
 #define PP_FOOTER_MAGIC 0x0a46746970697000u /* "\0pipitF\n" */
 
 enum {
-    PP_FOOTER_DENSE = 1, /* no sequence is missing between its messages */
-    PP_FOOTER_OPS = 2,   /* not all of its records are messages */
+    PP_FOOTER_DENSE = 1,  /* no sequence is missing between its messages */
+    PP_FOOTER_OPS = 2,    /* not all of its records are messages */
+    PP_FOOTER_SEALED = 4, /* its subjects are encrypted */
 };
 
 /* Little-endian. */
@@ -75,6 +76,9 @@ static inline uint64_t pp_footer_sizes_at(const struct pp_footer *footer)
 /* Describe a segment whose index is loaded. Errors: PIPIT_ENOMEM. */
 pipit_err pp_footer_encode(const pp_segment *segment, const pp_subjects *subjects, uint64_t seed,
                            pp_buf *out, uint64_t *out_sizes_at);
+
+/* How subjects are sealed. */
+struct pp_seal_place pp_footer_place(uint64_t at, const uint64_t *number);
 
 /* Is this the trailer of a file of so many bytes? */
 bool pp_footer_true(const struct pp_footer *footer, uint64_t file_bytes, uint64_t number,

@@ -92,7 +92,10 @@ static pipit_err take_message(pp_store *store, pp_segment *segment, const struct
     uint32_t id;
     pipit_err err;
 
-    if (!pp_record_parts_read(&item->head, item->body, &parts) || parts.subject.len == 0)
+    err = pp_store_open_body(store, segment, item->at, &item->head, item->body, &parts);
+    if (err)
+        return err;
+    if (parts.subject.len == 0)
         return PIPIT_EDAMAGED;
     err = pp_segment_reserve(segment, 1, item->head.seq);
     if (!err)
@@ -174,10 +177,11 @@ static pipit_err take_item(pp_store *store, struct pp_found *found, const struct
         err = PIPIT_EDAMAGED;
     if (err != PIPIT_EDAMAGED)
         return err;
-    note_hole(found, item);
-    if (!message)
+    if (!message) {
+        note_hole(found, item);
         return PIPIT_OK; /* what it said is not known; messages that it deleted may be back */
-    segment->last_seq = seq;
+    }
+    segment->last_seq = seq; /* lost, unless it is being erased */
     return suspect(suspects, seq, seq);
 }
 
@@ -265,6 +269,12 @@ static pipit_err read_header(pp_store *store, struct pp_found *found)
         return err;
     if (id.number != found->number || memcmp(id.store, store->id.store, sizeof(id.store)) != 0)
         return PIPIT_ENOTFOUND;
+    found->segment->features = id.features;
+    if (id.key_id) {
+        err = pp_store_find_key(store, found->segment, id.key_id);
+        if (err)
+            return err;
+    }
     found->begins = id.first_seq;
     found->segment->first_seq = id.first_seq;
     found->segment->last_seq = id.first_seq - 1;

@@ -20,6 +20,8 @@ pipit_err pp_identity_check(const struct pp_identity *id, uint64_t magic)
         return PIPIT_EDAMAGED;
     if (id->version != PP_STORE_VERSION || (id->features & ~(uint32_t)PP_STORE_FEATURES))
         return PIPIT_EPROTO;
+    if (!id->key_id != !(id->features & PP_FEATURE_ENCRYPTED))
+        return PIPIT_EDAMAGED;
     if (id->first_seq == 0 || id->first_seq > UINT64_MAX / 2)
         return PIPIT_EDAMAGED;
     return PIPIT_OK;

@@ -12,7 +12,9 @@
 
 enum {
     PP_STORE_VERSION = 1,
-    PP_STORE_FEATURES = 0, /* bits that this version understands */
+    PP_FEATURE_ENCRYPTED = 1,  /* key_id tells with which key */
+    PP_FEATURE_COMPRESSED = 2, /* some messages are */
+    PP_STORE_FEATURES = 3,     /* bits that this version understands */
 };
 
 #define PP_MANIFEST_MAGIC 0x0a4d746970697000u /* "\0pipitM\n" */
@@ -29,7 +31,7 @@ struct pp_identity {
     int64_t created_ns;
     uint64_t number;    /* of the segment; 0 in the manifest */
     uint64_t first_seq; /* the next sequence when this was made */
-    uint64_t unused;    /* zero */
+    uint64_t key_id;    /* 0: it is not encrypted */
 };
 static_assert(sizeof(struct pp_identity) == 80, "an identity is 80 bytes on disk");
 

@@ -62,6 +62,7 @@ struct pp_writer {
     int spare_fd;    /* of the next one, while it has no name */
     bool unsynced;   /* something was written since the last sync */
     int64_t sync_due_ns;
+    int64_t took_ns; /* the last batch */
 };
 
 /* What the next segment's file is like. */
@@ -92,6 +93,7 @@ struct pp_store {
         cut; /* numbers of segments that a truncation has taken out; their files are there */
     uint64_t cut_lowest; /* the lowest sequence that records of them delete */
     struct pp_ranges lost;
+    uint64_t truncations; /* since it was opened: sequences may have come again */
     uint64_t tick;
     bool reclaim_wanted; /* some segment is dead, or nearly so */
     bool subjects_held;  /* none gets the number of another: segments yet to come have them */
@@ -104,12 +106,21 @@ struct pp_store {
     uint32_t due_room;
     uint64_t age_seq; /* messages before were looked at for their age, and stay */
     pp_cache cache;
-    pp_buf scratch; /* a record that lies nowhere in one piece */
+    pp_buf scratch;             /* a record that lies nowhere in one piece */
+    pp_buf opened;              /* a body that was sealed */
+    pp_buf raw;                 /* headers and payload that were compressed */
+    pp_buf squeezed;            /* and those that are being compressed */
+    struct pp_store_keys *keys; /* NULL: nothing that is written is encrypted */
+    uint64_t epoch;             /* random, of this opening */
+    bool key_missing;           /* some segment is of a key that is not there */
 
     pp_pool_seat seat;
     struct pp_writer writer;
     pthread_mutex_t lock;
     pthread_cond_t moved;  /* settled or failed */
+    pthread_cond_t more;   /* as much is in the batch as was waited for */
+    uint64_t gather_at;    /* the ticket with which that is so; 0: nobody waits */
+    uint64_t last_count;   /* mutations that the last batch settled */
     pp_link batches;       /* in order; the first may be taken */
     struct pp_batch *idle; /* one that was written, with its memory */
     size_t pending_bytes;
@@ -171,6 +182,25 @@ pipit_err pp_store_fetch_size(pp_store *store, pp_segment *segment, uint32_t nth
                               uint32_t *out_size);
 pipit_err pp_store_fetch_message(pp_store *store, pp_segment *segment, uint32_t nth,
                                  struct pp_store_message *out_message);
+
+/* unpack.c: what is in a body. */
+/* May a message go to this segment, as messages are written now? */
+bool pp_store_suits(const pp_store *store, const pp_segment *segment);
+void pp_store_give_key(pp_store *store, pp_segment *segment, uint32_t nth);
+/* Errors: PIPIT_EDENIED none of the store's keys. */
+pipit_err pp_store_find_key(pp_store *store, pp_segment *segment, uint64_t key_id);
+/* Open something sealed; all keys are tried if it is not known which one it is. Errors:
+ * PIPIT_EDAMAGED. */
+pipit_err pp_store_open_sealed(pp_store *store, pp_segment *segment,
+                               const struct pp_seal_place *place, const char *bytes, size_t len,
+                               char *out);
+/* Take a true body apart; parts may be of store->opened, and be squeezed. Errors: PIPIT_EDAMAGED;
+ * PIPIT_ENOMEM. */
+pipit_err pp_store_open_body(pp_store *store, pp_segment *segment, uint64_t at,
+                             const struct pp_record_head *head, const char *body,
+                             struct pp_record_parts *out_parts);
+/* Make headers and payload of what is squeezed, in store->raw. Errors: the same. */
+pipit_err pp_store_unsqueeze(pp_store *store, struct pp_record_parts *parts);
 
 /* journal.c: records go into batches.
  *

@@ -263,6 +263,9 @@ static pipit_err roll_file(pp_store *store, uint64_t bytes, uint64_t first_seq)
     store->next_number++;
     segment->end = PP_SEGMENT_HEADER_BYTES;
     segment->room = store->spare_bytes;
+    segment->features = store->id.features;
+    if (store->keys)
+        pp_store_give_key(store, segment, 0);
     segment->sized = true;
     store->spare = PP_SPARE_NONE;
     store->synced_end = PP_SEGMENT_HEADER_BYTES;
@@ -287,7 +290,8 @@ static pipit_err make_room(pp_store *store, const struct pp_journal_needs *needs
 {
     uint64_t seq = needs->new_segment ? needs->new_seq : store->last_seq + 1;
 
-    if (!needs->new_segment && fits(pp_store_active(store), needs->bytes, needs->message))
+    if (!needs->new_segment && pp_store_suits(store, pp_store_active(store)) &&
+        fits(pp_store_active(store), needs->bytes, needs->message))
         return PIPIT_OK;
     store->reclaim_wanted = true; /* the one that is sealed may be dead already */
     return store->memory ? roll_memory(store, needs->bytes, seq)
@@ -373,7 +377,8 @@ uint64_t pp_journal_message(pp_store *store, const struct pp_record_parts *parts
     };
 
     pp_record_encode_message(batch ? batch->bytes.ptr + batch->bytes.len : segment->memory + at,
-                             &head, parts, pp_record_seed(store->id.salt, segment->number), at);
+                             &head, parts, &segment->seal,
+                             pp_record_seed(store->id.salt, segment->number), at);
     if (batch) {
         batch->bytes.len += bytes;
         store->pending_bytes += bytes;
@@ -432,6 +437,10 @@ void pp_journal_end(pp_store *store, uint64_t newest)
         batch->ticket = store->issued;
         batch->seq = newest;
         store->marked = false;
+        if (store->gather_at && store->issued >= store->gather_at) {
+            store->gather_at = 0;
+            (void)pthread_cond_signal(&store->more);
+        }
         if (store->spare == PP_SPARE_NONE && !store->spare_err && active->end > active->room / 2) {
             store->spare = PP_SPARE_WANTED;
             store->spare_bytes = next_room(store, 0);

@@ -161,6 +161,16 @@ static pipit_err read_trailer(pp_store *store, pp_segment *segment, struct pp_fo
     return PIPIT_OK;
 }
 
+static bool open_subjects(pp_store *store, pp_segment *segment, const struct pp_footer *footer,
+                          char *front)
+{
+    struct pp_seal_place place = pp_footer_place(footer->at, &segment->number);
+
+    return !(footer->flags & PP_FOOTER_SEALED) ||
+           pp_store_open_sealed(store, segment, &place, front, (size_t)footer->subjects_bytes,
+                                front) == PIPIT_OK;
+}
+
 pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_footer *out_footer,
                                char **out_front)
 {
@@ -180,6 +190,7 @@ pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_f
             out_footer->subjects_check ||
         pp_footer_check(front + out_footer->subjects_bytes, lists, seed) !=
             out_footer->lists_check ||
+        !open_subjects(store, segment, out_footer, front) ||
         !pp_footer_front_possible(out_footer, front)) {
         pp_free(front);
         return PIPIT_EDAMAGED;

@@ -76,8 +76,29 @@ static pipit_err mend_header(pp_store *store, uint64_t number)
     if (!segment)
         return PIPIT_OK; /* it held nothing that is still there */
     id = pp_store_identity_of(store, number, segment->first_seq);
+    id.features &= PP_FEATURE_COMPRESSED;
+    id.key_id = 0;
+    if (segment->sealed_by) {
+        id.features |= PP_FEATURE_ENCRYPTED;
+        id.key_id = pp_seal_key_id(store->keys->keys[segment->sealed_by - 1], store->id.store);
+    }
+    pp_identity_seal(&id);
     memcpy(header, &id, sizeof(id));
     return write_at(store, number, header, sizeof(header), 0, false);
+}
+
+/* Would a footer say that what is lost was never there? */
+static bool hides_loss(const pp_store *store, const struct pp_found *found,
+                       const struct pp_ranges *suspects)
+{
+    if (found->holes != found->tail_hole)
+        return true;
+    for (uint32_t i = 0; i < suspects->count; i++)
+        for (uint32_t j = 0; j < store->lost.count; j++)
+            if (suspects->items[i].first <= store->lost.items[j].last &&
+                store->lost.items[j].first <= suspects->items[i].last)
+                return true;
+    return false;
 }
 
 /* From its records. With damage among them it would hide what is lost: then it stays away, unless
@@ -94,7 +115,8 @@ static pipit_err mend_footer(struct mending *mending, const struct pp_finding *f
     pp_buf_init(&footer, PP_SEGMENT_BYTES_MAX);
     store->subjects_held = true;
     err = pp_found_read_records(store, &found, true, &suspects);
-    if (!err && found.segment && (found.holes == found.tail_hole || mending->repair->forget_lost) &&
+    if (!err && found.segment &&
+        (mending->repair->forget_lost || !hides_loss(store, &found, &suspects)) &&
         step(mending, finding, "make the footer again from the records")) {
         err = pp_footer_encode(found.segment, &store->subjects,
                                pp_record_seed(store->id.salt, found.number), &footer, &sizes_at);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sodium.h>
 #include <stdio.h>
 
 static void set_defaults(struct pp_store_options *options)
@@ -32,6 +33,7 @@ static void set_defaults(struct pp_store_options *options)
 static pipit_err new_store(const struct pp_store_options *options, pp_store **out_store)
 {
     pp_store *store = pp_calloc(1, sizeof(*store));
+    pthread_condattr_t monotonic;
 
     if (!store)
         return PIPIT_ENOMEM;
@@ -49,10 +51,19 @@ static pipit_err new_store(const struct pp_store_options *options, pp_store **ou
     store->marked = true;
     pp_subjects_init(&store->subjects);
     pp_buf_init(&store->scratch, PP_RECORD_BODY_MAX + 4096);
+    pp_buf_init(&store->opened, PP_RECORD_BODY_MAX + 4096);
+    pp_buf_init(&store->raw, PP_RECORD_BODY_MAX + 4096);
+    pp_buf_init(&store->squeezed, 2 * (size_t)PP_RECORD_BODY_MAX);
+    store->options.keys = NULL;
+    store->epoch = pp_random_seed();
     pp_list_init(&store->batches);
     pp_pool_seat_init(&store->seat, pp_writer_serve);
     (void)pthread_mutex_init(&store->lock, NULL);
     (void)pthread_cond_init(&store->moved, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&store->more, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     *out_store = store;
     return PIPIT_OK;
 }
@@ -92,6 +103,12 @@ static void free_store(pp_store *store)
     pp_subjects_fini(&store->subjects);
     pp_cache_fini(&store->cache);
     pp_buf_fini(&store->scratch);
+    pp_buf_fini(&store->opened);
+    pp_buf_fini(&store->raw);
+    pp_buf_fini(&store->squeezed);
+    if (store->keys)
+        pp_store_keys_wipe(store->keys);
+    pp_free(store->keys);
     pp_ranges_fini(&store->lost);
     pp_ranges_fini(&store->cut);
     pp_free(store->due);
@@ -99,6 +116,7 @@ static void free_store(pp_store *store)
     pp_free(store->dir);
     (void)pthread_mutex_destroy(&store->lock);
     (void)pthread_cond_destroy(&store->moved);
+    (void)pthread_cond_destroy(&store->more);
     pp_free(store);
 }
 
@@ -145,6 +163,19 @@ static pipit_err make_dir(pp_store *store)
     return PIPIT_OK;
 }
 
+static pipit_err take_keys(pp_store *store, const struct pp_store_keys *keys)
+{
+    if (!keys)
+        return PIPIT_OK;
+    if (keys->count == 0 || keys->count > PP_STORE_KEYS_MAX || sodium_init() < 0)
+        return PIPIT_EINVAL;
+    store->keys = pp_alloc(sizeof(*keys));
+    if (!store->keys)
+        return PIPIT_ENOMEM;
+    *store->keys = *keys;
+    return PIPIT_OK;
+}
+
 static pipit_err open_files(pp_store *store, const char *dir, char *why)
 {
     pipit_err err;
@@ -186,7 +217,9 @@ pipit_err pp_store_open(const struct pp_store_options *options, pp_store **out_s
     *why = '\0';
     if (err)
         return err;
-    err = store->memory ? open_memory(store) : open_files(store, options->dir, why);
+    err = store->memory ? PIPIT_OK : take_keys(store, options->keys);
+    if (!err)
+        err = store->memory ? open_memory(store) : open_files(store, options->dir, why);
     if (!err && !store->failure) {
         /* What is over the limits goes; what cannot go now goes with the next message. */
         (void)pp_store_limit(store, &options->limits);

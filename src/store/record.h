@@ -10,6 +10,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
+#include "store/seal.h"
 
 #include <assert.h>
 #include <stdbool.h>
@@ -27,8 +28,13 @@ typedef enum pp_record_kind {
 } pp_record_kind;
 
 enum {
-    PP_RECORD_EXPIRES = 1, /* flag: the body begins with 8 bytes, when the message expires */
-    PP_RECORD_FLOOR = 2,   /* flag: then 8 bytes, a sequence up to which limits have evicted all */
+    PP_RECORD_EXPIRES = 1,  /* flag: the body begins with 8 bytes, when the message expires */
+    PP_RECORD_FLOOR = 2,    /* flag: then 8 bytes, a sequence up to which limits have evicted all */
+    PP_RECORD_SQUEEZED = 4, /* flag: headers and payload are compressed; headers_bytes is what they
+                             * are together, and 4 bytes before them tell how many are headers */
+    PP_RECORD_SEALED = 8,   /* flag: the body is encrypted */
+    PP_RECORD_HEADERS = 16, /* flag: what is squeezed has headers */
+    PP_RECORD_FLAGS = 31,
 };
 
 /* Little-endian. */
@@ -68,6 +74,9 @@ struct pp_record_parts {
     pp_str subject;
     pp_str headers;
     pp_str payload;
+    pp_str squeezed; /* ptr not NULL: headers and payload, compressed; of headers only len holds */
+    uint32_t raw_bytes; /* what they are together */
+    bool sealed;
 };
 
 static inline uint64_t pp_record_bytes(uint64_t body_bytes)
@@ -78,17 +87,25 @@ static inline uint64_t pp_record_bytes(uint64_t body_bytes)
 
 static inline uint64_t pp_record_body_bytes(const struct pp_record_parts *parts)
 {
+    uint64_t rest =
+        parts->squeezed.ptr ? 4 + parts->squeezed.len : parts->headers.len + parts->payload.len;
+
     return (parts->expires_ns ? 8 : 0) + (parts->floor ? 8 : 0) + (uint64_t)parts->subject.len +
-           parts->headers.len + parts->payload.len;
+           rest + (parts->sealed ? PP_SEAL_BYTES : 0);
 }
 
 /* The seed of a segment's checks. */
 uint64_t pp_record_seed(uint64_t salt, uint64_t segment);
 
 /* Write a message, with its padding, to out, which has pp_record_bytes() of room. Of head, seq,
- * time_ns and durable_at are given; the rest is filled in. at is where it will lie. */
+ * time_ns and durable_at are given; the rest is filled in. at is where it will lie; seal is for
+ * parts that are to be sealed. */
 void pp_record_encode_message(char *out, struct pp_record_head *head,
-                              const struct pp_record_parts *parts, uint64_t seed, uint64_t at);
+                              const struct pp_record_parts *parts, const struct pp_seal *seal,
+                              uint64_t seed, uint64_t at);
+
+/* What a head says, to be sealed with its body. Borrowed from the head. */
+pp_str pp_record_said(const struct pp_record_head *head);
 
 /* Write a record of another kind (given in head as well) with ranges for its body. */
 void pp_record_encode_ranges(char *out, struct pp_record_head *head, const struct pp_range *ranges,
@@ -105,7 +122,9 @@ bool pp_record_head_read(const char *bytes, size_t len, uint64_t seed, uint64_t 
 /* Is the body that of its head? */
 bool pp_record_body_true(const struct pp_record_head *head, const char *body, uint64_t seed);
 
-/* Take a true body apart. False if it is not as a message's must be. */
+/* Take a true body apart, one that is not sealed any more. False if it is not as a message's must
+ * be.
+ */
 bool pp_record_parts_read(const struct pp_record_head *head, const char *body,
                           struct pp_record_parts *out_parts);
 

@@ -159,6 +159,19 @@ pipit_err pp_store_write_manifest(pp_store *store)
     return err;
 }
 
+/* What is written from now on is as the options say; what was may be compressed anyway. */
+static void choose_features(pp_store *store)
+{
+    store->id.features &= PP_FEATURE_COMPRESSED;
+    store->id.key_id = 0;
+    if (store->options.compress)
+        store->id.features |= PP_FEATURE_COMPRESSED;
+    if (store->keys) {
+        store->id.features |= PP_FEATURE_ENCRYPTED;
+        store->id.key_id = pp_seal_key_id(store->keys->keys[0], store->id.store);
+    }
+}
+
 pipit_err pp_store_make_segment(pp_store *store, uint64_t number, uint64_t first_seq)
 {
     char header[PP_SEGMENT_HEADER_BYTES] = {0}, from[PP_PATH_BYTES], to[PP_PATH_BYTES];
@@ -195,6 +208,7 @@ static pipit_err create(pp_store *store)
     store->id = (struct pp_identity){.version = PP_STORE_VERSION, .created_ns = pp_clock_wall_ns()};
     pp_random_bytes(store->id.store, sizeof(store->id.store));
     store->id.salt = pp_random_seed();
+    choose_features(store);
     err = pp_store_make_segment(store, 1, store->options.first_seq);
     return err ? err : pp_store_write_manifest(store);
 }
@@ -270,9 +284,13 @@ static pipit_err merge_footer(pp_store *store, const struct pp_found *found)
     struct pp_footer_subject seen;
     uint32_t id;
 
-    while (pp_footer_next_subject(&rest, &seen, &text)) {
+    for (uint32_t i = 0; i < found->footer.subject_count; i++) {
         struct pp_stored_subject *subject;
-        pipit_err err = pp_subjects_add(&store->subjects, text, &id);
+        pipit_err err;
+
+        if (!pp_footer_next_subject(&rest, &seen, &text))
+            break;
+        err = pp_subjects_add(&store->subjects, text, &id);
 
         if (err)
             return err;
@@ -739,8 +757,15 @@ static pipit_err recover(struct recovery *recovery, char *why)
         if (!err)
             err = find_identity(recovery, why);
     }
-    if (!err)
+    if (!err) {
+        choose_features(store);
         err = read_all(recovery);
+    }
+    if (store->key_missing)
+        (void)snprintf(
+            why, PP_STORE_WHY_BYTES,
+            "%.120s is encrypted, and none of the keys given is the one: it was not touched",
+            store->dir);
     if (!err && is_half_created(recovery)) {
         err = pp_store_write_manifest(store);
         recovery->has_manifest = true;

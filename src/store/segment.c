@@ -3,6 +3,8 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
+#include <sodium.h>
+
 enum { INDEX_ROOM_MIN = 64 };
 
 pipit_err pp_segment_new(uint64_t number, uint64_t first_seq, pp_segment **out_segment)
@@ -36,6 +38,7 @@ void pp_segment_free(pp_segment *segment)
     pp_ranges_fini(&segment->deletes);
     pp_ranges_fini(&segment->drops);
     pp_expiries_fini(&segment->expiries);
+    sodium_memzero(&segment->seal, sizeof(segment->seal));
     pp_free(segment);
 }
 

@@ -9,6 +9,7 @@
 #define PP_STORE_SEGMENT_H
 
 #include "store/record.h"
+#include "store/seal.h"
 #include "store/subjects.h"
 
 #include <stdatomic.h>
@@ -70,6 +71,9 @@ typedef struct pp_segment {
     uint32_t pending;    /* batches under way that concern it; under the store's lock */
     bool footer_missing; /* it could not be written; under the store's lock */
     bool has_ops;        /* not all of its records are messages */
+    uint32_t features;   /* of its header */
+    uint32_t sealed_by;  /* 1 and the number of the key; 0: none, or not known */
+    struct pp_seal seal;
 } pp_segment;
 
 /* Errors: PIPIT_ENOMEM. */

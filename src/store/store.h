@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "store/disk.h"
 #include "store/finding.h"
+#include "store/keys.h"
 #include "store/pool.h"
 
 #include <stdbool.h>
@@ -46,17 +47,19 @@ struct pp_store_limits {
 
 struct pp_store_options {
     pp_store_kind kind;
-    const char *dir;          /* copied */
-    bool create;              /* if there is none */
-    uint64_t first_seq;       /* of one that is created; 0: 1 */
-    pp_disk *disk;            /* NULL: the real one */
-    pp_store_pool *pool;      /* who writes; NULL: the owner */
-    const pp_log *log;        /* NULL: silent */
-    uint64_t segment_bytes;   /* 0: 64 MiB; the first segments are smaller */
-    size_t cache_bytes;       /* for reading; 0: 512 KiB */
-    size_t index_bytes;       /* of sealed segments, kept in memory; 0: 256 MiB */
-    size_t pending_max;       /* bytes that wait to be written; 0: 64 MiB */
-    int64_t sync_interval_ns; /* 0: settled means on disk */
+    const char *dir;                  /* copied */
+    bool create;                      /* if there is none */
+    uint64_t first_seq;               /* of one that is created; 0: 1 */
+    pp_disk *disk;                    /* NULL: the real one */
+    pp_store_pool *pool;              /* who writes; NULL: the owner */
+    const pp_log *log;                /* NULL: silent */
+    uint64_t segment_bytes;           /* 0: 64 MiB; the first segments are smaller */
+    size_t cache_bytes;               /* for reading; 0: 512 KiB */
+    size_t index_bytes;               /* of sealed segments, kept in memory; 0: 256 MiB */
+    size_t pending_max;               /* bytes that wait to be written; 0: 64 MiB */
+    int64_t sync_interval_ns;         /* 0: settled means on disk */
+    bool compress;                    /* headers and payloads that get smaller by it; files only */
+    const struct pp_store_keys *keys; /* encrypt what is written to files; copied. NULL: do not */
     struct pp_store_limits limits;
     void (*on_progress)(
         void *ctx); /* a ticket was settled or the store froze. Thread: the pool's */
@@ -79,8 +82,9 @@ struct pp_store_message {
 /* Open, or create. A directory in another version of the format is refused and not touched; damage
  * is fenced off, never repaired and never a reason to refuse. out_why, if not NULL, gets a text of
  * up to PP_STORE_WHY_BYTES about what is wrong. Errors: PIPIT_ENOTFOUND; PIPIT_EINUSE another
- * process has it; PIPIT_EPROTO another format; PIPIT_ENOSPC, PIPIT_EIO, PIPIT_EDENIED,
- * PIPIT_ENOMEM, PIPIT_EINVAL. */
+ * process has it; PIPIT_EPROTO another format; PIPIT_EDENIED a part of it is encrypted with none of
+ * the keys (nothing is touched), or the system denies it; PIPIT_ENOSPC, PIPIT_EIO, PIPIT_ENOMEM,
+ * PIPIT_EINVAL. */
 enum { PP_STORE_WHY_BYTES = 256 };
 pipit_err pp_store_open(const struct pp_store_options *options, pp_store **out_store,
                         char *out_why);
@@ -213,7 +217,7 @@ void pp_store_tend(pp_store *store);
 pipit_err pp_store_wait(pp_store *store, uint64_t ticket);
 
 /* Check records from *seq on, of about so many bytes, and move *seq behind them: 1 begins, 0 is the
- * answer at the end. What is damaged becomes lost. *out_bad is added to.
+ * answer at the end. What is damaged becomes lost; *out_bad counts those that were not known to be.
  * Errors: PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_scrub(pp_store *store, uint64_t *seq, uint64_t bytes, uint64_t *out_bad);
 

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "tls/names.h"
 #include "tls/openssl.h"
+#include "tls/staple.h"
 #include "tls/tickets.h"
 
 #include <errno.h>
@@ -19,7 +20,8 @@ enum { PINNED_BYTES = 32, LIST_MAX = 4096 };
 
 struct pp_tls_context {
     atomic_uint refs;
-    SSL_CTX **pairs; /* the first one is what connections are made of */
+    SSL_CTX **pairs;         /* the first one is what connections are made of */
+    pp_tls_staple **staples; /* of each pair; NULL: none */
     size_t pair_count;
     pp_tls_tickets *tickets; /* NULL: none are given */
     uint8_t (*pinned)[PINNED_BYTES];
@@ -334,6 +336,9 @@ static pipit_err add_pair(pp_tls_context *context, const pp_tls_spec *spec, size
         err = set_curves(ssl, spec, error);
     if (!err)
         err = set_session_scope(ssl, spec);
+    if (!err && spec->staples)
+        err = pp_tls_staples_get(spec->staples, ssl, spec->pairs[i].cert_file, spec->staple,
+                                 &context->staples[i], error);
     if (!err)
         note_end(context, ssl);
     return err;
@@ -399,8 +404,9 @@ pipit_err pp_tls_context_new(pp_tls_context **out, const pp_tls_spec *spec, pp_t
     atomic_store(&context->refs, 1);
     context->tickets = tickets;
     context->pairs = pp_calloc(spec->pair_count, sizeof(SSL_CTX *));
+    context->staples = pp_calloc(spec->pair_count, sizeof(pp_tls_staple *));
     context->bio_method = pp_tls_bio_method_new();
-    if (context->pairs && context->bio_method)
+    if (context->pairs && context->staples && context->bio_method)
         err = read_pins(context, spec, error);
     for (size_t i = 0; i < spec->pair_count && !err; i++)
         err = add_pair(context, spec, i, error);
@@ -428,7 +434,10 @@ void pp_tls_context_unref(pp_tls_context *context)
         return;
     for (size_t i = 0; context->pairs && i < context->pair_count; i++)
         SSL_CTX_free(context->pairs[i]);
+    for (size_t i = 0; context->staples && i < context->pair_count; i++)
+        pp_tls_staple_unref(context->staples[i]);
     BIO_meth_free(context->bio_method);
+    pp_free(context->staples);
     pp_free(context->pairs);
     pp_free(context->pinned);
     pp_free(context);

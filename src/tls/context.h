@@ -14,6 +14,8 @@
 
 typedef struct pp_tls_context pp_tls_context;
 typedef struct pp_tls_tickets pp_tls_tickets;
+struct pp_tls_staples;
+struct pp_tls_staple_spec;
 
 typedef struct pp_tls_pair {
     const char *cert_file; /* PEM: the certificate, then what leads to a root */
@@ -34,6 +36,10 @@ typedef struct pp_tls_spec {
     const char *const *curves;
     size_t curve_count;
     uint16_t min_version; /* 12 or 13 */
+    /* What authorities say of the certificates is shown with them, and kept here, which outlives
+     * the context; NULL: it is not. */
+    struct pp_tls_staples *staples;
+    const struct pp_tls_staple_spec *staple;
 } pp_tls_spec;
 
 /**

@@ -361,6 +361,43 @@ static void order(struct place *p)
     pipit_client_free(from);
 }
 
+/* Several at once: in order, as far as they are good. */
+static void many(struct place *p)
+{
+    pipit_client *from = come(p), *to = come(p);
+    pipit_msg msgs[100];
+    struct heard all;
+    pipit_sub *sub;
+    size_t done = 1;
+
+    heard_init(&all);
+    must(pipit_client_subscribe(to, "m.>", NULL, hear, &all, &sub), "subscribe");
+    must(pipit_client_flush(to, WAIT_MS), "flush");
+    for (size_t i = 0; i < 100; i++)
+        msgs[i] = (pipit_msg){.subject = i < 50 ? "m.a" : "m.b",
+                              .subject_bytes = 3,
+                              .payload = "0123456789",
+                              .payload_bytes = i % 10};
+    must(pipit_client_publish_many(from, msgs, 100, NULL), "publish many");
+    await(&all, 100);
+    REQUIRE(all.bytes == 450, "%llu bytes", (unsigned long long)all.bytes);
+    REQUIRE(strcmp(all.subject, "m.b") == 0, "the last one is the last");
+    msgs[60].subject = "m.*";
+    REQUIRE(pipit_client_publish_many(from, msgs, 100, &done) == PIPIT_EINVAL, "no wildcards");
+    REQUIRE(done == 60, "those before it: %zu", done);
+    await(&all, 160);
+    REQUIRE(strcmp(all.payload, "012345678") == 0, "the last good one: %s", all.payload);
+    must(pipit_client_publish_many(from, msgs, 0, &done), "none");
+    REQUIRE(done == 0, "none: %zu", done);
+    pipit_client_free(from);
+    pipit_client_free(to);
+}
+
+static void scenario_many(void)
+{
+    each_way(many);
+}
+
 static void scenario_order(void)
 {
     each_way(order);
@@ -568,9 +605,28 @@ static void ends(struct place *p)
     pipit_client_free(from);
 }
 
+/* One who waits ends the subscription as soon as it has heard, while the client's thread is not
+ * quite done with it. */
+static void end_at_once(struct place *p)
+{
+    pipit_client *client = come(p);
+    pipit_sub *sub;
+    pipit_msg *msg;
+
+    for (int i = 0; i < 2000; i++) {
+        must(pipit_client_subscribe(client, "once", NULL, NULL, NULL, &sub), "subscribe");
+        publish_text(client, "once", "x");
+        must(pipit_sub_next(sub, WAIT_MS, &msg), "next");
+        pipit_sub_end(sub);
+        pipit_msg_free(msg);
+    }
+    pipit_client_free(client);
+}
+
 static void scenario_ends(void)
 {
     each_way(ends);
+    each_way(end_at_once);
 }
 
 /* --- callbacks that call back ------------------------------------------------------------- */
@@ -1325,6 +1381,7 @@ int main(int argc, char **argv)
 {
     static const struct scenario all[] = {
         {"talk", scenario_talk, 60},
+        {"many", scenario_many, 60},
         {"order", scenario_order, 120},
         {"mixed", scenario_mixed, 120},
         {"queue", scenario_queue, 60},

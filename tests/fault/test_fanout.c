@@ -286,6 +286,41 @@ static void send_short(void)
     sweep("send_short", false, check_sanitized() ? 7 : 2);
 }
 
+/* The kernel takes one of the lines that were given to it at once: the others follow, in order. */
+static void one_line_at_a_time(void)
+{
+    enum { LINES = 200 };
+    static struct client listener, speaker;
+    static char text[LINES * 32];
+    char line[32];
+    size_t len = 0;
+    host h;
+
+    pp_fault_exempt_thread(true);
+    host_start(&h, options);
+    came_at(&listener, h.server->fanout.port);
+    came_at(&speaker, h.server->fanout.port);
+    say(&listener, "subscribe c\n");
+    REQUIRE(barrier(&listener), "it is subscribed");
+    for (unsigned i = 0; i < LINES; i++)
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "announce c %u\n", i);
+    pp_fault_arm_from("send_each", 1);
+    say(&speaker, text);
+    for (unsigned i = 0; i < LINES; i++) {
+        const char *heard;
+
+        do {
+            heard = hear(&listener);
+        } while (heard && strncmp(heard, "c!", 2) != 0);
+        (void)snprintf(line, sizeof(line), "c!%u", i);
+        REQUIRE(heard && strcmp(heard, line) == 0, "%s is next, not %s", line, heard);
+    }
+    REQUIRE(pp_fault_disarm(), "several lines were given at once");
+    leave(&listener);
+    leave(&speaker);
+    host_stop(&h);
+}
+
 /* --- silence ------------------------------------------------------------------------------ */
 
 static pp_fanout_settings impatient;
@@ -327,6 +362,7 @@ int main(int argc, char **argv)
         {"recv", refuse_recv, 60},
         {"send", refuse_send, 60},
         {"send_short", send_short, 60},
+        {"one_line_at_a_time", one_line_at_a_time, 60},
         {"silent_clients_are_closed", silent_clients_are_closed, 60},
     };
 

@@ -26,11 +26,11 @@ SECONDS = 60
 class Round:
     """One life of the writer."""
 
-    def __init__(self, folder, acked, gone, chance):
+    def __init__(self, folder, sealed, acked, gone, chance):
         self.acked, self.gone, self.text = acked, gone, b""
         self.chance = chance
         self.process = subprocess.Popen(
-            [WRITER, folder, "--deletes", "--acked", str(acked), "--gone", str(gone),
+            [WRITER, folder, *sealed, "--deletes", "--acked", str(acked), "--gone", str(gone),
              "--in-flight", str(chance.choice((1, 3, 20, 200))), "--segment",
              str(chance.choice((65536, 262144)))], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -70,22 +70,25 @@ def main():
     store = os.path.join(folder, "s")
     acked = gone = 0
     idle = 0
+    sealed = chance.choice(([], ["--sealed"]))
     for n in range(ROUNDS):
         if acked > 40000:  # or every opening takes longer than the one before
             shutil.rmtree(store)
             acked = gone = 0
-        life = Round(store, acked, gone, chance)
+            sealed = chance.choice(([], ["--sealed"]))
+        life = Round(store, sealed, acked, gone, chance)
         try:
             life.live_and_die()
         except AssertionError as why:
             raise AssertionError(f"seed {SEED} round {n} in {folder}: {why}") from why
         idle += life.acked == acked
         acked, gone = life.acked, life.gone
-    done = subprocess.run([WRITER, store, "--deletes", "--acked", str(acked), "--gone", str(gone),
+    done = subprocess.run([WRITER, store, *sealed, "--deletes", "--acked", str(acked), "--gone", str(gone),
                            "--verify"], capture_output=True, text=True, timeout=SECONDS)
     assert done.returncode == 0, f"seed {SEED} in {folder}: {done.stderr}"
     done = subprocess.run([TOOL, "check", "--json", store], capture_output=True, text=True,
-                          timeout=SECONDS)
+                          timeout=SECONDS,
+                          env=dict(os.environ, **({"PIPIT_STORE_KEYS": "11" * 32} if sealed else {})))
     assert done.returncode == 0, f"seed {SEED} in {folder}: {done.stdout}"
     verdict = json.loads(done.stdout.splitlines()[-1])
     assert idle < ROUNDS * 9 // 10 or ROUNDS < 10, "it hardly ever got to write"

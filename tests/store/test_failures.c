@@ -24,11 +24,14 @@ static uint64_t digest_count;
 
 static struct pp_store_options options_of(const struct workload *load, struct sim_disk *sim)
 {
-    return (struct pp_store_options){.dir = "s",
-                                     .create = true,
-                                     .disk = &sim->disk,
-                                     .segment_bytes = 64 * 1024,
-                                     .limits = load->model.limits};
+    struct pp_store_options options = {.dir = "s",
+                                       .create = true,
+                                       .disk = &sim->disk,
+                                       .segment_bytes = 64 * 1024,
+                                       .limits = load->model.limits};
+
+    workload_set_variant(&options, load->variant);
+    return options;
 }
 
 static void note(const struct workload *load)
@@ -75,7 +78,7 @@ static void check(struct workload *load, struct sim_disk *sim, uint64_t settled,
 }
 
 /* False: the call was never made. */
-static bool fail_call(uint64_t seed, uint64_t nth, int with)
+static bool fail_call(uint64_t seed, unsigned variant, uint64_t nth, int with)
 {
     int64_t live = pp_alloc_live();
     struct workload load;
@@ -88,6 +91,7 @@ static bool fail_call(uint64_t seed, uint64_t nth, int with)
     workload_init(&load, seed);
     load.simple = true;
     load.large = 20;
+    load.variant = variant;
     sim.fail_at = nth;
     sim.fail_with = with;
     settled = play(&load, &sim);
@@ -107,21 +111,23 @@ static bool fail_call(uint64_t seed, uint64_t nth, int with)
 static void test_every_call_fails(void **state)
 {
     static const int ways[] = {EIO, ENOSPC, EINTR, 0};
-    uint64_t seed = test_seed("calls");
+    uint64_t seed = test_seed("calls"), failed_calls = 0;
 
     (void)state;
     for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
-        for (uint64_t nth = 1; fail_call(seed, nth, ways[i]); nth++)
-            continue;
+        for (uint64_t nth = 1;
+             fail_call(seed, 2 * (unsigned)i + 1, nth, ways[i]) || fail_call(seed, 0, nth, ways[i]);
+             nth++)
+            failed_calls += 2;
+    printf("figure: calls to the disk that failed: %" PRIu64 "\n", failed_calls);
 }
 
-static void test_every_allocation_fails(void **state)
+static uint64_t fail_allocations(uint64_t seed, unsigned variant)
 {
-    uint64_t seed = test_seed("allocations");
     bool failed = true;
+    uint64_t nth = 1;
 
-    (void)state;
-    for (uint64_t nth = 1; failed; nth++) {
+    for (; failed; nth++) {
         int64_t live = pp_alloc_live();
         struct workload load;
         struct sim_disk sim;
@@ -131,6 +137,7 @@ static void test_every_allocation_fails(void **state)
         sim_init(&sim);
         workload_init(&load, seed);
         load.simple = true;
+        load.variant = variant;
         pp_fault_arm("alloc", nth);
         settled = play(&load, &sim);
         failed = pp_fault_disarm();
@@ -140,6 +147,16 @@ static void test_every_allocation_fails(void **state)
         sim_fini(&sim);
         assert_int_equal(pp_alloc_live(), live);
     }
+    return nth - 1;
+}
+
+static void test_every_allocation_fails(void **state)
+{
+    uint64_t seed = test_seed("allocations");
+
+    (void)state;
+    printf("figure: allocations that failed: %" PRIu64 "\n",
+           fail_allocations(seed, 0) + fail_allocations(seed, VARIANT_COMPRESSED | VARIANT_SEALED));
 }
 
 static void test_full_disk_refuses_and_recovers(void **state)

@@ -18,7 +18,7 @@ enum { STEPS = 200 };
 
 static struct pp_store_options options_of(struct workload *load, struct sim_disk *sim)
 {
-    return (struct pp_store_options){
+    struct pp_store_options options = {
         .kind = load->model.memory ? PP_STORE_MEMORY : PP_STORE_FILE,
         .dir = "s",
         .create = true,
@@ -28,6 +28,10 @@ static struct pp_store_options options_of(struct workload *load, struct sim_disk
         .index_bytes = pp_random_below(&load->random, 2) ? 1 : 0,
         .limits = load->model.limits,
     };
+    unsigned variant = pp_random_below(&load->random, VARIANTS) & ~(unsigned)VARIANT_SEALED;
+
+    workload_set_variant(&options, variant | (load->sealed ? VARIANT_SEALED : 0));
+    return options;
 }
 
 static void open_store(struct workload *load, struct sim_disk *sim)
@@ -49,6 +53,7 @@ static void play(uint64_t seed, bool memory)
     workload_init(&load, seed);
     load.model.memory = memory;
     load.large = 30;
+    load.sealed = seed & 1;
     workload_choose_limits(&load);
     open_store(&load, &sim);
     for (int i = 0; i < STEPS; i++) {
@@ -95,6 +100,7 @@ static void play_all(const char *name, bool memory)
     uint64_t seed = test_seed(name);
     int64_t live = pp_alloc_live();
 
+    printf("figure: sequences of %d operations, %s: %ld\n", STEPS, name, count);
     for (long i = 0; i < count; i++) {
         if (getenv("PIPIT_VERBOSE"))
             (void)fprintf(stderr, "%s: seed %llu\n", name,

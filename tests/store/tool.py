@@ -126,6 +126,44 @@ def test_repair(stores, damage, expected, options=(), lost=0):
     return folder
 
 
+def test_keys(stores):
+    folder = os.path.join(stores.root, "sealed")
+    subprocess.run([WRITER, folder, "--sealed", "--count", "500", "--segment", "65536"], check=True,
+                   stdout=subprocess.DEVNULL, timeout=SECONDS)
+    code, _, err = tool("check", folder)
+    assert code == 3 and "encrypted" in err, err
+    keys = os.path.join(stores.root, "keys")
+    with open(keys, "w") as file:
+        file.write("# new\n" + "22" * 32 + "\n" + "11" * 32 + "\n")
+    os.chmod(keys, 0o644)
+    code, _, err = tool("check", "--key-file", keys, folder)
+    assert code == 3 and "owner" in err, err
+    os.chmod(keys, 0o600)
+    code, out, err = tool("dump", "--key-file", keys, "--payloads", folder)
+    assert code == 0 and len(out.splitlines()) == 500, (code, err)
+    flip(folder, segments(folder)[1], 20)
+    flip(folder, segments(folder)[1], -20)
+    code, out, err = tool("repair", "--key-file", keys, folder)
+    assert code == 0 and "whole" in out, (out, err)
+
+
+def test_snapshot(stores):
+    folder = os.path.join(stores.root, "restored")
+    made = subprocess.run([TOOL, "snapshot", stores.whole], capture_output=True, timeout=SECONDS)
+    assert made.returncode == 0 and b"3000 messages" in made.stderr, made.stderr
+    done = subprocess.run([TOOL, "restore", "--compress", folder], input=made.stdout,
+                          capture_output=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([WRITER, folder, "--verify", "--acked", str(MESSAGES)], check=True, timeout=SECONDS)
+    done = subprocess.run([TOOL, "restore", folder], input=made.stdout, capture_output=True,
+                          timeout=SECONDS)
+    assert done.returncode == 3 and b"there already" in done.stderr, done.stderr
+    done = subprocess.run([TOOL, "restore", folder + "2"], input=made.stdout[:-1], capture_output=True,
+                          timeout=SECONDS)
+    assert done.returncode == 3 and b"not a whole" in done.stderr, done.stderr
+    assert not os.path.exists(folder + "2")
+
+
 def test_lost_stays_known(stores):
     folder = stores.copy()
     flip(folder, segments(folder)[2], 5000)
@@ -148,10 +186,14 @@ def main():
         test_repair(stores, lambda folder: flip(folder, second, -20), {"footer"})
         test_repair(stores, lambda folder: flip(folder, second, -400), {"index"})
         test_lost_stays_known(stores)
+        test_keys(stores)
+        test_snapshot(stores)
         test_repair(stores, lambda folder: flip(folder, second, 5000), {"messages"}, ["--forget-lost"], 1)
-        test_repair(stores, lambda folder: flip(folder, newest, 4200), {"bytes", "messages"},
+        test_repair(stores, lambda folder: flip(folder, newest, 4200), {"messages"},
                     ["--forget-lost"], 1)
-        folder = test_repair(stores, lambda folder: os.remove(os.path.join(folder, second)),
+        test_repair(stores, lambda folder: flip(folder, newest, 4100), {"bytes", "messages"},
+                    ["--forget-lost"], 1)
+        test_repair(stores, lambda folder: os.remove(os.path.join(folder, second)),
                              {"files", "messages"}, ["--forget-lost"], MESSAGES // 2)
         test_repair(stores, lambda folder: os.remove(os.path.join(folder, newest)), {"newest"}, [],
                     MESSAGES // 2)

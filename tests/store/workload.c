@@ -33,6 +33,16 @@ static uint32_t below(struct workload *load, uint32_t bound)
     return pp_random_below(&load->random, bound);
 }
 
+void workload_set_variant(struct pp_store_options *options, unsigned variant)
+{
+    static const struct pp_store_keys rings[] = {{2, {"the first", "the second"}},
+                                                 {2, {"the second", "the first"}}};
+
+    options->compress = variant & VARIANT_COMPRESSED;
+    if (variant & VARIANT_SEALED)
+        options->keys = &rings[variant & VARIANT_ROTATED ? 1 : 0];
+}
+
 void workload_init(struct workload *load, uint64_t seed)
 {
     *load = (struct workload){.random = seed * 2 + 1};
@@ -192,6 +202,8 @@ static pipit_err step_append(struct workload *load)
     for (uint32_t i = 0; i < headers + payload; i += 8) {
         uint64_t chance = pp_random_next(&load->random);
 
+        if (model->now_ns & 1) /* every other one can be compressed */
+            chance &= 0x0101010101010101u;
         memcpy(bytes + i, &chance, 8);
     }
     if (below(load, 10) == 0)

@@ -33,9 +33,17 @@ struct workload {
     struct model model;
     uint64_t random;
     pp_store *store;
-    bool simple;    /* only operations that one record tells of */
+    bool simple; /* only operations that one record tells of */
+    bool sealed; /* the store is encrypted */
+    unsigned variant;
     unsigned large; /* one payload in so many is large; 0: none */
 };
+
+/* How a store keeps what it is given; every test runs over all of them. */
+enum { VARIANT_COMPRESSED = 1, VARIANT_SEALED = 2, VARIANT_ROTATED = 4, VARIANTS = 8 };
+
+/* Sealed: with one of two keys that are both known; rotated: with the other one. */
+void workload_set_variant(struct pp_store_options *options, unsigned variant);
 
 void workload_init(struct workload *load, uint64_t seed);
 void workload_fini(struct workload *load);

@@ -2,7 +2,7 @@
  * any moment.
  *
  *   store_writer DIR [--count N] [--segment BYTES] [--in-flight N] [--deletes] [--verify]
- *                    [--acked SEQ] [--gone SEQ]
+ *                    [--sealed] [--acked SEQ] [--gone SEQ]
  *
  * First all there is is read: what was acknowledged up to --acked is there, what was deleted up to
  * --gone is not. Then, unless --verify is given, messages are written: "ack SEQ" says that all up
@@ -30,6 +30,7 @@ struct settings {
     uint64_t in_flight;
     bool deletes;
     bool verify;
+    bool sealed;    /* encrypted and compressed */
     uint64_t acked; /* all up to this must be there */
     uint64_t gone;  /* and deletions of all up to this must have been done */
 };
@@ -183,10 +184,15 @@ static uint64_t number(const char *text)
 static void take_options(struct settings *settings, int argc, char **argv)
 {
     static const struct option options[] = {
-        {"count", required_argument, NULL, 'c'},     {"segment", required_argument, NULL, 's'},
-        {"in-flight", required_argument, NULL, 'i'}, {"deletes", no_argument, NULL, 'd'},
-        {"verify", no_argument, NULL, 'v'},          {"acked", required_argument, NULL, 'a'},
-        {"gone", required_argument, NULL, 'g'},      {0},
+        {"count", required_argument, NULL, 'c'},
+        {"segment", required_argument, NULL, 's'},
+        {"in-flight", required_argument, NULL, 'i'},
+        {"deletes", no_argument, NULL, 'd'},
+        {"verify", no_argument, NULL, 'v'},
+        {"sealed", no_argument, NULL, 'e'},
+        {"acked", required_argument, NULL, 'a'},
+        {"gone", required_argument, NULL, 'g'},
+        {0},
     };
     int code;
 
@@ -207,6 +213,9 @@ static void take_options(struct settings *settings, int argc, char **argv)
         case 'v':
             settings->verify = true;
             break;
+        case 'e':
+            settings->sealed = true;
+            break;
         case 'a':
             settings->acked = number(optarg);
             break;
@@ -224,6 +233,7 @@ static void take_options(struct settings *settings, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    static const struct pp_store_keys keys = {1, {[0] = {[0 ... 31] = 0x11}}};
     struct settings settings = {.count = UINT64_MAX, .in_flight = 10};
     struct pp_store_options options = {.create = true};
     char why[PP_STORE_WHY_BYTES];
@@ -231,6 +241,8 @@ int main(int argc, char **argv)
     pp_store *store;
 
     take_options(&settings, argc, argv);
+    options.compress = settings.sealed;
+    options.keys = settings.sealed ? &keys : NULL;
     if (pp_store_pool_new(1, &pool))
         return 1;
     options.dir = settings.dir;

@@ -234,5 +234,5 @@ class TlsTest(unittest.TestCase):
 
 def main():
     global SERVER
-    SERVER = sys.argv.pop(1)
+    SERVER = os.path.abspath(sys.argv.pop(1))
     unittest.main(verbosity=2)

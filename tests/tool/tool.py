@@ -19,7 +19,7 @@ PIPIT = os.path.abspath(os.environ.get("PIPIT_SERVER", REPO / "build/pipit-serve
 TOOL = os.path.abspath(os.environ.get("PIPIT_TOOL", REPO / "build/pipit"))
 PEERS = pathlib.Path(os.environ.get("PIPIT_PEERS_DIR") or REPO / "build/peers/bin").resolve()
 NATS_SERVER, NATS = PEERS / "nats-server", PEERS / "nats"
-WAIT_S = 60
+WAIT_S = float(os.environ.get("TOOL_WAIT_S", 60))
 
 # What others may put into a name, a subject, a header or a payload. None of it may reach a terminal.
 HOSTILE = ["<b onclick=alert(1)>x</b>", "\x1b[2J\x1b]0;owned\x07", "a\x00b", "\x9b31m",

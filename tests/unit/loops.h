@@ -360,6 +360,7 @@ static inline pipit_err watch_connect_as(struct watch *w, unsigned index, uint64
     w->door.proto = &watch_proto;
     atomic_store(&w->door.limits.pending_max, limits->pending_max);
     atomic_store(&w->door.limits.write_deadline_ns, limits->write_deadline_ns);
+    atomic_store(&w->door.limits.no_stall, limits->no_stall);
 
     assert_int_equal(
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);

@@ -57,7 +57,8 @@ static void run_all(struct shared *shared, void *(*run)(void *arg))
         (void)pthread_join(threads[i], NULL);
     assert_int_equal(shared->count, (uint64_t)THREADS * ROUNDS);
     assert_int_equal(atomic_load(&shared->lock.mutex.state), PP_MUTEX_FREE);
-    assert_false(atomic_load(&shared->lock.inside));
+    for (unsigned i = 0; i < PP_BIAS_SEATS; i++)
+        assert_false(atomic_load(&shared->lock.inside[i]));
 }
 
 static void test_biased_holds_one_at_a_time(void **state)
@@ -86,11 +87,49 @@ static void test_biased_goes_to_who_is_alone(void **state)
     for (unsigned i = 0; i < 2 * PP_BIAS_AFTER; i++)
         add_one(&shared, i);
     if (shared.lock.barrier.lopsided) /* or the kernel does not help, and there is no bias */
-        assert_int_equal(atomic_load(&shared.lock.owner), (uintptr_t)pthread_self());
+        assert_int_equal(atomic_load(&shared.lock.owner), (uintptr_t)pthread_self()); /* seat 0 */
     assert_int_equal(pthread_create(&other, NULL, add_up, &shared), 0);
     (void)pthread_join(other, NULL);
     assert_true(atomic_load(&shared.lock.owner) != (uintptr_t)pthread_self());
     assert_int_equal(shared.count, 2 * PP_BIAS_AFTER + ROUNDS);
+}
+
+/* One that looked who the owner was before another became it does not disturb that one. */
+static void test_biased_has_seats(void **state)
+{
+    struct shared shared = {0};
+    pthread_t other;
+    uintptr_t first;
+
+    (void)state;
+    pp_biased_init(&shared.lock);
+    for (unsigned i = 0; i < 2 * PP_BIAS_AFTER; i++)
+        add_one(&shared, i);
+    first = atomic_load(&shared.lock.owner);
+    assert_int_equal(pthread_create(&other, NULL, add_up, &shared), 0);
+    (void)pthread_join(other, NULL);
+    if (shared.lock.barrier.lopsided) {
+        assert_int_equal(first % PP_BIAS_SEATS, 0);
+        assert_int_equal(atomic_load(&shared.lock.owner) % PP_BIAS_SEATS, 1);
+    }
+    for (unsigned i = 0; i < 2 * PP_BIAS_AFTER; i++)
+        add_one(&shared, i);
+    assert_int_equal(atomic_load(&shared.lock.owner), first); /* its seat is still its own */
+}
+
+/* Who comes when all seats are taken has a mutex. */
+static void test_biased_runs_out_of_seats(void **state)
+{
+    struct shared shared = {0};
+
+    (void)state;
+    pp_biased_init(&shared.lock);
+    for (unsigned i = 0; i < PP_BIAS_SEATS; i++)
+        shared.lock.seated[shared.lock.seats_taken++] = PP_BIAS_SEATS * (i + 1);
+    for (unsigned i = 0; i < 2 * PP_BIAS_AFTER; i++)
+        add_one(&shared, i);
+    assert_int_equal(atomic_load(&shared.lock.owner), 0);
+    assert_int_equal(shared.count, 2 * PP_BIAS_AFTER);
 }
 
 static void test_biased_without_help_of_the_kernel(void **state)
@@ -109,6 +148,8 @@ int main(void)
         cmocka_unit_test(test_biased_holds_one_at_a_time),
         cmocka_unit_test(test_biased_holds_while_the_bias_moves),
         cmocka_unit_test(test_biased_goes_to_who_is_alone),
+        cmocka_unit_test(test_biased_has_seats),
+        cmocka_unit_test(test_biased_runs_out_of_seats),
         cmocka_unit_test(test_biased_without_help_of_the_kernel),
     };
 

@@ -866,7 +866,8 @@ static void lend(struct watch *w, pp_str window, size_t *used, size_t *want)
 }
 
 /* Say more than a read takes, to a recipient whose socket takes next to nothing. */
-static void flood(struct loops *l, struct watch *slow, struct watch *publisher)
+static void pour(struct loops *l, struct watch *slow, struct watch *publisher,
+                 const pp_conn_limits *limits)
 {
     static const struct watch_hooks lending = {.on_bytes = lend};
     char *bytes = calloc(1, 3 * l->at[0].read_cap / 2);
@@ -875,11 +876,16 @@ static void flood(struct loops *l, struct watch *slow, struct watch *publisher)
     watch_init(publisher, l, &lending);
     publisher->context = slow;
     watch_connect(slow, 0, &roomy_limits, 4096);
-    watch_connect(publisher, 0, &roomy_limits, 0);
+    watch_connect(publisher, 0, limits, 0);
     assert_int_equal(send(publisher->peer, bytes, 3 * l->at[0].read_cap / 2, MSG_DONTWAIT),
                      3 * l->at[0].read_cap / 2);
     free(bytes);
     turn(l, 0);
+}
+
+static void flood(struct loops *l, struct watch *slow, struct watch *publisher)
+{
+    pour(l, slow, publisher, &roomy_limits);
     assert_true(publisher->conn->paused);
     assert_ptr_equal(publisher->conn->waits_for, &slow->conn->own);
     assert_int_equal(publisher->got.len, l->at[0].read_cap);
@@ -932,6 +938,22 @@ static void test_conn_waits_for_a_millisecond(void **state)
     settle(&l, 0);
     assert_int_equal(publisher.got.len, 3 * l.at[0].read_cap / 2);
     assert_false(publisher.conn->paused); /* nothing was left to be read */
+    flood_fini(&l, &slow, &publisher);
+}
+
+static void test_conn_never_waits_where_it_must_not(void **state)
+{
+    pp_conn_limits limits = {.no_stall = true};
+    struct watch slow, publisher;
+    struct loops l;
+
+    (void)state;
+    atomic_init(&limits.pending_max, roomy_limits.pending_max);
+    loops_init(&l, 1);
+    pour(&l, &slow, &publisher, &limits);
+    assert_false(publisher.conn->paused);
+    settle(&l, 0);
+    assert_int_equal(publisher.got.len, 3 * l.at[0].read_cap / 2);
     flood_fini(&l, &slow, &publisher);
 }
 
@@ -1100,6 +1122,7 @@ int main(void)
         cmocka_unit_test(test_conn_tells_nothing_after_the_end),
         cmocka_unit_test(test_conn_reads_on_with_its_own_end_shut),
         cmocka_unit_test(test_conn_waits_briefly_for_who_refuses),
+        cmocka_unit_test(test_conn_never_waits_where_it_must_not),
         cmocka_unit_test(test_conn_waits_for_a_millisecond),
         cmocka_unit_test(test_conn_peer_addresses),
         cmocka_unit_test(test_conn_reasons_have_texts),

@@ -21,10 +21,13 @@ ROOMS = {
     "tls": ["base", "net"],
     "core": ["base"],
     "store": ["base", "core/subject.h"],
+    "consumer": ["base"],
+    "topic": ["base", "store", "core/token.h"],
     "auth": ["base", "core"],
     "jetstream": ["base", "core", "store"],
     "cluster": ["base", "net", "core", "store", "jetstream", "auth"],
     "proto/*": ["base", "net", "tls", "core", "auth", "t2"],
+    "proto/message_broker": ["base", "net", "core", "consumer", "topic"],
     "client": ["base", "net", "core", "auth", "http", "websocket", "t2"],
     "http": ["base", "net"],
     "websocket": ["base", "net", "http"],
@@ -34,7 +37,7 @@ ROOMS = {
 PUBLIC = {
     "base": ["pipit/error.h"],
     "bus": ["pipit/error.h", "pipit/bus.h"],
-    "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h"],
+    "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h", "pipit/keys.h"],
     "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/server.h"],
 }
 
@@ -57,7 +60,7 @@ def room_of(path):
 
 
 def row_of(room):
-    return ROOMS.get("proto/*" if room.startswith("proto/") else room)
+    return ROOMS.get(room) or ROOMS.get("proto/*" if room.startswith("proto/") else room)
 
 
 def may_include(room, header):

@@ -1,9 +1,5 @@
 /* proto/fanout/subject.h -- the subject that a channel is: "fanout." and the channel's name as one
- * token.
- *
- * A byte that cannot stand in a token, or that is not printable ASCII, is written as '%' and two
- * upper-case hexadecimal digits, and so is '%' itself. So every name has one subject, and no two
- * the same. */
+ * token; core/token.h says how. */
 #ifndef PP_PROTO_FANOUT_SUBJECT_H
 #define PP_PROTO_FANOUT_SUBJECT_H
 

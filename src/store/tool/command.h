@@ -20,13 +20,16 @@ struct store_command {
     bool forget_lost;
     bool payloads; /* of dump: whole messages */
     pp_str filter;
-    uint64_t from;  /* of dump: the first sequence */
-    uint64_t count; /* and how many at most */
+    const char *key_file; /* NULL: of the environment, if there is one */
+    uint64_t from;        /* of dump: the first sequence */
+    uint64_t count;       /* and how many at most */
 };
 
 int store_command_check(const struct store_command *command);
 int store_command_dump(const struct store_command *command);
 int store_command_repair(const struct store_command *command);
+int store_command_restore(const struct store_command *command);
+int store_command_snapshot(const struct store_command *command);
 int store_command_stats(const struct store_command *command);
 
 /* Say why it could not be done; answers STORE_FAILED. */

@@ -3,6 +3,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct verb {
@@ -15,6 +16,8 @@ static const struct verb verbs[] = {
     {"check", "read all of it and tell what is wrong; nothing is changed", store_command_check},
     {"dump", "print its messages", store_command_dump},
     {"repair", "make again what the records tell", store_command_repair},
+    {"restore", "make a store of the snapshot on standard input", store_command_restore},
+    {"snapshot", "write all messages to standard output", store_command_snapshot},
     {"stats", "tell what it holds and how its files are", store_command_stats},
 };
 
@@ -28,6 +31,8 @@ enum option_code {
     OPT_FILTER,
     OPT_FROM,
     OPT_COUNT,
+    OPT_KEYS,
+    OPT_COMPRESS,
     OPT_VERSION
 };
 
@@ -35,7 +40,8 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPT_JSON},           {"dry-run", no_argument, NULL, OPT_DRY},
     {"forget-lost", no_argument, NULL, OPT_FORGET},  {"payloads", no_argument, NULL, OPT_PAYLOADS},
     {"filter", required_argument, NULL, OPT_FILTER}, {"from", required_argument, NULL, OPT_FROM},
-    {"count", required_argument, NULL, OPT_COUNT},   {"help", no_argument, NULL, 'h'},
+    {"count", required_argument, NULL, OPT_COUNT},   {"compress", no_argument, NULL, OPT_COMPRESS},
+    {"key-file", required_argument, NULL, OPT_KEYS}, {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPT_VERSION},     {0},
 };
 
@@ -52,6 +58,8 @@ static void show_help(FILE *out)
              "  --filter SUBJ  dump: only subjects that match, wildcards allowed\n"
              "  --from SEQ     dump: from this sequence on\n"
              "  --count N      dump: at most so many messages\n"
+             "  --key-file F   keys of an encrypted store, else in PIPIT_STORE_KEYS\n"
+             "  --compress     restore: compress what gets smaller by it\n"
              "  --payloads     dump: headers and payloads, too; with --json in base64\n"
              "\n"
              "The server must be stopped. Exit status: 0 whole, 1 damaged, 2 wrong arguments,\n"
@@ -99,6 +107,12 @@ static int take_option(struct store_command *command, int code, const char *valu
         return pp_str_parse_u64(pp_str_of(value), UINT64_MAX / 2, &command->count)
                    ? -1
                    : wrong("not a number:", value);
+    case OPT_KEYS:
+        command->key_file = value;
+        return -1;
+    case OPT_COMPRESS:
+        command->options.compress = true;
+        return -1;
     case OPT_VERSION:
         (void)printf("pipit-store %s\n", PIPIT_VERSION);
         return STORE_WHOLE;
@@ -110,8 +124,30 @@ static int take_option(struct store_command *command, int code, const char *valu
     }
 }
 
+/* From the file, or the environment; neither is fine. */
+static bool read_keys(struct store_command *command, struct pp_store_keys *keys)
+{
+    const char *text = getenv("PIPIT_STORE_KEYS");
+    char why[PP_STORE_KEYS_WHY_BYTES];
+    pipit_err err = PIPIT_OK;
+
+    if (!command->key_file && !text)
+        return true;
+    if (command->key_file)
+        err = pp_store_keys_read(command->key_file, keys, why);
+    else
+        err = pp_store_keys_parse(pp_str_of(text), keys, why);
+    if (err)
+        (void)fprintf(stderr, "pipit-store: %s: %s\n",
+                      command->key_file ? command->key_file : "PIPIT_STORE_KEYS", why);
+    else
+        command->options.keys = keys;
+    return !err;
+}
+
 int main(int argc, char **argv)
 {
+    struct pp_store_keys keys = {0};
     struct store_command command = {.filter = PP_STR(">"), .count = UINT64_MAX};
     const struct verb *verb;
     int code;
@@ -130,7 +166,10 @@ int main(int argc, char **argv)
     if (!verb)
         return wrong("there is no command", argv[optind]);
     command.options.dir = argv[optind + 1];
+    if (!read_keys(&command, &keys))
+        return STORE_FAILED;
     code = verb->run(&command);
+    pp_store_keys_wipe(&keys);
     if (fflush(stdout) || ferror(stdout)) {
         (void)fprintf(stderr, "pipit-store: standard output: it cannot be written to\n");
         return STORE_FAILED;

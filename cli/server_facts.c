@@ -1,0 +1,49 @@
+#include "cli/server.h"
+
+#include "cli/say.h"
+
+#include <ctype.h>
+
+const char *cli_server_name(const json_t *answer, size_t *out_bytes)
+{
+    const char *name = cli_json_text_at(answer, "server.name", out_bytes);
+
+    return *out_bytes ? name : cli_json_text_at(answer, "server.id", out_bytes);
+}
+
+int cli_server_missing(int64_t expected, int64_t came)
+{
+    if (came >= expected)
+        return CLI_DONE;
+    return cli_fail(CLI_NO_ANSWER, "%lld servers were expected, %lld have answered",
+                    (long long)expected, (long long)came);
+}
+
+int64_t cli_uptime_read(const char *text)
+{
+    int64_t total = 0, number;
+
+    while (isdigit((unsigned char)*text)) {
+        for (number = 0; isdigit((unsigned char)*text) && number < 1000000000; text++)
+            number = number * 10 + (*text - '0');
+        switch (*text++) {
+        case 'y':
+            total += number * 365 * 86400;
+            break;
+        case 'd':
+            total += number * 86400;
+            break;
+        case 'h':
+            total += number * 3600;
+            break;
+        case 'm':
+            total += number * 60;
+            break;
+        case 's':
+            return total + number;
+        default:
+            return 0;
+        }
+    }
+    return total;
+}

@@ -1,0 +1,50 @@
+/* topic/inside.h -- topics, as their own files see them. */
+#ifndef PP_TOPIC_INSIDE_H
+#define PP_TOPIC_INSIDE_H
+
+#include "topic/topic.h"
+
+#include <pthread.h>
+
+enum { PP_TOPIC_PATH_BYTES = 4096 };
+
+struct pp_topics {
+    struct pp_topics_host host;
+    struct pp_topics_limits limits;
+    char *dir; /* NULL: in memory */
+    pp_disk *disk;
+    pp_store_pool *pool;
+    pp_table table;
+    uint64_t seed;
+    pthread_t opener;
+    bool running; /* the opener is */
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+    pp_topic *to_open_first, *to_open_last; /* under the lock, as the following */
+    pp_topic *moved;
+    struct pp_store_limits stream; /* for the opener */
+    bool stopping;
+};
+
+/* Something about it is to be told to the owner. Thread: any. */
+void pp_topic_move(pp_topic *topic);
+/* Have the opener open it. */
+void pp_topic_open_soon(pp_topic *topic);
+/* Enter one into the table. */
+pipit_err pp_topics_add(pp_topics *topics, pp_str name, pp_topic **out_topic);
+
+/* opener.c. Errors: what is wrong with the directory. */
+pipit_err pp_topics_find_all(pp_topics *topics);
+pipit_err pp_topics_start_opener(pp_topics *topics);
+void pp_topics_stop_opener(pp_topics *topics);
+
+/* publish.c. Note that a message of publisher is about to come. Errors: PIPIT_ENOMEM. */
+pipit_err pp_topic_reserve_run(pp_topic *topic, uint64_t publisher);
+/* Tell of what has been settled or lost since the last time. */
+void pp_topic_settle(pp_topic *topic);
+/* Append what waits, as far as it can be. */
+void pp_topic_drain(pp_topic *topic);
+/* What waits is lost. */
+void pp_topic_drop_backlog(pp_topic *topic, bool tell);
+
+#endif

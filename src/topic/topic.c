@@ -1,0 +1,334 @@
+#include "topic/inside.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/random.h"
+#include "topic/name.h"
+
+enum {
+    WRITERS = 4,          /* topics whose files are written at the same time */
+    EXPIRE_AT_ONCE = 256, /* messages of one topic */
+};
+
+static const int64_t retry_after_ns = PP_NS_PER_S;
+
+/* --- the table ---------------------------------------------------------------------------- */
+
+static pp_topic *find(const pp_topics *topics, pp_str name, uint64_t hash)
+{
+    for (pp_table_entry *e = pp_table_first(&topics->table, hash); e; e = e->next) {
+        pp_topic *topic = PP_CONTAINER(e, pp_topic, entry);
+
+        if (e->hash == hash && pp_str_eq(topic->name, name))
+            return topic;
+    }
+    return NULL;
+}
+
+static void free_topic(pp_topic *topic)
+{
+    if (!topic)
+        return;
+    pp_store_close(topic->store);
+    pp_store_close(topic->opened);
+    pp_topic_drop_backlog(topic, false);
+    pp_free(topic->runs);
+    pp_free(topic);
+}
+
+/* With its name and its subject behind it. */
+static pp_topic *new_topic(pp_topics *topics, pp_str name)
+{
+    pp_topic *topic = pp_calloc(1, sizeof(*topic) + name.len + PP_TOPIC_SUBJECT_BYTES(name.len));
+    char *behind = (char *)(topic + 1);
+
+    if (!topic)
+        return NULL;
+    if (name.len)
+        memcpy(behind, name.ptr, name.len);
+    topic->name = (pp_str){behind, name.len};
+    topic->subject = (pp_str){behind + name.len, pp_topic_subject(name, behind + name.len)};
+    topic->topics = topics;
+    pp_list_init(&topic->backlog);
+    pp_list_init(&topic->tail);
+    pp_list_init(&topic->stalled);
+    return topic;
+}
+
+pipit_err pp_topics_add(pp_topics *topics, pp_str name, pp_topic **out_topic)
+{
+    pp_topic *topic;
+    pipit_err err;
+
+    if (name.len > PP_TOPIC_NAME_MAX)
+        return PIPIT_ETOOBIG;
+    topic = new_topic(topics, name);
+    if (!topic)
+        return PIPIT_ENOMEM;
+    topic->entry.hash = pp_hash(name.ptr, name.len, topics->seed);
+    err = topic->subject.len > PP_TOPIC_SUBJECT_MAX ? PIPIT_ETOOBIG
+                                                    : pp_table_add(&topics->table, &topic->entry);
+    if (err) {
+        free_topic(topic);
+        return err;
+    }
+    *out_topic = topic;
+    return PIPIT_OK;
+}
+
+pipit_err pp_topics_get(pp_topics *topics, pp_str name, int64_t now_ns, pp_topic **out_topic)
+{
+    pp_topic *topic = find(topics, name, pp_hash(name.ptr, name.len, topics->seed));
+    pipit_err err;
+
+    if (!topic) {
+        if (topics->table.count >= topics->limits.topics)
+            return PIPIT_ELIMIT;
+        err = pp_topics_add(topics, name, &topic);
+        if (err)
+            return err;
+        pp_topic_open_soon(topic);
+    } else if (topic->state == PP_TOPIC_FAILED && now_ns >= topic->retry_ns) {
+        topic->retry_ns = now_ns + retry_after_ns;
+        pp_topic_open_soon(topic);
+    }
+    *out_topic = topic;
+    return PIPIT_OK;
+}
+
+uint32_t pp_topics_count(const pp_topics *topics)
+{
+    return (uint32_t)topics->table.count;
+}
+
+/* For each topic, in no stated order. */
+static void each(pp_topics *topics, void (*visit)(pp_topic *topic, void *arg), void *arg)
+{
+    for (size_t i = 0; topics->table.slots && i <= topics->table.mask; i++) {
+        for (pp_table_entry *e = topics->table.slots[i]; e; e = e->next)
+            visit(PP_CONTAINER(e, pp_topic, entry), arg);
+    }
+}
+
+/* --- what other threads tell -------------------------------------------------------------- */
+
+void pp_topic_move(pp_topic *topic)
+{
+    pp_topics *topics = topic->topics;
+    bool first = false;
+
+    (void)pthread_mutex_lock(&topics->lock);
+    if (!topic->moved) { /* else it is yet to be looked at, in this turn or the next */
+        first = !topics->moved;
+        topic->moved = true;
+        topic->next_moved = topics->moved;
+        topics->moved = topic;
+    }
+    first &= !topics->stopping;
+    (void)pthread_mutex_unlock(&topics->lock);
+    if (first)
+        topics->host.wake(topics->host.ctx);
+}
+
+static void take_opened(pp_topic *topic, pp_store *opened)
+{
+    struct pp_store_progress progress;
+    struct pp_store_state state;
+
+    if (!opened) {
+        topic->state = PP_TOPIC_FAILED;
+        pp_topic_drop_backlog(topic, true);
+        return;
+    }
+    topic->store = opened;
+    topic->state = PP_TOPIC_OPEN;
+    pp_store_progress(opened, &progress);
+    pp_store_state(opened, &state);
+    topic->last_seq = topic->settled_seq = state.last_seq;
+    topic->frozen = progress.err != PIPIT_OK;
+    (void)pp_store_limit(opened, &topic->topics->limits.stream); /* they may be others by now */
+}
+
+static void turn_topic(pp_topic *topic, pp_store *opened)
+{
+    const struct pp_topics_host *host = &topic->topics->host;
+
+    if (topic->state == PP_TOPIC_OPENING)
+        take_opened(topic, opened);
+    if (topic->state == PP_TOPIC_OPEN) {
+        pp_topic_settle(topic);
+        pp_topic_drain(topic);
+    }
+    if (pp_list_empty(&topic->backlog))
+        host->on_ready(host->ctx, topic);
+}
+
+void pp_topics_turn(pp_topics *topics)
+{
+    pp_topic *moved, *topic;
+    pp_store *opened;
+
+    (void)pthread_mutex_lock(&topics->lock);
+    moved = topics->moved;
+    topics->moved = NULL;
+    while ((topic = moved)) {
+        moved = topic->next_moved;
+        topic->moved = false;
+        opened = topic->opened;
+        topic->opened = NULL;
+        (void)pthread_mutex_unlock(&topics->lock);
+        turn_topic(topic, opened);
+        (void)pthread_mutex_lock(&topics->lock);
+    }
+    (void)pthread_mutex_unlock(&topics->lock);
+}
+
+/* --- limits ------------------------------------------------------------------------------- */
+
+static void limit_one(pp_topic *topic, void *arg)
+{
+    const struct pp_topics_limits *limits = arg;
+
+    if (topic->store && !topic->frozen)
+        (void)pp_store_limit(topic->store, &limits->stream); /* what cannot go now goes later */
+}
+
+void pp_topics_limit(pp_topics *topics, const struct pp_topics_limits *limits)
+{
+    bool same = memcmp(&topics->limits.stream, &limits->stream, sizeof(limits->stream)) == 0;
+
+    topics->limits = *limits;
+    (void)pthread_mutex_lock(&topics->lock);
+    topics->stream = limits->stream;
+    (void)pthread_mutex_unlock(&topics->lock);
+    if (!same)
+        each(topics, limit_one, (void *)limits);
+}
+
+struct expiry {
+    int64_t wall_ns;
+    bool more;
+};
+
+static void expire_one(pp_topic *topic, void *arg)
+{
+    struct expiry *expiry = arg;
+    uint32_t count = 0;
+
+    if (!topic->store || topic->frozen || pp_store_next_due(topic->store) > expiry->wall_ns)
+        return;
+    (void)pp_store_expire(topic->store, expiry->wall_ns, EXPIRE_AT_ONCE, &count);
+    expiry->more |= count == EXPIRE_AT_ONCE;
+}
+
+bool pp_topics_expire(pp_topics *topics, int64_t wall_ns)
+{
+    struct expiry expiry = {wall_ns, false};
+
+    each(topics, expire_one, &expiry);
+    return expiry.more;
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+pipit_err pp_topic_next(pp_topic *topic, uint64_t seq, struct pp_store_message *out_message)
+{
+    pipit_err err;
+
+    if (!topic->store || seq > topic->settled_seq)
+        return PIPIT_ENOTFOUND;
+    err = pp_store_next(topic->store, PP_STR(">"), seq, out_message);
+    return !err && out_message->seq > topic->settled_seq ? PIPIT_ENOTFOUND : err;
+}
+
+pipit_err pp_topic_read(pp_topic *topic, uint64_t seq, struct pp_store_message *out_message)
+{
+    if (!topic->store || seq > topic->settled_seq)
+        return PIPIT_ENOTFOUND;
+    return pp_store_read(topic->store, seq, out_message);
+}
+
+/* --- life --------------------------------------------------------------------------------- */
+
+pipit_err pp_topics_new(pp_topics **out_topics, const struct pp_topics_host *host, const char *dir,
+                        const struct pp_topics_limits *limits, pp_disk *disk)
+{
+    pp_topics *topics = pp_calloc(1, sizeof(*topics));
+    pipit_err err = PIPIT_OK;
+
+    if (!topics)
+        return PIPIT_ENOMEM;
+    (void)pthread_mutex_init(&topics->lock, NULL);
+    (void)pthread_cond_init(&topics->work, NULL);
+    topics->host = *host;
+    topics->limits = *limits;
+    topics->stream = limits->stream;
+    topics->disk = disk ? disk : pp_disk_real();
+    topics->seed = pp_random_seed();
+    if (dir) {
+        topics->dir = pp_memdupz(dir, strlen(dir));
+        err = !topics->dir                            ? PIPIT_ENOMEM
+              : strlen(dir) > PP_TOPIC_PATH_BYTES / 2 ? PIPIT_ETOOBIG
+                                                      : pp_topics_find_all(topics);
+        if (!err)
+            err = pp_store_pool_new(WRITERS, &topics->pool);
+    }
+    if (err) {
+        pp_topics_free(topics);
+        return err;
+    }
+    *out_topics = topics;
+    return PIPIT_OK;
+}
+
+static void open_found(pp_topic *topic, void *arg)
+{
+    (void)arg;
+    pp_topic_open_soon(topic);
+}
+
+pipit_err pp_topics_start(pp_topics *topics)
+{
+    each(topics, open_found, NULL);
+    return pp_topics_start_opener(topics);
+}
+
+static void close_one(pp_topic *topic, void *arg)
+{
+    (void)arg;
+    pp_store_close(topic->store);
+    pp_store_close(topic->opened);
+    topic->store = topic->opened = NULL;
+    topic->state = PP_TOPIC_FAILED;
+    topic->open_err = PIPIT_ECLOSED;
+    topic->retry_ns = INT64_MAX;
+}
+
+void pp_topics_stop(pp_topics *topics)
+{
+    (void)pthread_mutex_lock(&topics->lock);
+    topics->stopping = true; /* closing them wakes nobody */
+    (void)pthread_mutex_unlock(&topics->lock);
+    pp_topics_stop_opener(topics);
+    each(topics, close_one, NULL);
+}
+
+void pp_topics_free(pp_topics *topics)
+{
+    pp_table_entry *entry;
+
+    if (!topics)
+        return;
+    pp_topics_stop(topics);
+    while ((entry = pp_table_any(&topics->table))) {
+        pp_table_remove(&topics->table, entry);
+        free_topic(PP_CONTAINER(entry, pp_topic, entry));
+    }
+    pp_table_fini(&topics->table);
+    pp_store_pool_free(topics->pool);
+    (void)pthread_cond_destroy(&topics->work);
+    (void)pthread_mutex_destroy(&topics->lock);
+    pp_free(topics->dir);
+    pp_free(topics);
+}

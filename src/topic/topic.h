@@ -1,0 +1,119 @@
+/* topic/topic.h -- topics of the message broker: each is a stream of the store, with one subject.
+ *
+ *            [opener]                     [a write fails]
+ *   OPENING ----------> OPEN, settling --------------------> OPEN, frozen
+ *      |  ^
+ *      v  | [used again, a second later]
+ *     FAILED
+ *
+ * Offsets of the protocol are sequences less one. A message exists for others when it is settled;
+ * until then it is known who published it, so that a failure can be told. What cannot be appended
+ * at once, because the topic is being opened or too much waits to be written, is kept in the
+ * topic's backlog, in order, up to a limit.
+ *
+ * Thread: all but `wake` belongs to one thread, the owner's; whoever opens and writes tells it by
+ * wake() to come to pp_topics_turn(). */
+#ifndef PP_TOPIC_TOPIC_H
+#define PP_TOPIC_TOPIC_H
+
+#include "base/list.h"
+#include "base/log.h"
+#include "base/table.h"
+#include "store/store.h"
+
+typedef struct pp_topics pp_topics;
+
+typedef enum pp_topic_state { PP_TOPIC_OPENING, PP_TOPIC_OPEN, PP_TOPIC_FAILED } pp_topic_state;
+
+/* Messages of one publisher that are not settled, in a row. */
+struct pp_topic_run {
+    uint64_t publisher;
+    uint64_t last_seq;
+};
+
+/* Its fields are for reading, but for the two lists at the end. */
+typedef struct pp_topic {
+    pp_table_entry entry;
+    pp_topics *topics;
+    pp_topic_state state;
+    bool frozen; /* nothing can be published any more; reading goes on */
+    pp_store *store;
+    uint64_t last_seq;         /* the newest */
+    uint64_t settled_seq;      /* all up to here may be seen */
+    struct pp_topic_run *runs; /* a ring */
+    uint32_t run_room, run_first, run_count;
+    pp_link backlog;
+    size_t backlog_bytes;
+    int64_t retry_ns; /* FAILED: not opened again before */
+    /* Under the lock of topics: */
+    struct pp_topic *next_moved, *next_to_open;
+    bool moved;
+    pp_store *opened;
+    pipit_err open_err;
+    /* The owner's own: who waits for the topic. */
+    pp_link tail;
+    pp_link stalled;
+    pp_str name;    /* behind this */
+    pp_str subject; /* the same */
+} pp_topic;
+
+/* Who owns topics. */
+struct pp_topics_host {
+    const pp_log *log;
+    void *ctx;
+    /* Have pp_topics_turn() called. Thread: any. */
+    void (*wake)(void *ctx);
+    /* It is open, or could not be opened; or there is room in it again. */
+    void (*on_ready)(void *ctx, pp_topic *topic);
+    /* Messages of one publisher (0: NATS) have been settled. */
+    void (*on_settled)(void *ctx, pp_topic *topic, uint64_t publisher, uint64_t first,
+                       uint64_t last);
+    /* All that was settled in this turn has been told: the topic has grown. */
+    void (*on_grown)(void *ctx, pp_topic *topic);
+    /* A message of that publisher that was accepted is lost. */
+    void (*on_lost)(void *ctx, pp_topic *topic, uint64_t publisher);
+};
+
+/* What a reload may change. */
+struct pp_topics_limits {
+    uint32_t topics;
+    size_t backlog_bytes; /* of each */
+    struct pp_store_limits stream;
+};
+
+/* dir: where topics are kept; NULL: in memory. Topics that are there are opened, one after another,
+ * by a thread. pp_topics_start() comes first of all calls. Errors: PIPIT_ENOMEM; PIPIT_ELIMIT;
+ * PIPIT_EDENIED, PIPIT_EIO and the like: what is wrong with dir. */
+pipit_err pp_topics_new(pp_topics **out_topics, const struct pp_topics_host *host, const char *dir,
+                        const struct pp_topics_limits *limits, pp_disk *disk);
+pipit_err pp_topics_start(pp_topics *topics);
+/* Settle what can be settled and close all; nothing is woken any more. */
+void pp_topics_stop(pp_topics *topics);
+/* NULL is fine. */
+void pp_topics_free(pp_topics *topics);
+
+/* Do what wake() has asked for. */
+void pp_topics_turn(pp_topics *topics);
+
+void pp_topics_limit(pp_topics *topics, const struct pp_topics_limits *limits);
+
+/* Have messages expire that are over the age limit, a bounded number. True: there are more. */
+bool pp_topics_expire(pp_topics *topics, int64_t wall_ns);
+
+/* The topic of that name, made if there is none. It may not be open yet.
+ * Errors: PIPIT_ELIMIT there are too many; PIPIT_ETOOBIG; PIPIT_ENOMEM. */
+pipit_err pp_topics_get(pp_topics *topics, pp_str name, int64_t now_ns, pp_topic **out_topic);
+
+uint32_t pp_topics_count(const pp_topics *topics);
+
+/* Publish. PIPIT_EAGAIN: accepted, but the publisher better waits until on_ready. Errors: the store
+ * refuses it; PIPIT_ELIMIT too much waits. */
+pipit_err pp_topic_publish(pp_topic *topic, uint64_t publisher, pp_str data, int64_t wall_ns);
+
+/* The first settled message from seq on; borrowed until the next call with topic.
+ * Errors: PIPIT_ENOTFOUND; PIPIT_EIO; PIPIT_ENOMEM. */
+pipit_err pp_topic_next(pp_topic *topic, uint64_t seq, struct pp_store_message *out_message);
+/* One settled message. Errors: also PIPIT_EDAMAGED. */
+pipit_err pp_topic_read(pp_topic *topic, uint64_t seq, struct pp_store_message *out_message);
+
+#endif
