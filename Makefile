@@ -44,6 +44,7 @@ bench: all peers
 	bench/fanout.py
 	bench/broker.py $(if $(wildcard $(MESSAGE_BROKER)),--original=$(MESSAGE_BROKER))
 	$(BUILD)/pipit-bench-memory $(if $(wildcard $(T2_CHECKS)),--t2=$(T2_CHECKS))
+	$(BUILD)/pipit-bench-store
 	$(if $(wildcard $(T2_CHECKS)),tests/clients/t2_rust/run.py --compare)
 
 bench-quick: all peers
@@ -78,7 +79,7 @@ fuzz:
 	scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 fuzz-smoke:
-	$(MAKE) fuzz FUZZ_SECONDS=10
+	$(MAKE) fuzz FUZZ_SECONDS=6
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

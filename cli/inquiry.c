@@ -33,9 +33,10 @@ static int64_t now_ns(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-cli_inquiry *cli_inquiry_open(const cli_call *call, const char *monitor, int *out_status)
+static cli_inquiry *open_by(const cli_call *call, const char *monitor, bool lasting,
+                            int *out_status)
 {
-    static const cli_wish wish = {.name = "pipit server"};
+    const cli_wish wish = {.name = "pipit server", .stays = lasting};
     cli_inquiry *inquiry = cli_alloc(sizeof(*inquiry));
 
     inquiry->call = call;
@@ -48,6 +49,16 @@ cli_inquiry *cli_inquiry_open(const cli_call *call, const char *monitor, int *ou
         return NULL;
     }
     return inquiry;
+}
+
+cli_inquiry *cli_inquiry_open(const cli_call *call, const char *monitor, int *out_status)
+{
+    return open_by(call, monitor, false, out_status);
+}
+
+cli_inquiry *cli_inquiry_open_lasting(const cli_call *call, const char *monitor, int *out_status)
+{
+    return open_by(call, monitor, true, out_status);
 }
 
 void cli_inquiry_close(cli_inquiry *inquiry)

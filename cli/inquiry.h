@@ -31,6 +31,8 @@ typedef struct cli_inquiry cli_inquiry;
 /* monitor NULL: connect as the call says. NULL: why not has been said, *out_status is what the
  * command ends with. Owner: the caller, for cli_inquiry_close. */
 cli_inquiry *cli_inquiry_open(const cli_call *call, const char *monitor, int *out_status);
+/* The same, for who asks again and again: it connects again when the connection is lost. */
+cli_inquiry *cli_inquiry_open_lasting(const cli_call *call, const char *monitor, int *out_status);
 void cli_inquiry_close(cli_inquiry *inquiry);
 
 /* NULL: by HTTP. */

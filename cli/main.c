@@ -2,6 +2,7 @@
  * name of a program that one of its commands stands in for is that command. */
 #include "cli/account.h"
 #include "cli/auth.h"
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/context.h"
@@ -15,6 +16,8 @@
 #include "cli/server.h"
 #include "cli/sub.h"
 #include "cli/terminal.h"
+#include "cli/top.h"
+#include "cli/trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,10 +54,14 @@ const cli_command *const cli_commands[] = {
     &cli_request_command,
     &cli_reply_command,
     &cli_rtt_command,
+    &cli_latency_command,
+    &cli_bench_command,
     &cli_account_command,
     &cli_auth_command,
     &cli_events_command,
     &cli_server_command,
+    &cli_top_command,
+    &cli_trace_command,
     &cli_context_command,
     &fanout,
     &t2,

@@ -164,7 +164,7 @@ static int run(const cli_call *call)
     int status;
 
     cli_await_init();
-    inquiry = cli_inquiry_open(call, options->monitor, &status);
+    inquiry = cli_inquiry_open_lasting(call, options->monitor, &status);
     if (!inquiry)
         return status;
     while ((answers = cli_inquiry_ask(inquiry, "VARZ", NULL, &status))) {

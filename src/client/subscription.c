@@ -7,12 +7,14 @@
 #include "client/frame.h"
 #include "core/subject.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
     FRAME_EXTRA = 64,
     HELD_BYTES_EACH = 128, /* for keeping one message */
     SUBS_MAX = 16 * 1024 * 1024,
+    MISSED_BYTES = 512, /* of a subject, to tell that messages on it are missed */
 };
 
 /* --- the table ---------------------------------------------------------------------------- */
@@ -164,7 +166,8 @@ static void count(pipit_client *client, pipit_sub *sub, const pipit_msg *msg)
 void pp_client_deliver(pipit_client *client, uint64_t sid, const pipit_msg *msg)
 {
     pipit_sub *sub = client->running;
-    bool missed = false;
+    pipit_sub_fn callback = NULL;
+    char missed[MISSED_BYTES];
 
     if (PP_LIKELY(sub && client->running_plain && sub->sid == sid &&
                   atomic_load(&client->sub_changes) == client->running_changes)) {
@@ -172,19 +175,22 @@ void pp_client_deliver(pipit_client *client, uint64_t sid, const pipit_msg *msg)
         sub->callback(sub->context, sub, msg);
         return;
     }
+    missed[0] = '\0';
     (void)pthread_mutex_lock(&client->lock);
     stop_running_locked(client);
     sub = client->closing ? NULL : find_locked(client, sid);
     if (sub) {
         count(client, sub, msg);
-        if (sub->callback) {
+        callback = sub->callback;
+        if (callback) {
             client->running = sub;
             client->running_plain = !sub->max;
             client->running_changes = atomic_load(&client->sub_changes);
         } else if (!hold_locked(client, sub, msg)) {
             sub->missed++;
             client->stats.missed++;
-            missed = !sub->missing;
+            if (!sub->missing)
+                (void)snprintf(missed, sizeof(missed), "%s", sub->subject);
             sub->missing = true;
         }
         if (sub->max && sub->delivered >= sub->max) {
@@ -196,10 +202,11 @@ void pp_client_deliver(pipit_client *client, uint64_t sid, const pipit_msg *msg)
         }
     }
     (void)pthread_mutex_unlock(&client->lock);
-    if (missed)
-        pp_client_emit(client, PIPIT_EVENT_MISSED, sub->subject);
-    else if (sub && sub->callback)
-        sub->callback(sub->context, sub, msg);
+    /* From here on sub is only there if it is running; another thread may have ended it. */
+    if (missed[0])
+        pp_client_emit(client, PIPIT_EVENT_MISSED, missed);
+    else if (callback)
+        callback(sub->context, sub, msg);
 }
 
 /* --- subscribing -------------------------------------------------------------------------- */
@@ -211,6 +218,11 @@ static bool text_valid(pp_str text)
             return false;
     }
     return text.len != 0;
+}
+
+bool pp_client_pattern_valid(pp_str subject)
+{
+    return text_valid(subject) && pp_subject_valid(subject);
 }
 
 static pipit_err sub_new(pipit_client *client, pp_str subject, pp_str queue, pipit_sub **out_sub)
@@ -260,8 +272,7 @@ pipit_err pp_client_subscribe(pipit_client *client, const char *subject, const c
     pipit_sub *sub;
     pipit_err err;
 
-    if (!text_valid(subject_text) || !pp_subject_valid(subject_text) ||
-        (queue && !text_valid(queue_text)))
+    if (!pp_client_pattern_valid(subject_text) || (queue && !text_valid(queue_text)))
         return PIPIT_EINVAL;
     if (subject_text.len > PP_CLIENT_SUBJECT_MAX || queue_text.len > PP_CLIENT_SUBJECT_MAX)
         return PIPIT_ETOOBIG;

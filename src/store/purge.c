@@ -166,6 +166,7 @@ pipit_err pp_store_truncate(pp_store *store, uint64_t seq)
     pp_journal_ranges(store, PP_RECORD_TRUNCATE, pp_store_active(store)->truncate, NULL, 0);
     pp_journal_end(store, seq);
     store->last_seq = seq;
+    store->truncations++;
     if (store->evicted_seq > seq)
         store->evicted_seq = seq;
     pp_store_cut_all(store, end, seq);

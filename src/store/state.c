@@ -133,34 +133,3 @@ pipit_err pp_store_wait(pp_store *store, uint64_t ticket)
     (void)pthread_mutex_unlock(&store->lock);
     return err;
 }
-
-pipit_err pp_store_scrub(pp_store *store, uint64_t *seq, uint64_t bytes, uint64_t *out_bad)
-{
-    uint64_t done = 0;
-
-    while (done < bytes) {
-        struct pp_store_message message;
-        pp_segment *segment;
-        uint32_t nth;
-        pipit_err err = pp_store_find_live(store, *seq, &segment, &nth);
-
-        if (err == PIPIT_ENOTFOUND) {
-            *seq = 0;
-            return PIPIT_OK;
-        }
-        if (err)
-            return err;
-        *seq = pp_segment_seq(segment, nth) + 1;
-        err = pp_store_fetch_message(store, segment, nth, &message);
-        done += PP_RECORD_HEAD_BYTES;
-        if (err == PIPIT_EDAMAGED) {
-            (*out_bad)++;
-            pp_store_note_lost(store, *seq - 1, *seq - 1, "scrub");
-        } else if (err) {
-            return err;
-        } else {
-            done += message.subject.len + message.headers.len + message.payload.len;
-        }
-    }
-    return PIPIT_OK;
-}

@@ -217,7 +217,7 @@ void pp_store_tend(pp_store *store);
 pipit_err pp_store_wait(pp_store *store, uint64_t ticket);
 
 /* Check records from *seq on, of about so many bytes, and move *seq behind them: 1 begins, 0 is the
- * answer at the end. What is damaged becomes lost. *out_bad is added to.
+ * answer at the end. What is damaged becomes lost; *out_bad counts those that were not known to be.
  * Errors: PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_scrub(pp_store *store, uint64_t *seq, uint64_t bytes, uint64_t *out_bad);
 

@@ -147,6 +147,23 @@ def test_keys(stores):
     assert code == 0 and "whole" in out, (out, err)
 
 
+def test_snapshot(stores):
+    folder = os.path.join(stores.root, "restored")
+    made = subprocess.run([TOOL, "snapshot", stores.whole], capture_output=True, timeout=SECONDS)
+    assert made.returncode == 0 and b"3000 messages" in made.stderr, made.stderr
+    done = subprocess.run([TOOL, "restore", "--compress", folder], input=made.stdout,
+                          capture_output=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([WRITER, folder, "--verify", "--acked", str(MESSAGES)], check=True, timeout=SECONDS)
+    done = subprocess.run([TOOL, "restore", folder], input=made.stdout, capture_output=True,
+                          timeout=SECONDS)
+    assert done.returncode == 3 and b"there already" in done.stderr, done.stderr
+    done = subprocess.run([TOOL, "restore", folder + "2"], input=made.stdout[:-1], capture_output=True,
+                          timeout=SECONDS)
+    assert done.returncode == 3 and b"not a whole" in done.stderr, done.stderr
+    assert not os.path.exists(folder + "2")
+
+
 def test_lost_stays_known(stores):
     folder = stores.copy()
     flip(folder, segments(folder)[2], 5000)
@@ -170,6 +187,7 @@ def main():
         test_repair(stores, lambda folder: flip(folder, second, -400), {"index"})
         test_lost_stays_known(stores)
         test_keys(stores)
+        test_snapshot(stores)
         test_repair(stores, lambda folder: flip(folder, second, 5000), {"messages"}, ["--forget-lost"], 1)
         test_repair(stores, lambda folder: flip(folder, newest, 4200), {"messages"},
                     ["--forget-lost"], 1)

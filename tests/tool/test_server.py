@@ -3,88 +3,17 @@
 
 import json
 import re
+import resource
 import socket
 import threading
 import time
 import unittest
 
-from tool import HOSTILE, OnServer, bad_characters, on_both
-
-CONFIG = """
-server_name: "%s"
-http: "127.0.0.1:-1"
-accounts {
-  SYS: { users: [{user: sys, password: s}] }
-  APP: { users: [{user: app, password: a}
-                 {user: few, password: f, permissions: {publish: {deny: ["$SYS.>"]}}}] }
-}
-system_account: SYS
-"""
+from monitored import NAMES, Client, MonitoredTest
+from tool import bad_characters, on_both
 
 
-# As a CONNECT can hold them.
-NAMES = [name.encode("utf-8", "replace").decode()[:3000] for name in HOSTILE]
-
-
-class Client:
-    """A connection that says what it is told to."""
-
-    def __init__(self, port, **connect):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
-        self.file = self.socket.makefile("rb")
-        self.file.readline()
-        self.socket.sendall(b"CONNECT " + json.dumps({"verbose": False, **connect}).encode() +
-                            b"\r\n")
-        self.ping()
-
-    def send(self, text):
-        self.socket.sendall(text.encode())
-        self.ping()
-
-    def ping(self):
-        self.socket.sendall(b"PING\r\n")
-        line = b""
-        while not line.startswith(b"PONG"):
-            line = self.file.readline()
-            assert line and not line.startswith(b"-ERR"), line
-
-    def close(self):
-        self.file.close()
-        self.socket.close()
-
-
-class ServerTest(OnServer):
-    name = "demo"
-
-    @classmethod
-    def setUpClass(cls):
-        config = cls.config_file()
-        cls.flags = ("-c", config)
-        super().setUpClass()
-        cls.monitor = next("http://127.0.0.1:" + re.search(r":(\d+)$", line)[1]
-                           for line in cls.server.lines if "http monitor" in line)
-        cls.environ["NATS_URL"] = f"nats://sys:s@127.0.0.1:{cls.server.port}"
-        cls.app = f"nats://app:a@127.0.0.1:{cls.server.port}"
-
-    @classmethod
-    def config_file(cls):
-        import tempfile
-        cls.config_folder = tempfile.TemporaryDirectory()
-        path = cls.config_folder.name + "/server.conf"
-        with open(path, "w") as file:
-            file.write(CONFIG % cls.name)
-        return path
-
-    @classmethod
-    def tearDownClass(cls):
-        super().tearDownClass()
-        cls.config_folder.cleanup()
-
-    def client(self, **connect):
-        client = Client(self.server.port, user="app", **{"pass": "a"}, **connect)
-        self.addCleanup(client.close)
-        return client
-
+class ServerTest(MonitoredTest):
     def both_ways(self, *arguments, **more):
         yield self.tool("server", *arguments, **more)
         yield self.tool("server", *arguments, "--monitor", self.monitor, **more)
@@ -152,6 +81,8 @@ class Servers(ServerTest):
         self.assertIn("one", [c.get("name") for c in told])
 
     def test_report_connections_pages(self):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
         clients = [Client(self.server.port, user="app", **{"pass": "a"}) for _ in range(1100)]
         for options in ((), ("-m", self.monitor)):
             told = self.json("server", "report", "connections", "--top", "5000", *options)
@@ -365,7 +296,7 @@ class Monitors(ServerTest):
 on_both(Servers, globals())
 on_both(Check, globals())
 on_both(Hostile, globals())
-del ServerTest, Servers, Check, Hostile
+del MonitoredTest, ServerTest, Servers, Check, Hostile
 
 if __name__ == "__main__":
     unittest.main()

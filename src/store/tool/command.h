@@ -28,6 +28,8 @@ struct store_command {
 int store_command_check(const struct store_command *command);
 int store_command_dump(const struct store_command *command);
 int store_command_repair(const struct store_command *command);
+int store_command_restore(const struct store_command *command);
+int store_command_snapshot(const struct store_command *command);
 int store_command_stats(const struct store_command *command);
 
 /* Say why it could not be done; answers STORE_FAILED. */

@@ -16,6 +16,8 @@ static const struct verb verbs[] = {
     {"check", "read all of it and tell what is wrong; nothing is changed", store_command_check},
     {"dump", "print its messages", store_command_dump},
     {"repair", "make again what the records tell", store_command_repair},
+    {"restore", "make a store of the snapshot on standard input", store_command_restore},
+    {"snapshot", "write all messages to standard output", store_command_snapshot},
     {"stats", "tell what it holds and how its files are", store_command_stats},
 };
 
@@ -30,21 +32,17 @@ enum option_code {
     OPT_FROM,
     OPT_COUNT,
     OPT_KEYS,
+    OPT_COMPRESS,
     OPT_VERSION
 };
 
 static const struct option long_options[] = {
-    {"json", no_argument, NULL, OPT_JSON},
-    {"dry-run", no_argument, NULL, OPT_DRY},
-    {"forget-lost", no_argument, NULL, OPT_FORGET},
-    {"payloads", no_argument, NULL, OPT_PAYLOADS},
-    {"filter", required_argument, NULL, OPT_FILTER},
-    {"from", required_argument, NULL, OPT_FROM},
-    {"count", required_argument, NULL, OPT_COUNT},
-    {"key-file", required_argument, NULL, OPT_KEYS},
-    {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, OPT_VERSION},
-    {0},
+    {"json", no_argument, NULL, OPT_JSON},           {"dry-run", no_argument, NULL, OPT_DRY},
+    {"forget-lost", no_argument, NULL, OPT_FORGET},  {"payloads", no_argument, NULL, OPT_PAYLOADS},
+    {"filter", required_argument, NULL, OPT_FILTER}, {"from", required_argument, NULL, OPT_FROM},
+    {"count", required_argument, NULL, OPT_COUNT},   {"compress", no_argument, NULL, OPT_COMPRESS},
+    {"key-file", required_argument, NULL, OPT_KEYS}, {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPT_VERSION},     {0},
 };
 
 static void show_help(FILE *out)
@@ -61,6 +59,7 @@ static void show_help(FILE *out)
              "  --from SEQ     dump: from this sequence on\n"
              "  --count N      dump: at most so many messages\n"
              "  --key-file F   keys of an encrypted store, else in PIPIT_STORE_KEYS\n"
+             "  --compress     restore: compress what gets smaller by it\n"
              "  --payloads     dump: headers and payloads, too; with --json in base64\n"
              "\n"
              "The server must be stopped. Exit status: 0 whole, 1 damaged, 2 wrong arguments,\n"
@@ -110,6 +109,9 @@ static int take_option(struct store_command *command, int code, const char *valu
                    : wrong("not a number:", value);
     case OPT_KEYS:
         command->key_file = value;
+        return -1;
+    case OPT_COMPRESS:
+        command->options.compress = true;
         return -1;
     case OPT_VERSION:
         (void)printf("pipit-store %s\n", PIPIT_VERSION);
