@@ -5,6 +5,7 @@
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/context.h"
+#include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/help.h"
 #include "cli/pub.h"
@@ -59,6 +60,7 @@ const cli_command *const cli_commands[] = {
     &cli_server_command,
     &cli_top_command,
     &cli_trace_command,
+    &cli_doctor_command,
     &cli_context_command,
     &fanout,
     &t2,
