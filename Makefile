@@ -41,6 +41,7 @@ bench: all peers
 	bench/compare.py
 	bench/fanout.py
 	$(BUILD)/pipit-bench-memory $(if $(wildcard $(T2_CHECKS)),--t2=$(T2_CHECKS))
+	$(BUILD)/pipit-bench-store
 	$(if $(wildcard $(T2_CHECKS)),tests/clients/t2_rust/run.py --compare)
 
 bench-quick: all peers

@@ -38,7 +38,7 @@ static const char *form_of(cli_type type)
     case CLI_DURATION:
         return "a time, such as 250ms, 5s or 1h30m";
     case CLI_REAL:
-        return "a number, such as 0.5";
+        return "a number, such as 0.5 or 20k";
     default:
         return "a text";
     }

@@ -2,6 +2,7 @@
  * name of a program that one of its commands stands in for is that command. */
 #include "cli/account.h"
 #include "cli/auth.h"
+#include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
 #include "cli/context.h"
@@ -54,6 +55,8 @@ const cli_command *const cli_commands[] = {
     &cli_request_command,
     &cli_reply_command,
     &cli_rtt_command,
+    &cli_latency_command,
+    &cli_bench_command,
     &cli_account_command,
     &cli_auth_command,
     &cli_events_command,

@@ -115,7 +115,14 @@ bool cli_duration_parse(const char *text, int64_t *out)
 
 bool cli_real_parse(const char *text, double *out)
 {
-    return take_number(&text, out) && !*text;
+    const struct unit *unit;
+
+    if (!take_number(&text, out))
+        return false;
+    unit = find_unit(counts, text, strlen(text));
+    if (unit)
+        *out *= unit->worth;
+    return unit != NULL;
 }
 
 void cli_count_format(uint64_t value, char out[CLI_VALUE_BYTES])

@@ -10,7 +10,7 @@
 bool cli_count_parse(const char *text, int64_t *out);    /* 100000, 100k, 2M, 1G: thousands */
 bool cli_size_parse(const char *text, int64_t *out);     /* 128, 4K, 4KB, 4KiB, 1M: of 1024 */
 bool cli_duration_parse(const char *text, int64_t *out); /* 1h30m, 250ms, 1.5s, 2d, 0 */
-bool cli_real_parse(const char *text, double *out);
+bool cli_real_parse(const char *text, double *out);      /* 0.5, 20k */
 
 enum { CLI_VALUE_BYTES = 32 }; /* that the following need, at most */
 

@@ -162,6 +162,17 @@ PIPIT_API pipit_err pipit_client_publish(pipit_client *client, const char *subje
  * that the server does not take. */
 PIPIT_API pipit_err pipit_client_publish_msg(pipit_client *client, const pipit_msg *msg);
 
+/**
+ * Publish messages one after another, for less than each on its own would cost: what waits, waits
+ * once.
+ *
+ * Units:  *out_published, if not NULL, how many have been: all, or those before the one that
+ * failed. Texts that messages share are best given by the same pointer: they are checked once.
+ * Owner, Thread, Errors: as publish_msg.
+ */
+PIPIT_API pipit_err pipit_client_publish_many(pipit_client *client, const pipit_msg *msgs,
+                                              size_t count, size_t *out_published);
+
 /** Answer a message that has a reply subject. Errors: as publish; PIPIT_EINVAL it has none. */
 PIPIT_API pipit_err pipit_client_respond(pipit_client *client, const pipit_msg *to,
                                          const void *payload, size_t payload_bytes);
@@ -249,6 +260,39 @@ PIPIT_API pipit_err pipit_client_request_start(pipit_client *client, const pipit
 /** Give up a request: callback is called no more. Thread: the client's callbacks, or with own_loop
  * the thread that polls. */
 PIPIT_API void pipit_request_cancel(pipit_request *request);
+
+/**
+ * Publish to every subscription that could hear a message on some subject that falls under
+ * msg->subject, which may hold wildcards: to each once, to one member of each queue group.
+ *
+ * Recipients get the pattern as the subject, and by a wire a header Pipit-Subject with it. Only
+ * pipit can do this, for clients in the account $G: over memory, by its Unix socket, and, where it
+ * is configured with pipit_requests, by any way. msg->reply must be empty. Over memory it is not in
+ * order with what has been published before, and timeout_ms does not matter.
+ *
+ * Units:  *out_recipients, subscriptions that took it; out_recipients may be NULL.
+ * Thread: any, but not in a callback.
+ * Errors: those of publish and of pipit_client_request; PIPIT_EDENIED the server does not offer it,
+ * or the client's permissions do not cover the pattern.
+ */
+PIPIT_API pipit_err pipit_client_publish_matching(pipit_client *client, const pipit_msg *msg,
+                                                  int64_t timeout_ms, uint64_t *out_recipients);
+
+/**
+ * Claim a literal subject: of those who claim it, one has it, until it releases it or is gone.
+ *
+ * It keeps nobody from subscribing or publishing: it is an agreement among those who claim. Offered
+ * as pipit_client_publish_matching is. After a lost connection claims have to be made anew.
+ *
+ * Thread: any, but not in a callback.
+ * Errors: those of pipit_client_request; PIPIT_EINUSE somebody else has it; PIPIT_EDENIED it is not
+ *         offered, or the client may not subscribe to it; PIPIT_ELIMIT too many by one connection.
+ */
+PIPIT_API pipit_err pipit_client_claim(pipit_client *client, const char *subject,
+                                       int64_t timeout_ms);
+/** Give it back. It is no error not to have it. */
+PIPIT_API pipit_err pipit_client_release(pipit_client *client, const char *subject,
+                                         int64_t timeout_ms);
 
 /** Wait until the server has seen everything that was published and subscribed before. Thread: any,
  * but not in a callback. Errors: PIPIT_ETIMEOUT; PIPIT_ECLOSED; PIPIT_EINUSE; PIPIT_ENOMEM. */

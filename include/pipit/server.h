@@ -186,8 +186,9 @@ PIPIT_API void pipit_subscription_end(pipit_subscription *subscription);
  * under msg->subject, which may hold wildcards: to each once, to one member of each queue group.
  *
  * Recipients get the pattern as the subject. Subject mappings, imports and exports do not apply.
- * Clients of the server cannot do this. Returns when the message has been given to all, so it is not
- * in order with what pipit_server_publish has queued; from a callback it does so at once.
+ * Clients do it with pipit_client_publish_matching. Returns when the message has been given to all,
+ * so it is not in order with what pipit_server_publish has queued; from a callback it does so at
+ * once.
  *
  * Units:  *out_recipients, subscriptions that took it; out_recipients may be NULL.
  * Owner:  everything is copied before return.
@@ -200,9 +201,9 @@ PIPIT_API pipit_err pipit_server_publish_matching(pipit_server *server, const pi
 /**
  * Subscribe to a literal subject as the only one who claims it.
  *
- * Others may still subscribe to it, but not claim it; a client of a T2 Bus that serves a topic claims
- * its subject, too (t2rr.room.lobby for room/lobby). The claim ends with the subscription. Otherwise
- * as pipit_server_subscribe without a queue.
+ * Others may still subscribe to it, but not claim it; a client of a T2 Bus that serves a topic
+ * claims its subject, too (t2rr.room.lobby for room/lobby). The claim ends with the subscription.
+ * Otherwise as pipit_server_subscribe without a queue.
  *
  * Errors: also PIPIT_EINUSE somebody else has claimed it; PIPIT_EINVAL also for wildcards.
  */

@@ -193,12 +193,19 @@ pipit_err pp_client_subscribe(pipit_client *client, const char *subject, const c
                               pipit_sub_fn callback, void *context, bool internal,
                               pipit_sub **out_sub);
 
+/* May it be subscribed to, wildcards and all? */
+bool pp_client_pattern_valid(pp_str subject);
+
 /* --- request.c ---------------------------------------------------------------------------- */
 
 /* End one request whose time is over; false: there is none. Thread: the driver. */
 bool pp_client_late_request(pipit_client *client, int64_t now_ns);
 /* End all of them. Thread: the driver. */
 void pp_client_end_requests(pipit_client *client, pipit_err err);
+
+/* Ask, and wait for one answer: pipit_client_request with a whole message. */
+pipit_err pp_client_ask(pipit_client *client, const pipit_msg *msg, int64_t timeout_ms,
+                        pipit_msg **out_reply);
 
 /* --- publish.c ---------------------------------------------------------------------------- */
 

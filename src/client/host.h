@@ -45,6 +45,14 @@ pipit_err pp_lodger_subscribe(pp_lodger *lodger, pp_str subject, pp_str queue, u
 /* Records of it may still come to the port. NULL is fine. */
 void pp_lodger_unsubscribe(pp_lodger *lodger, pp_host_sub *sub);
 
+/* To all that msg->subject, a pattern, meets. Errors: as pipit_server_publish_matching. */
+pipit_err pp_lodger_publish_matching(pp_lodger *lodger, const pipit_msg *msg,
+                                     uint64_t *out_recipients);
+
+/* Claim a literal subject, until release or leave. Errors: PIPIT_EINUSE; PIPIT_ENOMEM. */
+pipit_err pp_lodger_claim(pp_lodger *lodger, pp_str subject);
+void pp_lodger_release(pp_lodger *lodger, pp_str subject);
+
 /* Have everything that was published before been routed? */
 bool pp_lodger_settled(const pp_lodger *lodger);
 

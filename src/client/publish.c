@@ -26,12 +26,24 @@ static bool header_valid(const pipit_msg *msg)
            memcmp(header + msg->header_bytes - 4, "\r\n\r\n", 4) == 0;
 }
 
-static pipit_err check(pipit_client *client, const pipit_msg *msg)
+static bool texts_valid(const pipit_msg *msg)
+{
+    return pp_client_text_valid((pp_str){msg->subject, msg->subject_bytes}) &&
+           (!msg->reply_bytes || pp_client_text_valid((pp_str){msg->reply, msg->reply_bytes}));
+}
+
+static bool same_texts(const pipit_msg *a, const pipit_msg *b)
+{
+    return a->subject == b->subject && a->subject_bytes == b->subject_bytes &&
+           a->reply == b->reply && a->reply_bytes == b->reply_bytes;
+}
+
+/* before: a message that is known to be good, or NULL. */
+static pipit_err check(pipit_client *client, const pipit_msg *msg, const pipit_msg *before)
 {
     int64_t most = atomic_load_explicit(&client->max_payload, memory_order_relaxed);
 
-    if (!pp_client_text_valid((pp_str){msg->subject, msg->subject_bytes}) ||
-        (msg->reply_bytes && !pp_client_text_valid((pp_str){msg->reply, msg->reply_bytes})))
+    if (!(before && same_texts(before, msg)) && !texts_valid(msg))
         return PIPIT_EINVAL;
     if (msg->subject_bytes > PP_CLIENT_SUBJECT_MAX || msg->reply_bytes > PP_CLIENT_SUBJECT_MAX ||
         msg->payload_bytes > PP_FEED_DATA_MAX || msg->header_bytes > PP_FEED_DATA_MAX ||
@@ -73,26 +85,38 @@ pipit_err pp_client_reserve_locked(pipit_client *client, size_t bytes)
     return client->ended || client->closing ? PIPIT_ECLOSED : PIPIT_OK;
 }
 
-static pipit_err stage(pipit_client *client, const pipit_msg *msg)
+static pipit_err stage_locked(pipit_client *client, const pipit_msg *msg)
 {
     size_t data = msg->header_bytes + msg->payload_bytes;
-    pipit_err err = check(client, msg);
+    pipit_err err = pp_client_reserve_locked(client, msg->subject_bytes + msg->reply_bytes + data +
+                                                         FRAME_EXTRA);
 
-    if (err)
-        return err;
-    (void)pthread_mutex_lock(&client->lock);
-    err = pp_client_reserve_locked(client,
-                                   msg->subject_bytes + msg->reply_bytes + data + FRAME_EXTRA);
     if (!err)
         err = pp_frame_pub(&client->staged, msg);
-    if (!err) {
-        client->stats.out_msgs++;
-        client->stats.out_bytes += data;
-        if (client->asleep)
-            pp_client_wake_locked(client);
-    }
+    if (err)
+        return err;
+    client->stats.out_msgs++;
+    client->stats.out_bytes += data;
+    return PIPIT_OK;
+}
+
+/* *out_staged is how many have been: all, if there is no error. */
+static pipit_err stage(pipit_client *client, const pipit_msg *msgs, size_t count,
+                       size_t *out_staged)
+{
+    pipit_err wrong = PIPIT_OK, err = PIPIT_OK;
+    size_t good = 0, staged = 0;
+
+    for (; good < count && !wrong; good += !wrong)
+        wrong = check(client, &msgs[good], good ? &msgs[good - 1] : NULL);
+    (void)pthread_mutex_lock(&client->lock);
+    for (; staged < good && !err; staged += !err)
+        err = stage_locked(client, &msgs[staged]);
+    if (staged && client->asleep)
+        pp_client_wake_locked(client);
     (void)pthread_mutex_unlock(&client->lock);
-    return err;
+    *out_staged = staged;
+    return err ? err : wrong;
 }
 
 /* Over memory nobody says later that there is nobody: the asker is told by a message like the
@@ -133,7 +157,26 @@ static pipit_err hand_over(pipit_client *client, const pipit_msg *msg)
 
 pipit_err pipit_client_publish_msg(pipit_client *client, const pipit_msg *msg)
 {
-    return client->server ? hand_over(client, msg) : stage(client, msg);
+    size_t staged;
+
+    return client->server ? hand_over(client, msg) : stage(client, msg, 1, &staged);
+}
+
+pipit_err pipit_client_publish_many(pipit_client *client, const pipit_msg *msgs, size_t count,
+                                    size_t *out_published)
+{
+    pipit_err err = PIPIT_OK;
+    size_t done = 0;
+
+    if (client->server) {
+        for (; done < count && !err; done += !err)
+            err = hand_over(client, &msgs[done]);
+    } else {
+        err = stage(client, msgs, count, &done);
+    }
+    if (out_published)
+        *out_published = done;
+    return err;
 }
 
 pipit_err pipit_client_publish(pipit_client *client, const char *subject, const char *reply,

@@ -325,15 +325,9 @@ static void on_waited_for(void *context, pipit_request *request, pipit_err err,
     (void)pthread_mutex_unlock(&wait->client->lock);
 }
 
-pipit_err pipit_client_request(pipit_client *client, const char *subject, const void *payload,
-                               size_t payload_bytes, int64_t timeout_ms, pipit_msg **out_reply)
+pipit_err pp_client_ask(pipit_client *client, const pipit_msg *msg, int64_t timeout_ms,
+                        pipit_msg **out_reply)
 {
-    const pipit_msg msg = {
-        .subject = subject,
-        .subject_bytes = subject ? strlen(subject) : 0,
-        .payload = payload,
-        .payload_bytes = payload_bytes,
-    };
     struct wait wait = {.client = client};
     bool inside;
     pipit_err err;
@@ -343,7 +337,7 @@ pipit_err pipit_client_request(pipit_client *client, const char *subject, const 
     (void)pthread_mutex_unlock(&client->lock);
     if (inside)
         return PIPIT_EINUSE;
-    err = pipit_client_request_start(client, &msg, 1, timeout_ms, 0, on_waited_for, &wait, NULL);
+    err = pipit_client_request_start(client, msg, 1, timeout_ms, 0, on_waited_for, &wait, NULL);
     if (err)
         return err;
     (void)pthread_mutex_lock(&client->lock);
@@ -355,4 +349,17 @@ pipit_err pipit_client_request(pipit_client *client, const char *subject, const 
     else
         *out_reply = wait.msg;
     return wait.err;
+}
+
+pipit_err pipit_client_request(pipit_client *client, const char *subject, const void *payload,
+                               size_t payload_bytes, int64_t timeout_ms, pipit_msg **out_reply)
+{
+    const pipit_msg msg = {
+        .subject = subject,
+        .subject_bytes = subject ? strlen(subject) : 0,
+        .payload = payload,
+        .payload_bytes = payload_bytes,
+    };
+
+    return pp_client_ask(client, &msg, timeout_ms, out_reply);
 }

@@ -220,6 +220,11 @@ static bool text_valid(pp_str text)
     return text.len != 0;
 }
 
+bool pp_client_pattern_valid(pp_str subject)
+{
+    return text_valid(subject) && pp_subject_valid(subject);
+}
+
 static pipit_err sub_new(pipit_client *client, pp_str subject, pp_str queue, pipit_sub **out_sub)
 {
     pipit_sub *sub = pp_calloc(1, sizeof(*sub) + subject.len + queue.len + 2);
@@ -267,8 +272,7 @@ pipit_err pp_client_subscribe(pipit_client *client, const char *subject, const c
     pipit_sub *sub;
     pipit_err err;
 
-    if (!text_valid(subject_text) || !pp_subject_valid(subject_text) ||
-        (queue && !text_valid(queue_text)))
+    if (!pp_client_pattern_valid(subject_text) || (queue && !text_valid(queue_text)))
         return PIPIT_EINVAL;
     if (subject_text.len > PP_CLIENT_SUBJECT_MAX || queue_text.len > PP_CLIENT_SUBJECT_MAX)
         return PIPIT_ETOOBIG;

@@ -31,6 +31,10 @@ static const pp_key top[] = {
      .help = "Port to listen on; -1 for any that is free"},
     {"no_listen", PP_KEY_SWITCH, TOP(no_listen), .flags = PP_KEY_OWN, .initial = "false",
      .reload = PP_KEY_RESTART, .help = "Do not listen for NATS clients there at all"},
+    {"pipit_requests", PP_KEY_SWITCH, TOP(pipit_requests), .flags = PP_KEY_OWN, .initial = "false",
+     .reload = PP_KEY_RESTART,
+     .help =
+         "All clients may publish to patterns and claim subjects; those of the Unix socket may"},
     {"unix", PP_KEY_OTHER, NONE, .unit = "path or map", .flags = PP_KEY_OWN,
      .reload = PP_KEY_RESTART, .block = "unix", .read = pp_read_unix,
      .help = "Unix socket to listen on, too"},

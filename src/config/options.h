@@ -475,6 +475,7 @@ typedef struct pp_options {
     int64_t lame_duck_grace_period_ns;
     bool no_header_support;
     bool no_fast_producer_stall;
+    bool pipit_requests;
 } pp_options;
 
 /* The defaults. Errors: PIPIT_ENOMEM. */

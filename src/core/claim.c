@@ -108,3 +108,24 @@ void pp_claim_release(pp_account *account, pp_str subject, const void *owner)
     (void)pthread_mutex_unlock(&claims->lock);
     pp_free(c);
 }
+
+void pp_claim_release_all(pp_account *account, const void *owner)
+{
+    pp_claims *claims = atomic_load_explicit(&account->claims, memory_order_acquire);
+
+    if (!claims)
+        return;
+    (void)pthread_mutex_lock(&claims->lock);
+    for (size_t i = 0; claims->table.slots && i <= claims->table.mask; i++) {
+        for (pp_table_entry *e = claims->table.slots[i], *next; e; e = next) {
+            claim *c = PP_CONTAINER(e, claim, entry);
+
+            next = e->next;
+            if (c->owner != owner)
+                continue;
+            pp_table_remove(&claims->table, e);
+            pp_free(c);
+        }
+    }
+    (void)pthread_mutex_unlock(&claims->lock);
+}

@@ -14,6 +14,9 @@ pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner);
 /* Nothing happens if owner does not have it. Thread: any. */
 void pp_claim_release(pp_account *account, pp_str subject, const void *owner);
 
+/* Release all that owner has. It takes as long as the account has claims. Thread: any. */
+void pp_claim_release_all(pp_account *account, const void *owner);
+
 /* Only with the account. */
 void pp_claims_free(struct pp_claims *claims);
 

@@ -20,6 +20,7 @@ typedef struct pp_client pp_client;
 typedef struct pp_client_identity {
     uint64_t id; /* 0: none */
     pp_str name; /* valid until the loop's turn ends */
+    bool nearby; /* it is on this machine, by a Unix socket */
 } pp_client_identity;
 
 struct pp_scope;
@@ -46,8 +47,8 @@ struct pp_client_ops {
      * to it first. NULL: nobody at this door needs to be. */
     bool (*deliver_granting)(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg);
 
-    /* The last delivery that sub's limit allows has been made: take it out. Thread: the loop that
-     * delivered, which need not be the client's. */
+    /* The last delivery that sub's limit allows has been made: take it out. NULL: no subscription
+     * at this door has a limit. Thread: the loop that delivered, which need not be the client's. */
     void (*exhausted)(pp_sub *sub, uint32_t router_index);
 
     /* Fill in who client is. May be NULL: there is nothing to tell. Thread: any loop, in a turn. */
@@ -66,6 +67,9 @@ struct pp_client {
     _Atomic(const struct pp_scope *) scope;
     /* Responses that it awaits from other accounts (core/response.h); under their lock. */
     _Atomic(struct pp_response *) responses;
+    /* Subjects that it may have claimed, and where (core/claim.h). Its loop's. */
+    uint32_t claims;
+    struct pp_account *claims_in; /* NULL: none */
 };
 
 #endif

@@ -136,17 +136,10 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
     return pp_post_add(way->post, way->router->messages, &parcel, &to);
 }
 
-static void exhausted(pp_sub *sub, uint32_t router_index)
-{
-    (void)sub; /* none has a limit */
-    (void)router_index;
-}
-
 static const struct pp_client_ops client_ops = {
     .outlet = way_to,
     .head = no_head,
     .deliver = deliver,
-    .exhausted = exhausted,
 };
 
 static void receive(pp_receiver *receiver, uint64_t client_id, uint64_t sub_id,

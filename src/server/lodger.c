@@ -19,6 +19,7 @@
 #include "base/alloc.h"
 #include "base/biased.h"
 #include "base/clock.h"
+#include "core/claim.h"
 #include "core/route.h"
 #include "core/subject.h"
 #include "server/server.h"
@@ -207,17 +208,10 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
     return !err;
 }
 
-static void exhausted(pp_sub *sub, uint32_t router_index)
-{
-    (void)sub; /* none has a limit */
-    (void)router_index;
-}
-
 static const struct pp_client_ops lodger_ops = {
     .outlet = way_of,
     .head = no_head,
     .deliver = deliver,
-    .exhausted = exhausted,
 };
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -298,6 +292,7 @@ void pp_lodger_leave(pp_lodger *lodger)
     lodging->gone_out_msgs += get(&lodger->out_msgs);
     lodging->gone_out_bytes += get(&lodger->out_bytes);
     (void)pthread_mutex_unlock(&lodging->lock);
+    pp_claim_release_all(lodger->account, lodger);
     forget_routes(lodger);
     pp_free(lodger->routes);
     for (size_t i = 0; i < lodger->passage_count; i++)
@@ -373,6 +368,20 @@ void pp_lodger_unsubscribe(pp_lodger *lodger, pp_host_sub *hosted)
     pp_account_unsubscribe(lodger->account, hosted->sub);
     (void)atomic_fetch_sub(&lodger->server->local_subs, 1);
     pp_loop_post(&lodger->home->loop, &hosted->retire);
+}
+
+/* --- claims ------------------------------------------------------------------------------- */
+
+pipit_err pp_lodger_claim(pp_lodger *lodger, pp_str subject)
+{
+    if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
+        return PIPIT_ECLOSED;
+    return pp_claim_take(lodger->account, subject, lodger);
+}
+
+void pp_lodger_release(pp_lodger *lodger, pp_str subject)
+{
+    pp_claim_release(lodger->account, subject, lodger);
 }
 
 /* --- who hears ---------------------------------------------------------------------------- */
@@ -738,6 +747,16 @@ static bool join(const pipit_msg *msg, char *small, pp_record *record)
         record->data.ptr = small;
     }
     return true;
+}
+
+pipit_err pp_lodger_publish_matching(pp_lodger *lodger, const pipit_msg *msg,
+                                     uint64_t *out_recipients)
+{
+    size_t recipients = 0;
+    pipit_err err = pipit_server_publish_matching(lodger->server, msg, &recipients);
+
+    *out_recipients = recipients;
+    return err;
 }
 
 pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,

@@ -146,6 +146,8 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     }
     err = pp_websocket_init(server);
     if (!err)
+        err = pp_own_requests_open(server);
+    if (!err)
         err = pp_side_doors_init(server);
     if (err)
         return err;
@@ -265,6 +267,7 @@ void pipit_server_free(pipit_server *server)
     pp_free(server->given);
     pp_reclaim_fini(&server->reclaim);
     pp_websocket_fini(server);
+    pp_own_requests_close(server);
     pp_side_doors_fini(server);
     pp_monitor_free(server->monitor);
     pp_http_monitor_fini(server);

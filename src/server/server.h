@@ -17,6 +17,7 @@
 #include "server/memory.h"
 #include "server/message_broker.h"
 #include "server/operators/operators.h"
+#include "server/own_requests.h"
 #include "server/realm.h"
 #include "server/reload.h"
 #include "server/settings.h"
@@ -87,6 +88,7 @@ struct pipit_server {
     pp_t2_front t2;
     pp_fanout fanout;
     pp_message_broker message_broker;
+    pp_own_requests own_requests;
     pp_reclaim reclaim;
     pp_worker *workers;
     pp_loop **loops;

@@ -62,6 +62,7 @@ struct pp_writer {
     int spare_fd;    /* of the next one, while it has no name */
     bool unsynced;   /* something was written since the last sync */
     int64_t sync_due_ns;
+    int64_t took_ns; /* the last batch */
 };
 
 /* What the next segment's file is like. */
@@ -117,6 +118,9 @@ struct pp_store {
     struct pp_writer writer;
     pthread_mutex_t lock;
     pthread_cond_t moved;  /* settled or failed */
+    pthread_cond_t more;   /* as much is in the batch as was waited for */
+    uint64_t gather_at;    /* the ticket with which that is so; 0: nobody waits */
+    uint64_t last_count;   /* mutations that the last batch settled */
     pp_link batches;       /* in order; the first may be taken */
     struct pp_batch *idle; /* one that was written, with its memory */
     size_t pending_bytes;

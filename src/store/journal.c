@@ -437,6 +437,10 @@ void pp_journal_end(pp_store *store, uint64_t newest)
         batch->ticket = store->issued;
         batch->seq = newest;
         store->marked = false;
+        if (store->gather_at && store->issued >= store->gather_at) {
+            store->gather_at = 0;
+            (void)pthread_cond_signal(&store->more);
+        }
         if (store->spare == PP_SPARE_NONE && !store->spare_err && active->end > active->room / 2) {
             store->spare = PP_SPARE_WANTED;
             store->spare_bytes = next_room(store, 0);

@@ -185,7 +185,8 @@ static uint32_t plan_punches(pp_store *store, const struct pp_range *ranges, uin
 
             if (segment->first_seq > ranges[i].last)
                 break;
-            if (!may_punch(store, segment))
+            /* The last one may be sealed by the time that it is done. */
+            if (!may_punch(store, segment) && (journal || segment->sealed))
                 continue;
             planned++;
             if (journal) {

@@ -33,6 +33,7 @@ static void set_defaults(struct pp_store_options *options)
 static pipit_err new_store(const struct pp_store_options *options, pp_store **out_store)
 {
     pp_store *store = pp_calloc(1, sizeof(*store));
+    pthread_condattr_t monotonic;
 
     if (!store)
         return PIPIT_ENOMEM;
@@ -59,6 +60,10 @@ static pipit_err new_store(const struct pp_store_options *options, pp_store **ou
     pp_pool_seat_init(&store->seat, pp_writer_serve);
     (void)pthread_mutex_init(&store->lock, NULL);
     (void)pthread_cond_init(&store->moved, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&store->more, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
     *out_store = store;
     return PIPIT_OK;
 }
@@ -111,6 +116,7 @@ static void free_store(pp_store *store)
     pp_free(store->dir);
     (void)pthread_mutex_destroy(&store->lock);
     (void)pthread_cond_destroy(&store->moved);
+    (void)pthread_cond_destroy(&store->more);
     pp_free(store);
 }
 

@@ -359,6 +359,43 @@ static void order(struct place *p)
     pipit_client_free(from);
 }
 
+/* Several at once: in order, as far as they are good. */
+static void many(struct place *p)
+{
+    pipit_client *from = come(p), *to = come(p);
+    pipit_msg msgs[100];
+    struct heard all;
+    pipit_sub *sub;
+    size_t done = 1;
+
+    heard_init(&all);
+    must(pipit_client_subscribe(to, "m.>", NULL, hear, &all, &sub), "subscribe");
+    must(pipit_client_flush(to, WAIT_MS), "flush");
+    for (size_t i = 0; i < 100; i++)
+        msgs[i] = (pipit_msg){.subject = i < 50 ? "m.a" : "m.b",
+                              .subject_bytes = 3,
+                              .payload = "0123456789",
+                              .payload_bytes = i % 10};
+    must(pipit_client_publish_many(from, msgs, 100, NULL), "publish many");
+    await(&all, 100);
+    REQUIRE(all.bytes == 450, "%llu bytes", (unsigned long long)all.bytes);
+    REQUIRE(strcmp(all.subject, "m.b") == 0, "the last one is the last");
+    msgs[60].subject = "m.*";
+    REQUIRE(pipit_client_publish_many(from, msgs, 100, &done) == PIPIT_EINVAL, "no wildcards");
+    REQUIRE(done == 60, "those before it: %zu", done);
+    await(&all, 160);
+    REQUIRE(strcmp(all.payload, "012345678") == 0, "the last good one: %s", all.payload);
+    must(pipit_client_publish_many(from, msgs, 0, &done), "none");
+    REQUIRE(done == 0, "none: %zu", done);
+    pipit_client_free(from);
+    pipit_client_free(to);
+}
+
+static void scenario_many(void)
+{
+    each_way(many);
+}
+
 static void scenario_order(void)
 {
     each_way(order);
@@ -1014,6 +1051,132 @@ static void scenario_again(void)
     REQUIRE(pp_alloc_live() == live && check_open_fds() == fds, "nothing is left behind");
 }
 
+/* --- what only pipit has ------------------------------------------------------------------ */
+
+static pipit_err match(pipit_client *client, const char *pattern, const char *text,
+                       uint64_t *out_recipients)
+{
+    const pipit_msg msg = {
+        .subject = pattern,
+        .subject_bytes = strlen(pattern),
+        .payload = text,
+        .payload_bytes = strlen(text),
+    };
+
+    return pipit_client_publish_matching(client, &msg, WAIT_MS, out_recipients);
+}
+
+static void require_denied(pipit_client *client)
+{
+    REQUIRE(match(client, "m.*", "", NULL) == PIPIT_EDENIED, "patterns are not offered");
+    REQUIRE(pipit_client_claim(client, "c.x", WAIT_MS) == PIPIT_EDENIED, "nor are claims");
+    REQUIRE(pipit_client_release(client, "c.x", WAIT_MS) == PIPIT_EDENIED, "nor their end");
+}
+
+static void patterns(struct place *p)
+{
+    pipit_client *a = come(p), *b = come(p);
+    struct heard plain, wild, other;
+    pipit_headers *headers;
+    pipit_msg msg = {.subject = "m.*.x", .subject_bytes = 5};
+    pipit_sub *subs[3];
+    uint64_t recipients;
+
+    heard_init(&plain);
+    heard_init(&wild);
+    heard_init(&other);
+    must(pipit_client_subscribe(b, "m.1.x", NULL, hear, &plain, &subs[0]), "subscribe");
+    must(pipit_client_subscribe(b, "m.>", NULL, hear, &wild, &subs[1]), "subscribe");
+    must(pipit_client_subscribe(b, "m.1.y", NULL, hear, &other, &subs[2]), "subscribe");
+    must(pipit_client_flush(b, WAIT_MS), "flush");
+    must(match(a, "m.*.x", "to some", &recipients), "publish to a pattern");
+    REQUIRE(recipients == 2, "%llu recipients", (unsigned long long)recipients);
+    await(&plain, 1);
+    await(&wild, 1);
+    REQUIRE(strcmp(plain.subject, "m.*.x") == 0 && strcmp(plain.payload, "to some") == 0,
+            "as said");
+    must(pipit_headers_new(&headers), "headers");
+    must(pipit_headers_add(headers, "Colour", "red"), "a header");
+    msg.header = pipit_headers_block(headers, &msg.header_bytes);
+    must(pipit_client_publish_matching(a, &msg, WAIT_MS, NULL), "with headers");
+    await(&plain, 2);
+    REQUIRE(strstr(plain.header, "Colour: red\r\n\r\n"), "headers: %s", plain.header);
+    pipit_headers_free(headers);
+    must(match(a, "m.9.z", "", &recipients), "without wildcards");
+    REQUIRE(recipients == 1, "one");
+    REQUIRE(match(a, "m..x", "", NULL) == PIPIT_EINVAL, "no pattern");
+    must(pipit_client_claim(a, "c.x", WAIT_MS), "claim");
+    must(pipit_client_claim(a, "c.x", WAIT_MS), "again");
+    REQUIRE(pipit_client_claim(b, "c.x", WAIT_MS) == PIPIT_EINUSE, "it is taken");
+    REQUIRE(pipit_client_claim(b, "c.*", WAIT_MS) == PIPIT_EINVAL, "no literal");
+    must(pipit_client_release(b, "c.x", WAIT_MS), "release of what is another's");
+    REQUIRE(pipit_client_claim(b, "c.x", WAIT_MS) == PIPIT_EINUSE, "it is still taken");
+    must(pipit_client_release(a, "c.x", WAIT_MS), "release");
+    must(pipit_client_claim(b, "c.x", WAIT_MS), "it is free");
+    pipit_client_free(b);
+    while (pipit_client_claim(a, "c.x", WAIT_MS) == PIPIT_EINUSE)
+        ; /* until the server has seen it go; ctest has a time limit */
+    pipit_client_free(a);
+    REQUIRE(other.count == 0, "what does not match is not heard");
+}
+
+/* Near ones always may, remote ones where it is configured, other servers know nothing of it. */
+static void scenario_patterns(void)
+{
+    static const char *const near[] = {"memory", "unix"};
+    static const char *const far[] = {"tcp", "ws"};
+    struct place p;
+
+    for (size_t i = 0; i < COUNT_OF(near); i++) {
+        place_open(&p, near[i], "");
+        patterns(&p);
+        place_close(&p);
+    }
+    for (size_t i = 0; i < COUNT_OF(far); i++) {
+        place_open(&p, far[i], "pipit_requests: true");
+        patterns(&p);
+        place_close(&p);
+        place_open(&p, far[i], "");
+        {
+            pipit_client *client = come(&p);
+
+            require_denied(client);
+            pipit_client_free(client);
+        }
+        place_close(&p);
+    }
+}
+
+/* By a request a client can do no more than otherwise. */
+static void scenario_pattern_permissions(void)
+{
+    pipit_client_options user = {.user = "u", .password = "p"},
+                         narrow = {.user = "n", .password = "p"};
+    struct place p;
+    pipit_client *u, *n;
+
+    place_open(&p, "tcp",
+               "pipit_requests: true\n"
+               "authorization { users: ["
+               "{user: u, password: p, permissions: {publish: {deny: \"secret.>\"}, "
+               "subscribe: {deny: \"secret.>\"}}},"
+               "{user: n, password: p, permissions: {publish: [\"$PIPIT.>\", \"open.>\"], "
+               "subscribe: [\"_INBOX.>\", \"open.>\"]}}] }");
+    u = connect_with(&p, &user);
+    n = connect_with(&p, &narrow);
+    must(match(u, "open.*", "", NULL), "away from what is denied");
+    REQUIRE(match(u, "*.x", "", NULL) == PIPIT_EDENIED, "a pattern that touches it");
+    REQUIRE(match(u, ">", "", NULL) == PIPIT_EDENIED, "everything");
+    must(match(n, "open.*", "", NULL), "within what is allowed");
+    REQUIRE(match(n, "*.x", "", NULL) == PIPIT_EDENIED, "beyond it");
+    must(pipit_client_claim(n, "open.x", WAIT_MS), "claim");
+    REQUIRE(pipit_client_claim(n, "other.x", WAIT_MS) == PIPIT_EDENIED, "not to be heard");
+    REQUIRE(pipit_client_claim(u, "secret.x", WAIT_MS) == PIPIT_EDENIED, "the same");
+    pipit_client_free(u);
+    pipit_client_free(n);
+    place_close(&p);
+}
+
 static void scenario_reload(void)
 {
     static const char wrong[] = "max_payload: many", other[] = "max_payload: 100";
@@ -1044,6 +1207,7 @@ int main(int argc, char **argv)
 {
     static const struct scenario all[] = {
         {"talk", scenario_talk, 60},
+        {"many", scenario_many, 60},
         {"order", scenario_order, 120},
         {"mixed", scenario_mixed, 120},
         {"queue", scenario_queue, 60},
@@ -1060,6 +1224,8 @@ int main(int argc, char **argv)
         {"sweep", scenario_sweep, 300},
         {"again", scenario_again, 300},
         {"reload", scenario_reload, 60},
+        {"patterns", scenario_patterns, 60},
+        {"pattern_permissions", scenario_pattern_permissions, 60},
     };
 
     return scenarios_run(all, COUNT_OF(all), argc, argv);

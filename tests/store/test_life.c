@@ -130,6 +130,52 @@ static void test_lazy_store_is_there_when_closed(void **state)
     play("lazy", 50 * PP_NS_PER_MS);
 }
 
+/* Blocks of the files that messages are in. */
+static uint64_t usage_of(const char *name)
+{
+    char command[256], line[64] = "";
+    FILE *du;
+
+    (void)snprintf(command, sizeof(command),
+                   "du -c -B1 %s/%s/*.seg %s/%s/spare 2>/dev/null | tail -1", folder, name, folder,
+                   name);
+    du = popen(command, "r");
+    assert_non_null(du);
+    assert_non_null(fgets(line, sizeof(line), du));
+    (void)pclose(du);
+    return strtoull(line, NULL, 10);
+}
+
+static void test_what_it_says_it_takes_is_what_it_takes(void **state)
+{
+    enum { BLOCK = 4096 };
+    struct pp_store_state told;
+    atomic_int ignored = 0;
+    pp_store_pool *pool;
+    pp_store *store;
+    uint64_t count;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &pool), PIPIT_OK);
+    store = open_in("usage", pool, 0, &ignored);
+    for (uint64_t turn = 0; turn < 4; turn++) {
+        for (uint64_t n = 1; n <= MESSAGES; n++)
+            append(store, turn * MESSAGES + n);
+        for (uint64_t seq = turn * MESSAGES + 1; turn < 2 && seq < turn * MESSAGES + 1000; seq++)
+            assert_int_not_equal(pp_store_delete(store, seq, false), PIPIT_ENOTFOUND);
+        if (turn == 2)
+            assert_int_equal(pp_store_purge(store, PP_STR(">"), 2 * MESSAGES, 0, &count), PIPIT_OK);
+        assert_int_equal(pp_store_wait(store, pp_store_issued(store)), PIPIT_OK);
+        pp_store_close(store); /* then nothing is under way */
+        store = open_in("usage", pool, 0, &ignored);
+        pp_store_state(store, &told);
+        assert_true(told.disk_bytes <= usage_of("usage") + BLOCK);
+        assert_true(told.disk_bytes + BLOCK >= usage_of("usage"));
+    }
+    pp_store_close(store);
+    pp_store_pool_free(pool);
+}
+
 static void test_one_process_has_it_open(void **state)
 {
     struct pp_store_options options = {.create = true};
@@ -180,6 +226,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_was_settled_is_there),
         cmocka_unit_test(test_lazy_store_is_there_when_closed),
+        cmocka_unit_test(test_what_it_says_it_takes_is_what_it_takes),
         cmocka_unit_test(test_one_process_has_it_open),
         cmocka_unit_test(test_another_format_is_refused_untouched),
     };

@@ -100,6 +100,7 @@ static void play_all(const char *name, bool memory)
     uint64_t seed = test_seed(name);
     int64_t live = pp_alloc_live();
 
+    printf("figure: sequences of %d operations, %s: %ld\n", STEPS, name, count);
     for (long i = 0; i < count; i++) {
         if (getenv("PIPIT_VERBOSE"))
             (void)fprintf(stderr, "%s: seed %llu\n", name,

@@ -196,12 +196,6 @@ static bool client_deliver(void *way, const pp_sub *sub, pp_str head, const pp_m
     return true;
 }
 
-static void client_exhausted(pp_sub *sub, uint32_t router_index)
-{
-    (void)sub; /* none has a limit */
-    (void)router_index;
-}
-
 static void client_identify(const pp_client *client, pp_client_identity *out)
 {
     out->id = PP_CONTAINER(client, pp_fanout_session, client)->conn->id;
@@ -212,6 +206,5 @@ const struct pp_client_ops pp_fanout_client_ops = {
     .closing = client_closing,
     .head = client_head,
     .deliver = client_deliver,
-    .exhausted = client_exhausted,
     .identify = client_identify,
 };

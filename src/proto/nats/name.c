@@ -30,5 +30,6 @@ void pp_nats_identify(const pp_client *client, pp_client_identity *out)
     const pp_nats_name *name = atomic_load_explicit(&s->name, memory_order_acquire);
 
     out->id = s->conn->id;
+    out->nearby = s->conn->local;
     out->name = name ? (pp_str){name->text, name->len} : (pp_str){NULL, 0};
 }

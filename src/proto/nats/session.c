@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/ceiling.h"
 #include "base/clock.h"
+#include "core/claim.h"
 #include "net/proxy.h"
 #include "proto/nats/frame.h"
 #include "proto/nats/log_prefix.h"
@@ -482,6 +483,8 @@ static void on_close(void *session)
         (void)atomic_fetch_sub(&s->context->door->clients, 1);
     s->counted = false;
     pp_nats_leave_account(s);
+    if (s->client.claims_in)
+        pp_claim_release_all(s->client.claims_in, &s->client);
     if (!pp_nats_end_subs(s, LET_GO_AT_ONCE)) {
         pp_conn_hold(s->conn);
         pp_loop_post(s->conn->loop, &s->let_go);

@@ -214,17 +214,10 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
     }
 }
 
-static void exhausted(pp_sub *sub, uint32_t router_index)
-{
-    (void)sub; /* none has a limit */
-    (void)router_index;
-}
-
 static const struct pp_client_ops client_ops = {
     .outlet = lane_of,
     .head = no_head,
     .deliver = deliver,
-    .exhausted = exhausted,
 };
 
 /* --- life --------------------------------------------------------------------------------- */

@@ -121,17 +121,10 @@ static bool deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg
     return true;
 }
 
-static void exhausted(pp_sub *sub, uint32_t router_index)
-{
-    (void)sub; /* none has a limit */
-    (void)router_index;
-}
-
 static const struct pp_client_ops client_ops = {
     .outlet = outlet,
     .head = no_head,
     .deliver = deliver,
-    .exhausted = exhausted,
     .hears_no_imports = true,
 };
 
