@@ -37,9 +37,12 @@ page:
 
 # t2_checks: the original T2 Bus, built by `make clients`
 T2_CHECKS = $(BUILD)/clients/t2_rust/release/t2_checks
+# MESSAGE_BROKER: a server of willdot/message-broker that takes the address to listen on
+MESSAGE_BROKER = $(BUILD)/peers/bin/message-broker
 bench: all peers
 	bench/compare.py
 	bench/fanout.py
+	bench/broker.py $(if $(wildcard $(MESSAGE_BROKER)),--original=$(MESSAGE_BROKER))
 	$(BUILD)/pipit-bench-memory $(if $(wildcard $(T2_CHECKS)),--t2=$(T2_CHECKS))
 	$(BUILD)/pipit-bench-store
 	$(if $(wildcard $(T2_CHECKS)),tests/clients/t2_rust/run.py --compare)
@@ -82,7 +85,7 @@ fuzz:
 	scripts/fuzz.sh $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 fuzz-smoke:
-	$(MAKE) fuzz FUZZ_SECONDS=10
+	$(MAKE) fuzz FUZZ_SECONDS=6
 
 install: all
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD) --prefix $(PREFIX)

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -160,8 +161,8 @@ static void turn(struct owner *owner)
     pp_topics_turn(owner->topics);
 }
 
-static pipit_err open_owner(struct owner *owner, const char *dir,
-                            const struct pp_topics_limits *limits)
+static pipit_err open_owner_on(struct owner *owner, const char *dir,
+                               const struct pp_topics_limits *limits, pp_disk *disk)
 {
     static const pp_log silent;
     const struct pp_topics_host host = {
@@ -178,8 +179,14 @@ static pipit_err open_owner(struct owner *owner, const char *dir,
     *owner = (struct owner){0};
     (void)pthread_mutex_init(&owner->lock, NULL);
     (void)pthread_cond_init(&owner->changed, NULL);
-    err = pp_topics_new(&owner->topics, &host, dir, limits, NULL);
+    err = pp_topics_new(&owner->topics, &host, dir, limits, disk);
     return err ? err : pp_topics_start(owner->topics);
+}
+
+static pipit_err open_owner(struct owner *owner, const char *dir,
+                            const struct pp_topics_limits *limits)
+{
+    return open_owner_on(owner, dir, limits, NULL);
 }
 
 static void close_owner(struct owner *owner)
@@ -400,6 +407,126 @@ static void test_topics_that_cannot_be_opened_say_so(void **state)
     remove_folder(dir);
 }
 
+/* --- a disk that fails -------------------------------------------------------------------- */
+
+/* The real one, until it is told what to answer to writes, or that there is no room. */
+struct failing_disk {
+    pp_disk disk;
+    struct pp_disk_ops ops;
+    atomic_int write_answer;   /* 0: what the real one answers */
+    atomic_int reserve_answer; /* the same */
+};
+
+static struct failing_disk failing;
+
+static ssize_t write_or_fail(pp_disk *disk, int fd, const void *from, size_t bytes, uint64_t at)
+{
+    int answer = atomic_load(&failing.write_answer);
+
+    (void)disk;
+    return answer ? answer : pp_disk_real()->ops->write(pp_disk_real(), fd, from, bytes, at);
+}
+
+static int reserve_or_fail(pp_disk *disk, int fd, uint64_t bytes)
+{
+    int answer = atomic_load(&failing.reserve_answer);
+
+    (void)disk;
+    return answer ? answer : pp_disk_real()->ops->reserve(pp_disk_real(), fd, bytes);
+}
+
+static pp_disk *make_failing(void)
+{
+    failing.ops = *pp_disk_real()->ops;
+    failing.ops.write = write_or_fail;
+    failing.ops.reserve = reserve_or_fail;
+    failing.disk.ops = &failing.ops;
+    atomic_store(&failing.write_answer, 0);
+    atomic_store(&failing.reserve_answer, 0);
+    return &failing.disk;
+}
+
+/* Nothing that has not been settled is seen, and who published it is told. */
+static void test_topics_whose_disk_fails_say_so(void **state)
+{
+    struct pp_store_message message;
+    struct owner owner;
+    pp_topic *topic;
+    char dir[64];
+
+    (void)state;
+    make_folder(dir);
+    assert_int_equal(open_owner_on(&owner, dir, &wide, make_failing()), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    assert_int_equal(pp_topic_publish(topic, 1, PP_STR("kept"), 10), PIPIT_OK);
+    settle(&owner, topic);
+    atomic_store(&failing.write_answer, -EIO);
+    assert_int_equal(pp_topic_publish(topic, 2, PP_STR("lost"), 10), PIPIT_OK);
+    assert_int_equal(pp_topic_publish(topic, 3, PP_STR("lost"), 10), PIPIT_OK);
+    while (!topic->frozen)
+        turn(&owner);
+    assert_string_equal(owner.told, "1:1 lost:2 lost:3 ");
+    assert_int_equal(topic->settled_seq, 1);
+    expect_message(topic, 1, "kept");
+    assert_int_equal(pp_topic_next(topic, 2, &message), PIPIT_ENOTFOUND);
+    assert_int_equal(pp_topic_publish(topic, 2, PP_STR("refused"), 10), PIPIT_EIO);
+    close_owner(&owner);
+    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    assert_int_equal(topic->last_seq, 1);
+    assert_int_equal(pp_topic_publish(topic, 2, PP_STR("again"), 10), PIPIT_OK);
+    settle(&owner, topic);
+    expect_message(topic, 2, "again");
+    close_owner(&owner);
+    remove_folder(dir);
+}
+
+/* A full disk refuses, and takes messages again when there is room; none that was accepted is
+ * missing. */
+static void test_topics_on_a_full_disk_recover(void **state)
+{
+    static char data[64 * 1024];
+    struct owner owner;
+    pp_topic *topic;
+    char dir[64];
+    uint64_t accepted = 0;
+    int64_t until_ns = pp_clock_mono_ns() + WAIT_S * PP_NS_PER_S;
+    pipit_err err = PIPIT_OK;
+
+    (void)state;
+    make_folder(dir);
+    assert_int_equal(open_owner_on(&owner, dir, &wide, make_failing()), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    atomic_store(&failing.reserve_answer, -ENOSPC);
+    while (err != PIPIT_ENOSPC) {
+        assert_true(accepted < 1000);
+        err = pp_topic_publish(topic, 1, (pp_str){data, sizeof(data)}, 10);
+        assert_true(err == PIPIT_OK || err == PIPIT_EAGAIN || err == PIPIT_ENOSPC);
+        accepted += err != PIPIT_ENOSPC;
+        if (!err || !pp_list_empty(&topic->backlog))
+            settle(&owner, topic);
+        /* What was accepted and then did not fit is told. */
+        if (strstr(owner.told, "lost:1 "))
+            err = PIPIT_ENOSPC;
+    }
+    assert_false(topic->frozen);
+    accepted -= strstr(owner.told, "lost:1 ") != NULL;
+    assert_int_equal(topic->settled_seq, accepted);
+    atomic_store(&failing.reserve_answer, 0);
+    do {
+        assert_true(pp_clock_mono_ns() < until_ns);
+        owner.told[0] = '\0';
+        err = pp_topic_publish(topic, 2, PP_STR("room again"), 10);
+        if (err == PIPIT_EAGAIN)
+            settle(&owner, topic);
+    } while (err == PIPIT_ENOSPC || strstr(owner.told, "lost:2"));
+    settle(&owner, topic);
+    expect_message(topic, topic->last_seq, "room again");
+    assert_int_equal(topic->last_seq, accepted + 1);
+    close_owner(&owner);
+    remove_folder(dir);
+}
+
 static void sweep_once(const char *dir, uint64_t nth, bool *fired)
 {
     struct owner owner;
@@ -461,6 +588,8 @@ int main(void)
         cmocka_unit_test(test_topics_have_limits),
         cmocka_unit_test(test_topics_forget_what_is_too_old),
         cmocka_unit_test(test_topics_that_cannot_be_opened_say_so),
+        cmocka_unit_test(test_topics_whose_disk_fails_say_so),
+        cmocka_unit_test(test_topics_on_a_full_disk_recover),
         cmocka_unit_test(test_topics_survive_each_allocation_failing),
     };
 
