@@ -7,7 +7,7 @@ export CTEST_OUTPUT_ON_FAILURE = 1
 
 SHELL = /bin/bash
 
-.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers page install format clean
+.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers page install format clean torture
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD)
@@ -68,6 +68,12 @@ tsan:
 	cmake --build $(BUILD)-tsan
 	TSAN_OPTIONS=halt_on_error=1 \
 	    ctest --test-dir $(BUILD)-tsan -R '$(TSAN_TESTS)' -j $(JOBS)
+
+# the store's tests, long: TORTURE=0.01 for a look, 1 takes hours; SEED=N does the same again
+TORTURE ?= 1
+torture: all
+	tests/store/torture.py $(BUILD) --scale $(TORTURE) $(if $(SEED),--seed $(SEED)) \
+	    --report $(BUILD)/torture.md
 
 # FUZZ_SECONDS for each target; new inputs are kept in $(BUILD)-fuzz/corpus
 FUZZ_SECONDS ?= 600
