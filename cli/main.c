@@ -7,6 +7,7 @@
 #include "cli/command_line.h"
 #include "cli/completion.h"
 #include "cli/context.h"
+#include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/help.h"
 #include "cli/pub.h"
@@ -63,6 +64,7 @@ const cli_command *const cli_commands[] = {
     &cli_server_command,
     &cli_top_command,
     &cli_trace_command,
+    &cli_doctor_command,
     &cli_context_command,
     &cli_completion_command,
     &fanout,
