@@ -45,6 +45,7 @@ static void add_place(cli_inquiry_http *http, const char *text, size_t len)
 int cli_inquiry_http_open(cli_inquiry_http **out_http, const char *urls, const cli_call *call)
 {
     cli_inquiry_http *http = cli_alloc(sizeof(*http));
+    int status = CLI_FAILED;
 
     http->places = cli_alloc(URLS_MAX * sizeof(*http->places));
     http->fetch = cli_fetch_new(call->globals->timeout_ns, call->globals->tls_ca);
@@ -59,10 +60,10 @@ int cli_inquiry_http_open(cli_inquiry_http **out_http, const char *urls, const c
         *out_http = http;
         return CLI_DONE;
     }
-    if (http->fetch)
-        (void)cli_fail(CLI_USAGE, "--monitor takes from one to %d addresses", URLS_MAX);
+    if (http->fetch) /* else that has been said */
+        status = cli_fail(CLI_USAGE, "--monitor takes from one to %d addresses", URLS_MAX);
     cli_inquiry_http_close(http);
-    return http->fetch ? CLI_USAGE : CLI_FAILED;
+    return status;
 }
 
 void cli_inquiry_http_close(cli_inquiry_http *http)
