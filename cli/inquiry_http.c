@@ -7,12 +7,12 @@
 #include "cli/json_path.h"
 #include "cli/memory.h"
 #include "cli/say.h"
+#include "cli/turn.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { URLS_MAX = 256, OK = 200 };
 
@@ -153,14 +153,6 @@ static char *make_url(const struct place *place, const char *page, const json_t 
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int complain(const struct place *place, bool quiet, const char *why)
 {
     return quiet ? CLI_NO_SERVER : cli_fail(CLI_NO_SERVER, "%s: %s", place->shown, why);
@@ -229,12 +221,12 @@ static json_t *ask(cli_inquiry_http *http, const char *page, const json_t *optio
 
     for (size_t i = 0; i < http->count; i++) {
         struct place *place = &http->places[i];
-        int64_t start = now_ns(), rtt_ns;
+        int64_t start = cli_now_ns(), rtt_ns;
         json_t *data = get(http, place, page, options, quiet), *answer;
 
         if (!data)
             continue;
-        rtt_ns = now_ns() - start;
+        rtt_ns = cli_now_ns() - start;
         learn(http, place, data, page);
         answer = cli_json_object();
         cli_json_set(answer, "server", json_incref(place->server));

@@ -111,10 +111,9 @@ class Auth(ToolTest):
                 continue
             server = Server(program, "-c", config)
             url = f"nats://127.0.0.1:{server.port}"
-            self.tool("server", "check", "connection", "-s", url, "--user", "ann", "--password",
-                      "s3cret")
-            self.tool("server", "check", "connection", "-s", url, "--user", "ann", "--password",
-                      "other", status=2)
+            self.tool("account", "info", "-s", url, "--user", "ann", "--password", "s3cret")
+            self.tool("account", "info", "-s", url, "--user", "ann", "--password", "other",
+                      status=4)
             server.stop()
 
     def test_creds(self):
