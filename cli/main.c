@@ -5,6 +5,7 @@
 #include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
+#include "cli/completion.h"
 #include "cli/context.h"
 #include "cli/doctor.h"
 #include "cli/events.h"
@@ -65,6 +66,7 @@ const cli_command *const cli_commands[] = {
     &cli_trace_command,
     &cli_doctor_command,
     &cli_context_command,
+    &cli_completion_command,
     &fanout,
     &t2,
     &cli_help_command,

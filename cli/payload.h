@@ -58,7 +58,7 @@ void cli_filled_set(const cli_filled *filled, pipit_msg *msg);
      offsetof(options_type, payload.headers)},                                                     \
         {"file",                                                                                   \
          0,                                                                                        \
-         CLI_TEXTS,                                                                                \
+         CLI_FILES,                                                                                \
          "FILE",                                                                                   \
          "Send what is in a file, as it is",                                                       \
          offsetof(options_type, payload.files)},                                                   \
