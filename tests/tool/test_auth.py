@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 import unittest
 
@@ -101,6 +102,21 @@ class Auth(ToolTest):
         self.assertIn(b"Password: ", shown)
         self.assertNotIn(b"secret", shown)
         self.tool("auth", "password", "-p", "secret", "--check", made)
+
+    def test_password_is_given_up(self):
+        """Whoever interrupts it finds the terminal as it was."""
+        main, other = pty.openpty()
+        before = termios.tcgetattr(other)
+        with subprocess.Popen([TOOL, "auth", "password"], stdin=other, stderr=other,
+                              stdout=subprocess.PIPE, env=self.environ) as process:
+            while b"Password: " not in os.read(main, 100):
+                pass
+            os.write(main, b"sec\x03")
+            self.assertEqual(process.stdout.read(), b"")
+            self.assertEqual(process.wait(), 2)
+        self.assertEqual(termios.tcgetattr(other), before)
+        os.close(main)
+        os.close(other)
 
     def test_password_signs_in(self):
         """Either server takes the hash."""
