@@ -84,7 +84,7 @@ ssize_t pp_layer_fail(pp_layer *layer, uint8_t reason)
     return -1;
 }
 
-size_t pp_layer_held_locked(const pp_layer *layer)
+static size_t held_locked(const pp_layer *layer)
 {
     return layer->held.len - layer->held_at;
 }
@@ -101,34 +101,16 @@ pipit_err pp_layer_hold_locked(pp_layer *layer, pp_str bytes)
     return err == PIPIT_ETOOBIG ? PIPIT_ELIMIT : err;
 }
 
-pipit_err pp_layer_unhold_locked(pp_layer *layer, size_t len, pp_buf *out)
-{
-    pipit_err err;
-
-    PP_ASSERT(len <= pp_layer_held_locked(layer));
-    err = pp_buf_add(out, layer->held.ptr + layer->held.len - len, len);
-    if (err)
-        return err;
-    layer->held.len -= len;
-    if (pp_layer_held_locked(layer) == 0) {
-        pp_buf_fini(&layer->held);
-        pp_buf_init(&layer->held, PP_LAYER_HELD_MAX);
-        layer->held_at = 0;
-    }
-    (void)atomic_fetch_sub(&layer->held_bytes, len);
-    return PIPIT_OK;
-}
-
 /* Put the rest of a send before what has been held since. */
 static bool put_back_locked(pp_layer *layer, pp_str rest)
 {
     pp_buf all;
 
-    pp_buf_init(&all, rest.len + pp_layer_held_locked(layer)); /* the limit has been seen to */
-    if (pp_buf_reserve(&all, rest.len + pp_layer_held_locked(layer)))
+    pp_buf_init(&all, rest.len + held_locked(layer)); /* the limit has been seen to */
+    if (pp_buf_reserve(&all, rest.len + held_locked(layer)))
         return false;
     (void)pp_buf_add(&all, rest.ptr, rest.len);
-    (void)pp_buf_add(&all, layer->held.ptr + layer->held_at, pp_layer_held_locked(layer));
+    (void)pp_buf_add(&all, layer->held.ptr + layer->held_at, held_locked(layer));
     all.max = PP_LAYER_HELD_MAX;
     pp_buf_fini(&layer->held);
     layer->held = all;
@@ -170,7 +152,7 @@ static bool send_held_locked(pp_layer *layer, pp_loop *loop)
 bool pp_layer_begin_send(pp_layer *layer, pp_loop *loop)
 {
     (void)pthread_mutex_lock(&layer->lock);
-    while (pp_layer_held_locked(layer)) {
+    while (held_locked(layer)) {
         if (!send_held_locked(layer, loop)) {
             (void)pthread_mutex_unlock(&layer->lock);
             return false;

@@ -107,13 +107,6 @@ ssize_t pp_layer_fail(pp_layer *layer, uint8_t reason);
  * held. Errors: PIPIT_ELIMIT; PIPIT_ENOMEM. */
 pipit_err pp_layer_hold_locked(pp_layer *layer, pp_str bytes);
 
-/* How many bytes are held that no send has in hand; the lock is held. */
-size_t pp_layer_held_locked(const pp_layer *layer);
-
-/* Move the last len of them, which the same holder of the lock has put there, to the end of out.
- * Errors: those of pp_buf_add; they stay then. */
-pipit_err pp_layer_unhold_locked(pp_layer *layer, size_t len, pp_buf *out);
-
 /* Begin a send: let what is held back go. True: all of it has, and the lock is held, so that what
  * is made of the bytes from above follows. False: return -1. Thread: send's. */
 bool pp_layer_begin_send(pp_layer *layer, struct pp_loop *loop);

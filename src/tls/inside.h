@@ -12,10 +12,7 @@
 #include "tls/layer.h"
 #include "tls/openssl.h"
 
-enum {
-    PP_TLS_HEAD_BYTES = 5,    /* of a record: its kind, a version, how long the rest is */
-    PP_TLS_TICKET_MAX = 4096, /* bytes of one that waits; it holds the client's certificate */
-};
+enum { PP_TLS_HEAD_BYTES = 5 }; /* of a record: its kind, a version, how long the rest is */
 
 typedef struct pp_tls_layer {
     pp_layer layer;
@@ -34,10 +31,7 @@ typedef struct pp_tls_layer {
     size_t in_len;
     char *out; /* where what is encrypted goes; NULL: it is held */
     size_t out_len, out_cap;
-    pp_buf first; /* of the first record, until all of it is there */
-    /* A ticket of TLS 1.3, encrypted: it goes with whatever is said next, since nobody waits for
-     * it. Guarded by the lock. */
-    pp_buf ticket;
+    pp_buf first;  /* of the first record, until all of it is there */
     pp_body *kept; /* received, and there was no room for what is in it */
 } pp_tls_layer;
 

@@ -16,17 +16,8 @@ static int bio_write(BIO *bio, const char *bytes, int len)
     BIO_clear_retry_flags(bio);
     if (len <= 0)
         return 0;
-    if (!t->out) { /* beyond the limit: it says more than its peer listens to */
-        pipit_err err = PIPIT_OK;
-
-        if (t->ticket.len) { /* records are to be read in the order in which they are made */
-            err = pp_layer_hold_locked(&t->layer, pp_buf_str(&t->ticket));
-            pp_buf_fini(&t->ticket);
-        }
-        if (!err)
-            err = pp_layer_hold_locked(&t->layer, (pp_str){bytes, (size_t)len});
-        return err ? -1 : len;
-    }
+    if (!t->out) /* beyond the limit: it says more than its peer listens to */
+        return pp_layer_hold_locked(&t->layer, (pp_str){bytes, (size_t)len}) ? -1 : len;
     if ((size_t)len > t->out_cap - t->out_len)
         return -1;
     memcpy(t->out + t->out_len, bytes, (size_t)len);
@@ -120,7 +111,6 @@ static void free_layer(pp_layer *layer)
         pp_tls_leave_underway(t);
     SSL_free(t->ssl);
     pp_buf_fini(&t->first);
-    pp_buf_fini(&t->ticket);
     pp_body_unref(t->kept);
     pp_tls_context_unref(t->newer);
     pp_tls_context_unref(t->context);
@@ -145,7 +135,6 @@ pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_place
     pp_layer_init(&t->layer, &tls_ops);
     pp_list_init(&t->link);
     pp_buf_init(&t->first, PP_TLS_HEAD_BYTES + PP_TLS_RECORD_MAX + PP_TLS_IN_BYTES);
-    pp_buf_init(&t->ticket, PP_TLS_TICKET_MAX);
     t->context = pp_tls_context_ref(context);
     t->places = places;
     *out = &t->layer;

@@ -57,19 +57,6 @@ static ssize_t encrypt(pp_tls_layer *t, const struct iovec *iov, size_t count, c
     return (ssize_t)taken;
 }
 
-/* In front of what is said now; there is room. */
-static void add_ticket(pp_tls_layer *t)
-{
-    static_assert((int)PP_TLS_TICKET_MAX <= (int)PP_TLS_OUT_BYTES,
-                  "encrypt looks for room behind it");
-
-    if (t->ticket.len == 0)
-        return;
-    memcpy(t->out, t->ticket.ptr, t->ticket.len);
-    t->out_len = t->ticket.len;
-    pp_buf_fini(&t->ticket);
-}
-
 ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, size_t count)
 {
     pp_tls_layer *t = pp_tls_of(layer);
@@ -90,8 +77,6 @@ ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, siz
     }
     t->out = place->out;
     t->out_len = 0;
-    if (count)
-        add_ticket(t);
     t->out_cap = PP_TLS_OUT_BYTES + PP_TLS_RECORD_MAX + PP_TLS_RECORD_EXTRA;
     if (count)
         taken = encrypt(t, iov, count, place->joined);

@@ -261,22 +261,6 @@ static void test_tls_layer_says_goodbye(void **state)
     world_fini(&x);
 }
 
-/* A ticket that waits goes before it. */
-static void test_tls_layer_says_nothing_but_goodbye(void **state)
-{
-    struct world x;
-
-    (void)state;
-    world_init(&x, 1, NULL);
-    connect_to(&x, NULL, &roomy_limits, 0);
-    assert_true(exchange(&x));
-    pp_conn_close(x.w.conn, PP_CLOSE_CLIENT, true);
-    assert_false(exchange(&x));
-    assert_true(x.ended);
-    assert_true(SSL_SESSION_is_resumable(SSL_get0_session(x.peer)));
-    world_fini(&x);
-}
-
 static void test_tls_layer_hears_goodbye(void **state)
 {
     struct world x;
@@ -372,11 +356,6 @@ static void test_tls_layer_resumes(void **state)
         connect_to(&x, &how, &roomy_limits, 0);
         assert_true(exchange(&x));
         assert_false(pp_tls_layer_resumed(x.w.conn->layer));
-        /* In TLS 1.3 a ticket comes with whatever is said first. */
-        assert_int_equal(SSL_SESSION_is_resumable(SSL_get0_session(x.peer)), v == 0);
-        stage(&x, &x.w.conn->own, 100);
-        assert_true(exchange(&x));
-        assert_int_equal(x.heard.len, 100);
         session = SSL_get1_session(x.peer);
         assert_true(SSL_SESSION_is_resumable(session));
         for (unsigned i = 0; i < 2; i++) {
@@ -642,7 +621,6 @@ int main(void)
         cmocka_unit_test(test_tls_layer_gives_what_is_asked_for),
         cmocka_unit_test(test_tls_layer_holds_back),
         cmocka_unit_test(test_tls_layer_says_goodbye),
-        cmocka_unit_test(test_tls_layer_says_nothing_but_goodbye),
         cmocka_unit_test(test_tls_layer_hears_goodbye),
         cmocka_unit_test(test_tls_layer_refuses_what_is_not_tls),
         cmocka_unit_test(test_tls_layer_takes_bytes_one_by_one),
