@@ -137,19 +137,20 @@ static pipit_err find_identity(struct recovery *recovery, char *why)
     return err == PIPIT_EDAMAGED || recovery->count ? PIPIT_EDAMAGED : PIPIT_ENOTFOUND;
 }
 
-pipit_err pp_store_write_manifest(pp_store *store)
+/* Make a file under another name, with room for so many bytes, and give it its own when it is on
+ * disk. */
+static pipit_err place_file(pp_store *store, const char *from, const char *to, const void *bytes,
+                            size_t len, uint64_t room)
 {
-    char from[PP_PATH_BYTES], to[PP_PATH_BYTES];
-    struct pp_identity id = pp_store_identity_of(store, 0, store->options.first_seq);
     int fd;
-    pipit_err err;
+    pipit_err err = pp_disk_open(store->disk, from, O_RDWR | O_CREAT | O_TRUNC, &fd);
 
-    pp_store_path_of(store, "manifest.new", from);
-    pp_store_path_of(store, "manifest", to);
-    err = pp_disk_open(store->disk, from, O_RDWR | O_CREAT | O_TRUNC, &fd);
     if (err)
         return err;
-    err = pp_disk_write(store->disk, fd, &id, sizeof(id), 0);
+    if (room)
+        err = pp_disk_reserve(store->disk, fd, room);
+    if (!err)
+        err = pp_disk_write(store->disk, fd, bytes, len, 0);
     if (!err)
         err = pp_disk_sync(store->disk, fd);
     store->disk->ops->close(store->disk, fd);
@@ -157,6 +158,16 @@ pipit_err pp_store_write_manifest(pp_store *store)
                  store->disk->ops->sync_dir(store->disk, store->dir) < 0))
         err = PIPIT_EIO;
     return err;
+}
+
+pipit_err pp_store_write_manifest(pp_store *store)
+{
+    char from[PP_PATH_BYTES], to[PP_PATH_BYTES];
+    struct pp_identity id = pp_store_identity_of(store, 0, store->options.first_seq);
+
+    pp_store_path_of(store, "manifest.new", from);
+    pp_store_path_of(store, "manifest", to);
+    return place_file(store, from, to, &id, sizeof(id), 0);
 }
 
 /* What is written from now on is as the options say; what was may be compressed anyway. */
@@ -179,25 +190,11 @@ pipit_err pp_store_make_segment(pp_store *store, uint64_t number, uint64_t first
                         ? store->options.segment_bytes
                         : PP_FIRST_SEGMENT_BYTES;
     struct pp_identity id = pp_store_identity_of(store, number, first_seq);
-    int fd;
-    pipit_err err;
 
     memcpy(header, &id, sizeof(id));
     pp_store_path_of(store, pp_spare_name, from);
     pp_store_path(store, number, to);
-    err = pp_disk_open(store->disk, from, O_RDWR | O_CREAT | O_TRUNC, &fd);
-    if (err)
-        return err;
-    err = pp_disk_reserve(store->disk, fd, pp_segment_file_bytes(room));
-    if (!err)
-        err = pp_disk_write(store->disk, fd, header, sizeof(header), 0);
-    if (!err)
-        err = pp_disk_sync(store->disk, fd);
-    store->disk->ops->close(store->disk, fd);
-    if (!err && (store->disk->ops->rename(store->disk, from, to) < 0 ||
-                 store->disk->ops->sync_dir(store->disk, store->dir) < 0))
-        err = PIPIT_EIO;
-    return err;
+    return place_file(store, from, to, header, sizeof(header), pp_segment_file_bytes(room));
 }
 
 /* A first segment under its name; then the manifest, with which a store exists. */
