@@ -5,10 +5,12 @@ import json
 import os
 import signal
 import socket
+import subprocess
+import time
 import unittest
 
 from monitored import CONFIG, Client, MonitoredTest
-from tool import PIPIT, Server, ToolTest, bad_characters, on_both
+from tool import PIPIT, TOOL, WAIT_S, Server, ToolTest, bad_characters, on_both
 
 
 class File(ToolTest):
@@ -72,6 +74,19 @@ class Running(MonitoredTest):
         self.assertTrue(any(f[:2] == (level, topic) and words in f[2] for f in found),
                         f"no {level} {topic} {words} in {found}")
 
+    def eventually(self, level, topic, words, *arguments):
+        """Servers take a moment to see what has happened to a connection."""
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            told = subprocess.run([TOOL, "doctor", "--json", "--interval", "50ms", *arguments],
+                                  env=self.environ, capture_output=True, timeout=WAIT_S,
+                                  check=False)
+            found = [(f["level"], f["topic"], f["text"])
+                     for f in json.loads(told.stdout)["findings"]]
+            if any(f[:2] == (level, topic) and words in f[2] for f in found):
+                break
+        self.find(found, level, topic, words)
+
     def test_by_requests_and_http(self):
         for way in ((), ("--monitor", self.monitor)):
             found = self.findings("-c", self.flags[1], *way)
@@ -96,8 +111,7 @@ class Running(MonitoredTest):
             wrong.sendall(b'CONNECT {"user":"app","pass":"no","name":"\\u001b[2Jburglar"}\r\n')
             while wrong.recv(4096):
                 pass
-        found = self.findings("-m", self.monitor, status=0)
-        self.find(found, "note", "closed", "Authentication Failure")
+        self.eventually("note", "closed", "Authentication Failure", "-m", self.monitor)
         shown = self.tool("doctor", "-m", self.monitor, "--interval", "1ms")
         self.assertEqual(bad_characters(shown), set(), shown)
         self.assertIn("burglar", shown)
@@ -109,9 +123,8 @@ class Running(MonitoredTest):
         source = self.client()
         for _ in range(24):
             source.send("PUB much 1000000\r\n" + "x" * 1000000 + "\r\n")
-        found = self.findings("-m", self.monitor)
-        self.find(found, "warning", "slow", "it takes nothing")
-        self.find(found, "warning", "slow", "account APP")
+        self.eventually("warning", "slow", "it takes nothing", "-m", self.monitor)
+        self.find(self.findings("-m", self.monitor), "warning", "slow", "account APP")
         shown = self.tool("doctor", "--interval", "1ms", status=1)
         self.assertEqual(bad_characters(shown), set(), shown)
 
