@@ -14,84 +14,20 @@
  * has put there and the recipients have taken what came by it.
  *
  * Loops deliver to a lodger by lanes of their own (`ways`). */
-#include "server/lodger.h"
+#include "server/lodger_inside.h"
 
 #include "base/alloc.h"
-#include "base/biased.h"
 #include "base/clock.h"
 #include "core/claim.h"
-#include "core/route.h"
 #include "core/subject.h"
-#include "server/server.h"
 
 #include <string.h>
 #include <time.h>
-
-enum {
-    ROUTES = 1024,       /* remembered, at most one for each place */
-    TARGETS_MAX = 65536, /* in one; a message for more goes by the inlet */
-    LANES_SWEPT_FROM = 64,
-};
-
-/* One loop's way to a lodger; it alone makes and uses it. */
-struct way {
-    _Atomic(pp_lane *) lane;
-    pp_worker *worker; /* of the loop */
-    pp_lodger *to;
-};
-
-/* A lodger's own way to another. */
-struct passage {
-    pp_lodger *to; /* a reference is held */
-    pp_lane *lane;
-    bool stuck; /* it has been waited for in vain: no more, until it goes on */
-};
-
-struct heard_by {
-    struct passage *passage;
-    uint64_t sid;
-};
-
-/* Who hears a subject. One allocation with what it points to. */
-struct hearers {
-    uint64_t hash;
-    pp_sublist_gen gen;
-    size_t subject_len;
-    bool elsewhere; /* others too, whom a loop must give it to */
-    uint32_t count;
-    struct heard_by *targets;
-    char *subject;
-};
 
 struct pp_host_sub {
     pp_lodger *lodger;
     pp_sub *sub;
     pp_task retire;
-};
-
-struct pp_lodger {
-    pp_client client; /* as the core sees it */
-    pipit_server *server;
-    pp_account *account;
-    pp_port *port;
-    bool no_echo;
-    void (*on_end)(void *context);
-    void *context;
-    pp_link link;
-    atomic_uint refs;                /* its client, its subscriptions, passages of others */
-    struct way *ways;                /* by loop */
-    pp_worker *home;                 /* whose inlet it uses */
-    atomic_uint_fast64_t inlet_mark; /* number of what it has put there last; 0: nothing */
-
-    pp_biased lock; /* of all below: who publishes holds it */
-    struct hearers **routes;
-    struct hearers *recent; /* one of them, found last; NULL: none */
-    struct passage **passages;
-    size_t passage_count, sweep_at;
-    uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none matters */
-    atomic_uint_fast64_t published, published_bytes;
-    /* Of them, those that no loop has counted; and what others got of them. */
-    atomic_uint_fast64_t in_msgs, in_bytes, out_msgs, out_bytes;
 };
 
 /* --- lodging ------------------------------------------------------------------------------ */
@@ -154,7 +90,7 @@ void pp_lodger_count(const pp_lodger *lodger, uint64_t *out_msgs, uint64_t *out_
 static void *way_of(pp_client *client, uint32_t router_index)
 {
     pp_lodger *lodger = PP_CONTAINER(client, pp_lodger, client);
-    struct way *way = &lodger->ways[router_index];
+    struct pp_way *way = &lodger->ways[router_index];
 
     if (!atomic_load_explicit(&way->lane, memory_order_relaxed))
         atomic_store_explicit(&way->lane, pp_lane_new(lodger->port), memory_order_release);
@@ -171,7 +107,7 @@ static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
 
 static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
-    const struct way *way = outlet;
+    const struct pp_way *way = outlet;
     const pp_inlet *inlet = &way->worker->local.inlet;
     pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_relaxed);
     pp_record record = {
@@ -216,7 +152,7 @@ static const struct pp_client_ops lodger_ops = {
 
 /* --- life --------------------------------------------------------------------------------- */
 
-static void unref(pp_lodger *lodger)
+void pp_lodger_unref(pp_lodger *lodger)
 {
     if (atomic_fetch_sub(&lodger->refs, 1) != 1)
         return;
@@ -225,22 +161,6 @@ static void unref(pp_lodger *lodger)
     pp_free(lodger->ways);
     pp_port_unref(lodger->port);
     pp_free(lodger);
-}
-
-static void forget_routes(pp_lodger *lodger)
-{
-    for (size_t i = 0; lodger->routes && i < ROUTES; i++) {
-        pp_free(lodger->routes[i]);
-        lodger->routes[i] = NULL;
-    }
-    lodger->recent = NULL;
-}
-
-static void drop_passage(struct passage *passage)
-{
-    pp_lane_leave(passage->lane);
-    unref(passage->to);
-    pp_free(passage);
 }
 
 pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *port, bool no_echo,
@@ -259,7 +179,7 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
         return PIPIT_ENOMEM;
     }
     for (unsigned i = 0; i < server->worker_count; i++)
-        lodger->ways[i] = (struct way){.worker = &server->workers[i], .to = lodger};
+        lodger->ways[i] = (struct pp_way){.worker = &server->workers[i], .to = lodger};
     lodger->client.ops = &lodger_ops;
     lodger->server = server;
     lodger->account = server->global;
@@ -293,12 +213,8 @@ void pp_lodger_leave(pp_lodger *lodger)
     lodging->gone_out_bytes += get(&lodger->out_bytes);
     (void)pthread_mutex_unlock(&lodging->lock);
     pp_claim_release_all(lodger->account, lodger);
-    forget_routes(lodger);
-    pp_free(lodger->routes);
-    for (size_t i = 0; i < lodger->passage_count; i++)
-        drop_passage(lodger->passages[i]);
-    pp_free(lodger->passages);
-    unref(lodger);
+    pp_hearers_forget(lodger);
+    pp_lodger_unref(lodger);
 }
 
 int64_t pp_lodger_max_payload(const pp_lodger *lodger)
@@ -320,7 +236,7 @@ static void free_hosted(pp_retired *retired)
     pp_lodger *lodger = PP_CONTAINER(sub->client, pp_lodger, client);
 
     pp_sub_free(sub);
-    unref(lodger);
+    pp_lodger_unref(lodger);
 }
 
 /* On the home loop: other loops may still deliver to it, and are waited for. */
@@ -384,193 +300,22 @@ void pp_lodger_release(pp_lodger *lodger, pp_str subject)
     pp_claim_release(lodger->account, subject, lodger);
 }
 
-/* --- who hears ---------------------------------------------------------------------------- */
-
-/* Let go of passages to lodgers that have left. */
-static void sweep_passages(pp_lodger *lodger)
-{
-    size_t kept = 0;
-
-    if (lodger->passage_count < lodger->sweep_at)
-        return;
-    forget_routes(lodger); /* they point to passages */
-    for (size_t i = 0; i < lodger->passage_count; i++) {
-        if (pp_lane_closed(lodger->passages[i]->lane))
-            drop_passage(lodger->passages[i]);
-        else
-            lodger->passages[kept++] = lodger->passages[i];
-    }
-    lodger->passage_count = kept;
-    lodger->sweep_at = 2 * kept > LANES_SWEPT_FROM ? 2 * kept : LANES_SWEPT_FROM;
-}
-
-static struct passage *passage_to(pp_lodger *lodger, pp_lodger *to)
-{
-    struct passage *passage, **grown;
-
-    for (size_t i = 0; i < lodger->passage_count; i++) {
-        if (lodger->passages[i]->to == to)
-            return lodger->passages[i];
-    }
-    grown = pp_realloc(lodger->passages, (lodger->passage_count + 1) * sizeof(*grown));
-    if (!grown)
-        return NULL;
-    lodger->passages = grown;
-    passage = pp_calloc(1, sizeof(*passage));
-    if (!passage)
-        return NULL;
-    passage->lane = pp_lane_new(to->port);
-    if (!passage->lane) {
-        pp_free(passage);
-        return NULL;
-    }
-    (void)atomic_fetch_add(&to->refs, 1);
-    passage->to = to;
-    lodger->passages[lodger->passage_count++] = passage;
-    return passage;
-}
-
-static bool is_lodgers(const pp_sub *sub)
+bool pp_lodger_has(const pp_sub *sub)
 {
     return sub->client->ops == &lodger_ops;
 }
 
-static struct hearers *hearers_new(pp_str subject, size_t sub_count)
-{
-    size_t targets = sub_count * sizeof(struct heard_by);
-    struct hearers *h = pp_calloc(1, sizeof(*h) + targets + subject.len);
+/* --- publishing --------------------------------------------------------------------------- */
 
-    if (!h)
-        return NULL;
-    h->targets = (struct heard_by *)(void *)(h + 1);
-    h->subject = (char *)h->targets + targets;
-    h->subject_len = subject.len;
-    memcpy(h->subject, subject.ptr, subject.len);
-    return h;
-}
-
-/* Add one. False: no memory. */
-static bool add_hearer(pp_lodger *lodger, struct hearers *h, const pp_sub *sub)
-{
-    pp_lodger *to = PP_CONTAINER(sub->client, pp_lodger, client);
-    struct heard_by *target = &h->targets[h->count];
-
-    if (lodger->no_echo && to == lodger)
-        return true;
-    target->passage = passage_to(lodger, to);
-    memcpy(&target->sid, sub->text, sizeof(target->sid));
-    h->count++;
-    return target->passage != NULL;
-}
-
-static struct hearers *gather(pp_lodger *lodger, pp_str subject, const pp_sub_set *set)
-{
-    struct hearers *h = hearers_new(subject, set->count);
-    const pp_account *account = lodger->account;
-
-    if (!h)
-        return NULL;
-    h->elsewhere = atomic_load(&account->importers) || atomic_load(&account->desk);
-    for (size_t i = 0; i < set->count; i++) {
-        const pp_sub *sub = set->subs[i];
-
-        if (!is_lodgers(sub) || sub->queue_len) {
-            h->elsewhere = true;
-        } else if (!add_hearer(lodger, h, sub)) {
-            pp_free(h);
-            return NULL;
-        }
-    }
-    return h;
-}
-
-/* Ask the index. NULL: no memory. */
-static struct hearers *ask(pp_lodger *lodger, pp_str subject, uint64_t hash)
-{
-    pp_lodging *lodging = &lodger->server->lodging;
-    const pp_sublist_gens *gens = pp_sublist_generations(lodger->account->subs);
-    struct hearers *h = NULL, **place;
-    pp_sub_set set = {0};
-    pp_sublist_gen gen;
-
-    sweep_passages(lodger);
-    if (!lodger->routes)
-        lodger->routes = pp_calloc(ROUTES, sizeof(struct hearers *));
-    if (!lodger->routes)
-        return NULL;
-    (void)pthread_mutex_lock(&lodging->reading);
-    pp_reclaim_enter(&lodging->reader); /* subscriptions stay until it leaves */
-    gen = pp_sublist_gen_read(gens, hash);
-    if (!pp_sublist_match(lodger->account->subs, subject, &set))
-        h = gather(lodger, subject, &set);
-    pp_reclaim_leave(&lodging->reader);
-    (void)pthread_mutex_unlock(&lodging->reading);
-    pp_sub_set_fini(&set);
-    if (!h)
-        return NULL;
-    h->hash = hash;
-    h->gen = gen;
-    place = &lodger->routes[hash % ROUTES];
-    pp_free(*place);
-    *place = h;
-    lodger->recent = h;
-    return h;
-}
-
-static pipit_err check_subject(const pipit_server *server, pp_str subject)
+pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject)
 {
     if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
         return PIPIT_EINVAL;
     return subject.len > atomic_load((atomic_size_t *)&server->max_line) ? PIPIT_ETOOBIG : PIPIT_OK;
 }
 
-static bool is_about(const struct hearers *h, pp_str subject)
-{
-    return h && h->subject_len == subject.len && memcmp(h->subject, subject.ptr, subject.len) == 0;
-}
-
-/* What is remembered of the subject, mostly without a look at the table. It has been checked. */
-static struct hearers *recall(pp_lodger *lodger, pp_str subject, uint64_t *out_hash)
-{
-    struct hearers *h = lodger->recent;
-
-    if (PP_LIKELY(is_about(h, subject))) {
-        *out_hash = h->hash;
-        return h;
-    }
-    *out_hash = pp_hash(subject.ptr, subject.len, pp_sublist_seed(lodger->account->subs));
-    h = lodger->routes ? lodger->routes[*out_hash % ROUTES] : NULL;
-    return is_about(h, subject) ? h : NULL;
-}
-
-/* Who hears the subject now. */
-static pipit_err find(pp_lodger *lodger, pp_str subject, struct hearers **out)
-{
-    uint64_t hash;
-    struct hearers *h = recall(lodger, subject, &hash);
-    pp_sublist_gen gen;
-    pipit_err err;
-
-    if (PP_LIKELY(h)) {
-        gen = pp_sublist_gen_read(pp_sublist_generations(lodger->account->subs), hash);
-        if (PP_LIKELY(gen.wild == h->gen.wild && gen.slot == h->gen.slot)) {
-            lodger->recent = h;
-            *out = h;
-            return PIPIT_OK;
-        }
-    }
-    err = check_subject(lodger->server, subject);
-    if (err)
-        return err;
-    h = ask(lodger, subject, hash);
-    *out = h;
-    return h ? PIPIT_OK : PIPIT_ENOMEM;
-}
-
-/* --- publishing --------------------------------------------------------------------------- */
-
 /* Has everything that went by the inlet reached who hears this? */
-static bool way_is_free(pp_lodger *lodger, const struct hearers *h)
+static bool way_is_free(pp_lodger *lodger, const struct pp_hearers *h)
 {
     unsigned home = lodger->home->loop.index;
 
@@ -579,7 +324,7 @@ static bool way_is_free(pp_lodger *lodger, const struct hearers *h)
     if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
         return false;
     for (uint32_t i = 0; i < h->count; i++) {
-        const struct way *way = &h->targets[i].passage->to->ways[home];
+        const struct pp_way *way = &h->targets[i].passage->to->ways[home];
         const pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_acquire);
 
         if (lane && !pp_lane_settled(lane))
@@ -604,10 +349,10 @@ static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_don
 }
 
 /* The first recipient that has no room and is not passed over; NULL: none. */
-static pp_lane *find_full(const struct hearers *h, const pp_record *record)
+static pp_lane *find_full(const struct pp_hearers *h, const pp_record *record)
 {
     for (uint32_t i = 0; i < h->count; i++) {
-        struct passage *passage = h->targets[i].passage;
+        struct pp_passage_to *passage = h->targets[i].passage;
 
         if (PP_LIKELY(pp_lane_has_room(passage->lane, record)))
             passage->stuck = false;
@@ -617,7 +362,7 @@ static pp_lane *find_full(const struct hearers *h, const pp_record *record)
     return NULL;
 }
 
-static void hand(pp_lodger *lodger, const struct heard_by *target, pp_record *record)
+static void hand(pp_lodger *lodger, const struct pp_heard_by *target, pp_record *record)
 {
     pipit_err err;
 
@@ -631,7 +376,7 @@ static void hand(pp_lodger *lodger, const struct heard_by *target, pp_record *re
     }
 }
 
-static pipit_err spread(pp_lodger *lodger, const struct hearers *h, pp_record *record,
+static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, pp_record *record,
                         pp_lane **out_full)
 {
     pipit_err err = PIPIT_OK;
@@ -657,8 +402,8 @@ static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, bool *out_
                                 pp_lane **out_full)
 {
     const pp_account *account = lodger->account;
-    struct hearers *h;
-    pipit_err err = find(lodger, record->subject, &h);
+    struct pp_hearers *h;
+    pipit_err err = pp_hearers_find(lodger, record->subject, &h);
 
     *out_full = NULL;
     if (err)
@@ -714,7 +459,8 @@ static pipit_err check(const pp_lodger *lodger, const pipit_msg *msg)
     if (!msg->subject_bytes)
         return PIPIT_EINVAL;
     if (msg->reply_bytes) {
-        pipit_err err = check_subject(lodger->server, (pp_str){msg->reply, msg->reply_bytes});
+        pipit_err err =
+            pp_lodger_check_subject(lodger->server, (pp_str){msg->reply, msg->reply_bytes});
 
         if (err)
             return err;

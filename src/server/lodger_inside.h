@@ -1,0 +1,81 @@
+/* server/lodger_inside.h -- what a lodger is made of: for lodger.c, and for hearers.c, which
+ * remembers who hears what it publishes. */
+#ifndef PP_SERVER_LODGER_INSIDE_H
+#define PP_SERVER_LODGER_INSIDE_H
+
+#include "base/biased.h"
+#include "core/route.h"
+#include "server/server.h"
+
+/* One loop's way to a lodger; it alone makes and uses it. */
+struct pp_way {
+    _Atomic(pp_lane *) lane;
+    pp_worker *worker; /* of the loop */
+    pp_lodger *to;
+};
+
+/* A lodger's own way to another. */
+struct pp_passage_to {
+    pp_lodger *to; /* a reference is held */
+    pp_lane *lane;
+    bool stuck; /* it has been waited for in vain: no more, until it goes on */
+};
+
+struct pp_heard_by {
+    struct pp_passage_to *passage;
+    uint64_t sid;
+};
+
+/* Who hears a subject. One allocation with what it points to. */
+struct pp_hearers {
+    uint64_t hash;
+    pp_sublist_gen gen;
+    size_t subject_len;
+    bool elsewhere; /* others too, whom a loop must give it to */
+    uint32_t count;
+    struct pp_heard_by *targets;
+    char *subject;
+};
+
+struct pp_lodger {
+    pp_client client; /* as the core sees it */
+    pipit_server *server;
+    pp_account *account;
+    pp_port *port;
+    bool no_echo;
+    void (*on_end)(void *context);
+    void *context;
+    pp_link link;
+    atomic_uint refs;                /* its client, its subscriptions, passages of others */
+    struct pp_way *ways;             /* by loop */
+    pp_worker *home;                 /* whose inlet it uses */
+    atomic_uint_fast64_t inlet_mark; /* number of what it has put there last; 0: nothing */
+
+    pp_biased lock; /* of all below: who publishes holds it */
+    struct pp_hearers **routes;
+    struct pp_hearers *recent; /* one of them, found last; NULL: none */
+    struct pp_passage_to **passages;
+    size_t passage_count, sweep_at;
+    uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none matters */
+    atomic_uint_fast64_t published, published_bytes;
+    /* Of them, those that no loop has counted; and what others got of them. */
+    atomic_uint_fast64_t in_msgs, in_bytes, out_msgs, out_bytes;
+};
+
+/* --- lodger.c ----------------------------------------------------------------------------- */
+
+/* Of its client, its subscriptions, passages of others. */
+void pp_lodger_unref(pp_lodger *lodger);
+bool pp_lodger_has(const pp_sub *sub);
+/* Is it a subject that can be published on? Errors: PIPIT_EINVAL; PIPIT_ETOOBIG. */
+pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject);
+
+/* --- hearers.c; all under the lodger's lock ----------------------------------------------- */
+
+/* Who hears the subject now, until something else is asked. Errors: PIPIT_EINVAL; PIPIT_ETOOBIG;
+ * PIPIT_ENOMEM. */
+pipit_err pp_hearers_find(pp_lodger *lodger, pp_str subject, struct pp_hearers **out);
+/* Let go of all that is remembered. */
+void pp_hearers_forget(pp_lodger *lodger);
+
+#endif
