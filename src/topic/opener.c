@@ -90,7 +90,8 @@ static void on_progress(void *ctx)
     pp_topic_move(ctx);
 }
 
-static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limits, char *why)
+static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limits,
+                            pp_store **out_store, char *why)
 {
     pp_topics *topics = topic->topics;
     char file[PP_TOPIC_FILE_BYTES], path[PP_TOPIC_PATH_BYTES];
@@ -115,23 +116,36 @@ static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limit
             err = have_name(topics, file, topic->name);
         options.dir = path;
     }
-    return err ? err : pp_store_open(&options, &topic->opened, why);
+    return err ? err : pp_store_open(&options, out_store, why);
 }
 
-static void open_one(pp_topic *topic, const struct pp_store_limits *limits)
+void pp_topic_open_now(pp_topic *topic)
 {
+    pp_topics *topics = topic->topics;
     char why[PP_STORE_WHY_BYTES] = "";
+    struct pp_store_limits limits;
+    pp_store *opened = NULL;
+    pipit_err err;
 
-    topic->open_err = open_store(topic, limits, why);
-    if (topic->open_err)
-        pp_log_write(topic->topics->host.log, PP_LOG_ERROR,
+    (void)pthread_mutex_lock(&topics->lock);
+    limits = topics->stream;
+    (void)pthread_mutex_unlock(&topics->lock);
+    err = open_store(topic, &limits, &opened, why);
+    if (err)
+        pp_log_write(topics->host.log, PP_LOG_ERROR,
                      "message-broker: cannot open a topic subject=%.*s err=%s: %s",
                      (int)(topic->subject.len < 200 ? topic->subject.len : 200), topic->subject.ptr,
-                     pipit_strerror(topic->open_err), why);
+                     pipit_strerror(err), why);
     else if (why[0])
-        pp_log_write(topic->topics->host.log, PP_LOG_WARN, "message-broker: subject=%.*s: %s",
+        pp_log_write(topics->host.log, PP_LOG_WARN, "message-broker: subject=%.*s: %s",
                      (int)(topic->subject.len < 200 ? topic->subject.len : 200), topic->subject.ptr,
                      why);
+    /* What is over its limits goes while it is opened, and the pool may have told of that. */
+    (void)pthread_mutex_lock(&topics->lock);
+    topic->opened = opened;
+    topic->open_err = err;
+    topic->tried = true;
+    (void)pthread_mutex_unlock(&topics->lock);
     pp_topic_move(topic);
 }
 
@@ -154,12 +168,11 @@ static void *open_all(void *any)
     (void)pthread_mutex_lock(&topics->lock);
     while (!topics->stopping) {
         pp_topic *topic = take_locked(topics);
-        struct pp_store_limits limits = topics->stream;
 
         if (!topic)
             continue;
         (void)pthread_mutex_unlock(&topics->lock);
-        open_one(topic, &limits);
+        pp_topic_open_now(topic);
         (void)pthread_mutex_lock(&topics->lock);
     }
     (void)pthread_mutex_unlock(&topics->lock);
