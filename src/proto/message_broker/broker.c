@@ -108,8 +108,7 @@ static void on_settled(void *ctx, pp_topic *topic, uint64_t publisher, uint64_t 
 static bool on_grown(void *ctx, pp_topic *topic)
 {
     (void)ctx;
-    pp_mb_on_grown(topic);
-    return true;
+    return pp_mb_on_grown(topic);
 }
 
 static void on_lost(void *ctx, pp_topic *topic, uint64_t publisher)
