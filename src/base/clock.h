@@ -26,4 +26,10 @@ static inline int64_t pp_clock_wall_ns(void)
     return ts.tv_sec * PP_NS_PER_S + ts.tv_nsec;
 }
 
+/* When delay_ns will have gone by; INT64_MAX, which is never, for one that may be that long. */
+static inline int64_t pp_clock_after(int64_t now_ns, int64_t delay_ns)
+{
+    return delay_ns > INT64_MAX - now_ns ? INT64_MAX : now_ns + delay_ns;
+}
+
 #endif

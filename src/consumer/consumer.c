@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 
 enum { ROOM_MIN = 4, NOT_IN_HEAP = 0 };
 
@@ -166,7 +167,7 @@ static void enter_flight(pp_consumer *c, uint32_t ref, int64_t now_ns)
     at(c, ref)->state = IN_FLIGHT;
     at(c, ref)->count++;
     c->in_flight++;
-    enter_heap(c, ref, now_ns + c->rules.ack_wait_ns);
+    enter_heap(c, ref, pp_clock_after(now_ns, c->rules.ack_wait_ns));
 }
 
 /* Out of whatever it is in but row and slot. */
@@ -198,7 +199,7 @@ static pp_consumer_event come_again(pp_consumer *c, uint32_t ref, int64_t delay_
     }
     if (delay_ns > 0) {
         at(c, ref)->state = WAITING;
-        enter_heap(c, ref, now_ns + delay_ns);
+        enter_heap(c, ref, pp_clock_after(now_ns, delay_ns));
     } else {
         enter_ready(c, ref);
     }

@@ -309,7 +309,7 @@ static void describe(const pp_conn *conn, pp_side_session *out)
     *out = (pp_side_session){
         .start_ns = s->start_ns,
         .active_ns = s->active_ns,
-        .subs = s->sub_count,
+        .subs = pp_mb_sub_count(s),
         .account = pp_str_of(s->broker->account->name),
     };
 }

@@ -21,15 +21,23 @@ struct pp_topics {
     pthread_mutex_t lock;
     pthread_cond_t work;
     pp_topic *to_open_first, *to_open_last; /* under the lock, as the following */
-    pp_topic *moved;
+    pp_topic *moved_first, *moved_last;
+    bool woken;                    /* the owner is about to come */
     struct pp_store_limits stream; /* for the opener */
     bool stopping;
+    /* The owner's: */
+    int64_t until_ns;   /* when this turn has done enough; 0: never */
+    size_t expire_slot; /* where it was left off */
 };
 
 /* Something about it is to be told to the owner. Thread: any. */
 void pp_topic_move(pp_topic *topic);
+/* Has this turn done enough? */
+bool pp_topics_turn_is_over(const pp_topics *topics);
 /* Have the opener open it. */
 void pp_topic_open_soon(pp_topic *topic);
+/* Open it here and now. */
+void pp_topic_open_now(pp_topic *topic);
 /* Enter one into the table. */
 pipit_err pp_topics_add(pp_topics *topics, pp_str name, pp_topic **out_topic);
 
@@ -40,10 +48,10 @@ void pp_topics_stop_opener(pp_topics *topics);
 
 /* publish.c. Note that a message of publisher is about to come. Errors: PIPIT_ENOMEM. */
 pipit_err pp_topic_reserve_run(pp_topic *topic, uint64_t publisher);
-/* Tell of what has been settled or lost since the last time. */
-void pp_topic_settle(pp_topic *topic);
-/* Append what waits, as far as it can be. */
-void pp_topic_drain(pp_topic *topic);
+/* Tell of what has been settled or lost since the last time. False: there is more to tell. */
+bool pp_topic_settle(pp_topic *topic);
+/* Append what waits, as far as it can be. False: more could be. */
+bool pp_topic_drain(pp_topic *topic);
 /* What waits is lost. */
 void pp_topic_drop_backlog(pp_topic *topic, bool tell);
 

@@ -4,7 +4,10 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 
-enum { RUNS_MIN = 8 };
+enum {
+    RUNS_MIN = 8,
+    TOLD_AT_ONCE = 8, /* messages, before it is looked at the time */
+};
 
 /* One that could not be appended at once. */
 struct waiting {
@@ -121,7 +124,7 @@ static struct waiting *first_waiting(const pp_topic *topic)
     return PP_CONTAINER(topic->backlog.next, struct waiting, link);
 }
 
-void pp_topic_drain(pp_topic *topic)
+bool pp_topic_drain(pp_topic *topic)
 {
     const struct pp_topics_host *host = &topic->topics->host;
 
@@ -131,11 +134,14 @@ void pp_topic_drain(pp_topic *topic)
                                waiting->time_ns);
 
         if (err == PIPIT_EAGAIN)
-            return;
+            return true;
         if (err)
             host->on_lost(host->ctx, topic, waiting->publisher);
         let_go(topic, waiting);
+        if (pp_topics_turn_is_over(topic->topics))
+            return pp_list_empty(&topic->backlog);
     }
+    return true;
 }
 
 void pp_topic_drop_backlog(pp_topic *topic, bool tell)
@@ -153,7 +159,8 @@ void pp_topic_drop_backlog(pp_topic *topic, bool tell)
 
 /* --- settling ----------------------------------------------------------------------------- */
 
-static void tell_settled(pp_topic *topic, uint64_t upto)
+/* False: the turn is over before all have been told. */
+static bool tell_settled(pp_topic *topic, uint64_t upto)
 {
     const struct pp_topics_host *host = &topic->topics->host;
 
@@ -162,12 +169,17 @@ static void tell_settled(pp_topic *topic, uint64_t upto)
         uint64_t first = topic->settled_seq + 1, publisher = run->publisher;
         uint64_t last = run->last_seq < upto ? run->last_seq : upto;
 
+        if (last - first >= TOLD_AT_ONCE)
+            last = first + TOLD_AT_ONCE - 1;
         if (run->last_seq == last)
             take_run(topic);
         topic->settled_seq = last;
         host->on_settled(host->ctx, topic, publisher, first, last);
+        if (last < upto && pp_topics_turn_is_over(topic->topics))
+            return false;
     }
     topic->settled_seq = upto > topic->settled_seq ? upto : topic->settled_seq;
+    return true;
 }
 
 /* What has not been settled will not be. */
@@ -183,18 +195,21 @@ static void tell_frozen(pp_topic *topic)
     }
 }
 
-void pp_topic_settle(pp_topic *topic)
+bool pp_topic_settle(pp_topic *topic)
 {
     const struct pp_topics_host *host = &topic->topics->host;
     struct pp_store_progress progress;
     uint64_t before = topic->settled_seq;
+    bool all;
 
     pp_store_progress(topic->store, &progress);
-    tell_settled(topic, progress.seq);
-    if (progress.err && !topic->frozen) {
+    all = tell_settled(topic, progress.seq);
+    if (all && progress.err && !topic->frozen) {
         topic->frozen = true;
         tell_frozen(topic);
     }
-    if (topic->settled_seq != before)
-        host->on_grown(host->ctx, topic);
+    topic->grown |= topic->settled_seq != before;
+    if (topic->grown)
+        topic->grown = !host->on_grown(host->ctx, topic);
+    return all && !topic->grown;
 }

@@ -7,11 +7,13 @@
 #include "topic/name.h"
 
 enum {
-    WRITERS = 4,          /* topics whose files are written at the same time */
-    EXPIRE_AT_ONCE = 256, /* messages of one topic */
+    WRITERS = 4,         /* topics whose files are written at the same time */
+    EXPIRE_AT_ONCE = 64, /* messages of one topic */
 };
 
 static const int64_t retry_after_ns = PP_NS_PER_S;
+/* What a turn may take: the owner has others to serve. */
+static const int64_t turn_ns = PP_NS_PER_MS / 2;
 
 /* --- the table ---------------------------------------------------------------------------- */
 
@@ -97,6 +99,11 @@ pipit_err pp_topics_get(pp_topics *topics, pp_str name, int64_t now_ns, pp_topic
     return PIPIT_OK;
 }
 
+pp_topic *pp_topics_find(const pp_topics *topics, pp_str name)
+{
+    return find(topics, name, pp_hash(name.ptr, name.len, topics->seed));
+}
+
 uint32_t pp_topics_count(const pp_topics *topics)
 {
     return (uint32_t)topics->table.count;
@@ -113,32 +120,50 @@ static void each(pp_topics *topics, void (*visit)(pp_topic *topic, void *arg), v
 
 /* --- what other threads tell -------------------------------------------------------------- */
 
+/* Does the owner have to be told to come? */
+static bool wants_waking_locked(pp_topics *topics)
+{
+    if (!topics->moved_first || topics->woken || topics->stopping)
+        return false;
+    topics->woken = true;
+    return true;
+}
+
 void pp_topic_move(pp_topic *topic)
 {
     pp_topics *topics = topic->topics;
-    bool first = false;
+    bool wakes;
 
     (void)pthread_mutex_lock(&topics->lock);
     if (!topic->moved) { /* else it is yet to be looked at, in this turn or the next */
-        first = !topics->moved;
+        if (topics->moved_first)
+            topics->moved_last->next_moved = topic;
+        else
+            topics->moved_first = topic;
+        topics->moved_last = topic;
+        topic->next_moved = NULL;
         topic->moved = true;
-        topic->next_moved = topics->moved;
-        topics->moved = topic;
     }
-    first &= !topics->stopping;
+    if (topics->stopping)
+        (void)pthread_cond_signal(&topics->work); /* who stops them waits for it */
+    wakes = wants_waking_locked(topics);
     (void)pthread_mutex_unlock(&topics->lock);
-    if (first)
+    if (wakes)
         topics->host.wake(topics->host.ctx);
 }
 
-static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
+bool pp_topics_turn_is_over(const pp_topics *topics)
+{
+    return topics->until_ns && pp_clock_mono_ns() >= topics->until_ns;
+}
+
+static void take_opened(pp_topic *topic, pp_store *opened)
 {
     struct pp_store_progress progress;
     struct pp_store_state state;
 
     if (!opened) {
         topic->state = PP_TOPIC_FAILED;
-        topic->open_err = err;
         pp_topic_drop_backlog(topic, true);
         return;
     }
@@ -151,47 +176,59 @@ static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
     (void)pp_store_limit(opened, &topic->topics->limits.stream); /* they may be others by now */
 }
 
-static void turn_topic(pp_topic *topic)
+static void turn_topic(pp_topic *topic, bool tried, pp_store *opened)
 {
     const struct pp_topics_host *host = &topic->topics->host;
 
+    if (tried)
+        take_opened(topic, opened);
+    if (topic->state == PP_TOPIC_OPENING)
+        return; /* the pool has told of it before the opener */
     if (topic->state == PP_TOPIC_OPEN) {
-        pp_topic_settle(topic);
-        pp_topic_drain(topic);
+        bool all = pp_topic_settle(topic);
+
+        if (!pp_topic_drain(topic) || !all)
+            pp_topic_move(topic); /* it goes on behind the others */
     }
-    if (topic->state != PP_TOPIC_OPENING && pp_list_empty(&topic->backlog))
+    if (pp_list_empty(&topic->backlog))
         host->on_ready(host->ctx, topic);
 }
 
-/* What the opener has to say of it, if anything; the lock is let go meanwhile. */
-static void look_at(pp_topics *topics, pp_topic *topic)
+static pp_topic *take_moved_locked(pp_topics *topics)
 {
-    pp_store *opened = topic->opened;
-    pipit_err err = topic->tried_err;
-    bool tried = topic->tried;
+    pp_topic *topic = topics->moved_first;
 
-    topic->opened = NULL;
-    topic->tried = false;
-    (void)pthread_mutex_unlock(&topics->lock);
-    if (tried)
-        take_opened(topic, opened, err);
-    turn_topic(topic);
-    (void)pthread_mutex_lock(&topics->lock);
+    topics->moved_first = topic->next_moved;
+    topic->moved = false;
+    return topic;
 }
 
 void pp_topics_turn(pp_topics *topics)
 {
-    pp_topic *moved, *topic;
+    pp_topic *last;
+    bool more, wakes;
 
+    topics->until_ns = pp_clock_mono_ns() + turn_ns;
     (void)pthread_mutex_lock(&topics->lock);
-    moved = topics->moved;
-    topics->moved = NULL;
-    while ((topic = moved)) {
-        moved = topic->next_moved;
-        topic->moved = false;
-        look_at(topics, topic);
+    topics->woken = false;
+    last = topics->moved_last; /* what comes behind it waits for the next turn */
+    more = topics->moved_first != NULL;
+    while (more) {
+        pp_topic *topic = take_moved_locked(topics);
+        pp_store *opened = topic->opened;
+        bool tried = topic->tried;
+
+        topic->opened = NULL;
+        topic->tried = false;
+        (void)pthread_mutex_unlock(&topics->lock);
+        turn_topic(topic, tried, opened);
+        more = topic != last && !pp_topics_turn_is_over(topics);
+        (void)pthread_mutex_lock(&topics->lock);
     }
+    wakes = wants_waking_locked(topics);
     (void)pthread_mutex_unlock(&topics->lock);
+    if (wakes)
+        topics->host.wake(topics->host.ctx);
 }
 
 /* --- limits ------------------------------------------------------------------------------- */
@@ -216,28 +253,31 @@ void pp_topics_limit(pp_topics *topics, const struct pp_topics_limits *limits)
         each(topics, limit_one, (void *)limits);
 }
 
-struct expiry {
-    int64_t wall_ns;
-    bool more;
-};
-
-static void expire_one(pp_topic *topic, void *arg)
+/* True: it has more that is due. */
+static bool expire_one(pp_topic *topic, int64_t wall_ns)
 {
-    struct expiry *expiry = arg;
     uint32_t count = 0;
 
-    if (!topic->store || topic->frozen || pp_store_next_due(topic->store) > expiry->wall_ns)
-        return;
-    (void)pp_store_expire(topic->store, expiry->wall_ns, EXPIRE_AT_ONCE, &count);
-    expiry->more |= count == EXPIRE_AT_ONCE;
+    if (!topic->store || topic->frozen || pp_store_next_due(topic->store) > wall_ns)
+        return false;
+    (void)pp_store_expire(topic->store, wall_ns, EXPIRE_AT_ONCE, &count);
+    return count == EXPIRE_AT_ONCE;
 }
 
 bool pp_topics_expire(pp_topics *topics, int64_t wall_ns)
 {
-    struct expiry expiry = {wall_ns, false};
+    const pp_table *table = &topics->table;
+    bool more = false;
 
-    each(topics, expire_one, &expiry);
-    return expiry.more;
+    topics->until_ns = pp_clock_mono_ns() + turn_ns;
+    for (size_t i = 0; table->slots && i <= table->mask; i++) {
+        if (i && pp_topics_turn_is_over(topics))
+            return true;
+        topics->expire_slot = (topics->expire_slot + 1) & table->mask;
+        for (pp_table_entry *e = table->slots[topics->expire_slot]; e; e = e->next)
+            more |= expire_one(PP_CONTAINER(e, pp_topic, entry), wall_ns);
+    }
+    return more;
 }
 
 /* --- reading ------------------------------------------------------------------------------ */
@@ -304,9 +344,40 @@ pipit_err pp_topics_start(pp_topics *topics)
     return pp_topics_start_opener(topics);
 }
 
+/* Until something has moved since the last time. */
+static void await_move(pp_topics *topics)
+{
+    (void)pthread_mutex_lock(&topics->lock);
+    while (!topics->moved_first)
+        (void)pthread_cond_wait(&topics->work, &topics->lock);
+    while (topics->moved_first)
+        (void)take_moved_locked(topics);
+    (void)pthread_mutex_unlock(&topics->lock);
+}
+
+/* What has been accepted is stored. The opener has ended. */
+static void store_backlog(pp_topic *topic)
+{
+    if (pp_list_empty(&topic->backlog))
+        return;
+    if (topic->state == PP_TOPIC_OPENING) {
+        if (!topic->tried)
+            pp_topic_open_now(topic);
+        take_opened(topic, topic->opened);
+        topic->opened = NULL;
+    }
+    while (topic->state == PP_TOPIC_OPEN) {
+        (void)pp_topic_drain(topic);
+        if (pp_list_empty(&topic->backlog))
+            break;
+        await_move(topic->topics);
+    }
+}
+
 static void close_one(pp_topic *topic, void *arg)
 {
     (void)arg;
+    store_backlog(topic);
     pp_store_close(topic->store);
     pp_store_close(topic->opened);
     topic->store = topic->opened = NULL;
@@ -321,6 +392,7 @@ void pp_topics_stop(pp_topics *topics)
     topics->stopping = true; /* closing them wakes nobody */
     (void)pthread_mutex_unlock(&topics->lock);
     pp_topics_stop_opener(topics);
+    topics->until_ns = 0;
     each(topics, close_one, NULL);
 }
 

@@ -37,6 +37,7 @@ typedef struct pp_topic {
     pp_topics *topics;
     pp_topic_state state;
     bool frozen; /* nothing can be published any more; reading goes on */
+    bool grown;  /* and who owns it has not yet told all */
     pp_store *store;
     uint64_t last_seq;         /* the newest */
     uint64_t settled_seq;      /* all up to here may be seen */
@@ -44,14 +45,13 @@ typedef struct pp_topic {
     uint32_t run_room, run_first, run_count;
     pp_link backlog;
     size_t backlog_bytes;
-    pipit_err open_err; /* FAILED: why */
-    int64_t retry_ns;   /* and not opened again before */
+    int64_t retry_ns; /* FAILED: not opened again before */
     /* Under the lock of topics: */
     struct pp_topic *next_moved, *next_to_open;
     bool moved;
-    bool tried; /* it has been opened, or could not be */
+    bool tried; /* to open it: the two that follow say what came of it */
     pp_store *opened;
-    pipit_err tried_err;
+    pipit_err open_err;
     /* The owner's own: who waits for the topic. */
     pp_link tail;
     pp_link stalled;
@@ -70,8 +70,9 @@ struct pp_topics_host {
     /* Messages of one publisher (0: NATS) have been settled. */
     void (*on_settled)(void *ctx, pp_topic *topic, uint64_t publisher, uint64_t first,
                        uint64_t last);
-    /* All that was settled in this turn has been told: the topic has grown. */
-    void (*on_grown)(void *ctx, pp_topic *topic);
+    /* All that was settled in this turn has been told: the topic has grown. False: there is too
+     * much to do for one turn, have it called again in the next. */
+    bool (*on_grown)(void *ctx, pp_topic *topic);
     /* A message of that publisher that was accepted is lost. */
     void (*on_lost)(void *ctx, pp_topic *topic, uint64_t publisher);
 };
@@ -94,17 +95,21 @@ void pp_topics_stop(pp_topics *topics);
 /* NULL is fine. */
 void pp_topics_free(pp_topics *topics);
 
-/* Do what wake() has asked for. */
+/* Do what wake() has asked for. What takes too long for one turn goes on in the next, for which
+ * wake() is called. */
 void pp_topics_turn(pp_topics *topics);
 
 void pp_topics_limit(pp_topics *topics, const struct pp_topics_limits *limits);
 
-/* Have messages expire that are over the age limit, a bounded number. True: there are more. */
+/* Have messages expire that are over the age limit, for a bounded time. True: there are more. */
 bool pp_topics_expire(pp_topics *topics, int64_t wall_ns);
 
 /* The topic of that name, made if there is none. It may not be open yet.
  * Errors: PIPIT_ELIMIT there are too many; PIPIT_ETOOBIG; PIPIT_ENOMEM. */
 pipit_err pp_topics_get(pp_topics *topics, pp_str name, int64_t now_ns, pp_topic **out_topic);
+
+/* The topic of that name; NULL: there is none. */
+pp_topic *pp_topics_find(const pp_topics *topics, pp_str name);
 
 uint32_t pp_topics_count(const pp_topics *topics);
 

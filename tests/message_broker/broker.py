@@ -219,6 +219,10 @@ class Broker:
         with open(f"/proc/{self.server.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
+    def peak_rss(self):
+        with open(f"/proc/{self.server.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"VmHWM:\s*(\d+)", file.read())[1]) * 1024
+
     def kill(self):
         self.server.process.kill()
         self.server.wait()

@@ -64,6 +64,19 @@ def test_max_deliver_is_a_key():
             until(lambda: server.state()["dropped"] == 2, "two drops")
 
 
+def test_as_patient_as_can_be():
+    longest = '"9223372036s"'
+    with Broker(f"ack_timeout: {longest}, ack_delay: {longest}, frame_timeout: {longest}") as server:
+        with server.client() as sub, server.publisher() as pub:
+            sub.subscribe(["a"])
+            pub.publish("a", b"one", b"two")
+            assert sub.next(NACK) == ("a", b"one")
+            assert sub.next(None) == ("a", b"two")
+            sub.subscribe(["b"])
+            assert server.state()["in_flight"] == 1
+            assert server.state()["timeouts"] == 0
+
+
 def test_others_go_on_while_one_waits():
     with Broker(QUICK) as server, server.client() as sub, server.publisher() as pub:
         sub.subscribe(["a"])

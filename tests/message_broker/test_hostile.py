@@ -122,6 +122,22 @@ def test_subscribers_that_never_read():
             sub.close()
 
 
+def test_a_large_message_to_many():
+    """All of them are given it, but not all at once."""
+    with Broker("ack_timeout: 30s") as server, server.publisher() as pub:
+        subs = [server.client().send(subscription(["a"])) for _ in range(200)]
+        until(lambda: server.state()["subscriptions"] == 200, "all")
+        before = server.peak_rss()
+        pub.publish("a", bytes(MB))
+        until(lambda: server.state()["deliveries"] == 200, "each to be given it")
+        more = server.peak_rss() - before
+        assert more < (1000 if SANITIZED else 60) * MB, more
+        for sub in subs:
+            sub.expect(SUBSCRIBED)
+            assert sub.next() == ("a", bytes(MB))
+            sub.close()
+
+
 def test_always_refused_is_bounded():
     with Broker("ack_delay: 60s, max_outstanding: 100") as server, server.client() as sub:
         with server.publisher() as pub:

@@ -109,6 +109,23 @@ static void test_consumer_has_a_limit(void **state)
     pp_consumer_fini(&c);
 }
 
+static void test_consumer_may_wait_for_ever(void **state)
+{
+    const pp_consumer_rules patient = {.ack_wait_ns = INT64_MAX, .late_delay_ns = INT64_MAX};
+    pp_consumer c;
+    uint64_t seq;
+
+    (void)state;
+    pp_consumer_init(&c, &patient, 1);
+    assert_int_equal(pp_consumer_deliver_new(&c, 1, 1000), PIPIT_OK);
+    assert_int_equal(pp_consumer_due(&c), INT64_MAX);
+    assert_int_equal(pp_consumer_turn(&c, 2000, &seq), PP_CONSUMER_NOTHING);
+    assert_int_equal(pp_consumer_nack(&c, 1, INT64_MAX, 2000), PP_CONSUMER_LATE);
+    assert_int_equal(pp_consumer_turn(&c, 3000, &seq), PP_CONSUMER_NOTHING);
+    assert_true(pp_consumer_ack(&c, 1));
+    pp_consumer_fini(&c);
+}
+
 static void test_consumer_survives_each_allocation_failing(void **state)
 {
     int64_t live = pp_alloc_live();
@@ -335,6 +352,7 @@ int main(void)
         cmocka_unit_test(test_consumer_silence_ends_after_the_last_time),
         cmocka_unit_test(test_consumer_nack_waits_its_delay_only),
         cmocka_unit_test(test_consumer_has_a_limit),
+        cmocka_unit_test(test_consumer_may_wait_for_ever),
         cmocka_unit_test(test_consumer_survives_each_allocation_failing),
         cmocka_unit_test(test_consumer_is_as_its_model),
     };

@@ -94,7 +94,10 @@ struct owner {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     bool woken;
-    char told[4096]; /* what it was told, in words */
+    atomic_uint wakes;
+    unsigned grown;         /* how often it was told so */
+    unsigned grown_in_vain; /* of these, when it asked to be told again */
+    char told[4096];        /* what it was told, in words */
 };
 
 static const struct pp_topics_limits wide = {.topics = 100, .backlog_bytes = 1 << 20};
@@ -117,6 +120,7 @@ static void wake(void *ctx)
 
     (void)pthread_mutex_lock(&owner->lock);
     owner->woken = true;
+    atomic_fetch_add(&owner->wakes, 1);
     (void)pthread_cond_signal(&owner->changed);
     (void)pthread_mutex_unlock(&owner->lock);
 }
@@ -135,10 +139,13 @@ static void on_settled(void *ctx, pp_topic *topic, uint64_t publisher, uint64_t 
         tell(ctx, "%d:%d ", (int)publisher, (int)seq);
 }
 
-static void on_grown(void *ctx, pp_topic *topic)
+static bool on_grown(void *ctx, pp_topic *topic)
 {
-    (void)ctx;
+    struct owner *owner = ctx;
+
     (void)topic;
+    owner->grown++;
+    return owner->grown > owner->grown_in_vain;
 }
 
 static void on_lost(void *ctx, pp_topic *topic, uint64_t publisher)
@@ -290,6 +297,54 @@ static void test_topics_tell_what_is_settled(void **state)
     check_kind(NULL);
     make_folder(dir);
     check_kind(dir);
+    remove_folder(dir);
+}
+
+/* What an owner cannot do in one turn it is asked for again, though nothing is published. */
+static void test_topics_tell_again_who_is_not_through(void **state)
+{
+    struct owner owner;
+    pp_topic *topic;
+
+    (void)state;
+    assert_int_equal(open_owner(&owner, NULL, &wide), PIPIT_OK);
+    owner.grown_in_vain = 3;
+    topic = open_topic(&owner, PP_STR("a"));
+    assert_int_equal(pp_topic_publish(topic, 1, PP_STR("x"), 10), PIPIT_OK);
+    while (owner.grown < 4)
+        turn(&owner);
+    assert_string_equal(owner.told, "1:1 ");
+    assert_false(owner.woken);
+    close_owner(&owner);
+}
+
+/* What was accepted before the topic was open is there after the end. */
+static void test_topics_store_what_waits_when_they_stop(void **state)
+{
+    enum { TOPICS = 5 };
+    static const char *const names[TOPICS] = {"a", "b", "c", "d", "e"};
+    struct owner owner;
+    pp_topic *topic;
+    char dir[64];
+
+    (void)state;
+    make_folder(dir);
+    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
+    for (size_t i = 0; i < TOPICS; i++) {
+        assert_int_equal(pp_topics_get(owner.topics, pp_str_of(names[i]), 0, &topic), PIPIT_OK);
+        assert_int_equal(pp_topic_publish(topic, 1, PP_STR("first"), 10), PIPIT_EAGAIN);
+        assert_int_equal(pp_topic_publish(topic, 1, PP_STR("second"), 10), PIPIT_EAGAIN);
+    }
+    close_owner(&owner);
+    assert_string_equal(owner.told, "");
+    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
+    for (size_t i = 0; i < TOPICS; i++) {
+        topic = open_topic(&owner, pp_str_of(names[i]));
+        assert_int_equal(topic->settled_seq, 2);
+        expect_message(topic, 1, "first");
+        expect_message(topic, 2, "second");
+    }
+    close_owner(&owner);
     remove_folder(dir);
 }
 
@@ -453,6 +508,7 @@ static void test_topics_whose_disk_fails_say_so(void **state)
     struct owner owner;
     pp_topic *topic;
     char dir[64];
+    pipit_err err;
 
     (void)state;
     make_folder(dir);
@@ -462,10 +518,10 @@ static void test_topics_whose_disk_fails_say_so(void **state)
     settle(&owner, topic);
     atomic_store(&failing.write_answer, -EIO);
     assert_int_equal(pp_topic_publish(topic, 2, PP_STR("lost"), 10), PIPIT_OK);
-    assert_int_equal(pp_topic_publish(topic, 3, PP_STR("lost"), 10), PIPIT_OK);
+    err = pp_topic_publish(topic, 3, PP_STR("lost"), 10); /* the first may have failed by now */
     while (!topic->frozen)
         turn(&owner);
-    assert_string_equal(owner.told, "1:1 lost:2 lost:3 ");
+    assert_string_equal(owner.told, err ? "1:1 lost:2 " : "1:1 lost:2 lost:3 ");
     assert_int_equal(topic->settled_seq, 1);
     expect_message(topic, 1, "kept");
     assert_int_equal(pp_topic_next(topic, 2, &message), PIPIT_ENOTFOUND);
@@ -527,6 +583,78 @@ static void test_topics_on_a_full_disk_recover(void **state)
     remove_folder(dir);
 }
 
+/* --- a disk that is slow for who opens -------------------------------------------------------- */
+
+static struct slow_disk {
+    pp_disk disk;
+    struct pp_disk_ops ops;
+    pthread_t opener; /* who locks a store */
+    atomic_bool opening;
+    struct owner *owner;
+} slow;
+
+static int lock_and_note(pp_disk *disk, int fd)
+{
+    (void)disk;
+    slow.opener = pthread_self();
+    atomic_store(&slow.opening, true);
+    return pp_disk_real()->ops->lock(pp_disk_real(), fd);
+}
+
+/* Whoever writes is given the time to tell of it. */
+static void close_later(pp_disk *disk, int fd)
+{
+    const struct timespec a_little = {.tv_nsec = 1000000};
+
+    (void)disk;
+    if (atomic_load(&slow.opening) && pthread_equal(slow.opener, pthread_self()))
+        for (int i = 0; i < 100 && !atomic_load(&slow.owner->wakes); i++)
+            (void)nanosleep(&a_little, NULL);
+    pp_disk_real()->ops->close(pp_disk_real(), fd);
+}
+
+static pp_disk *make_slow(struct owner *owner)
+{
+    slow.ops = *pp_disk_real()->ops;
+    slow.ops.lock = lock_and_note;
+    slow.ops.close = close_later;
+    slow.disk.ops = &slow.ops;
+    slow.owner = owner;
+    return &slow.disk;
+}
+
+/* What is over a limit that is new goes while the topic is opened, and is told of before that it is
+ * open. */
+static void test_topics_shrink_while_they_are_opened(void **state)
+{
+    static char data[64 * 1024];
+    const struct pp_topics_limits narrow = {
+        .topics = 100, .backlog_bytes = 1 << 20, .stream = {.messages = 1}};
+    struct owner owner;
+    pp_topic *topic;
+    char dir[64];
+
+    (void)state;
+    make_folder(dir);
+    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    for (int i = 0; i < 100; i++) {
+        assert_int_not_equal(pp_topic_publish(topic, 1, (pp_str){data, sizeof(data)}, 10),
+                             PIPIT_ELIMIT);
+        settle(&owner, topic);
+    }
+    close_owner(&owner);
+    assert_int_equal(open_owner_on(&owner, dir, &narrow, make_slow(&owner)), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    assert_int_equal(topic->state, PP_TOPIC_OPEN);
+    assert_int_equal(topic->last_seq, 100);
+    assert_int_equal(pp_topic_publish(topic, 1, PP_STR("x"), 10), PIPIT_OK);
+    settle(&owner, topic);
+    expect_message(topic, 1, "x");
+    close_owner(&owner);
+    remove_folder(dir);
+}
+
 static void sweep_once(const char *dir, uint64_t nth, bool *fired)
 {
     struct owner owner;
@@ -584,12 +712,15 @@ int main(void)
         cmocka_unit_test(test_name_of_nothing_else_is_taken),
         cmocka_unit_test(test_name_too_long_for_a_file_has_a_hash),
         cmocka_unit_test(test_topics_tell_what_is_settled),
+        cmocka_unit_test(test_topics_tell_again_who_is_not_through),
+        cmocka_unit_test(test_topics_store_what_waits_when_they_stop),
         cmocka_unit_test(test_topics_are_there_again),
         cmocka_unit_test(test_topics_have_limits),
         cmocka_unit_test(test_topics_forget_what_is_too_old),
         cmocka_unit_test(test_topics_that_cannot_be_opened_say_so),
         cmocka_unit_test(test_topics_whose_disk_fails_say_so),
         cmocka_unit_test(test_topics_on_a_full_disk_recover),
+        cmocka_unit_test(test_topics_shrink_while_they_are_opened),
         cmocka_unit_test(test_topics_survive_each_allocation_failing),
     };
 

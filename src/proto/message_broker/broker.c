@@ -105,10 +105,10 @@ static void on_settled(void *ctx, pp_topic *topic, uint64_t publisher, uint64_t 
         pp_mb_bridge_out(ctx, topic, first, last);
 }
 
-static void on_grown(void *ctx, pp_topic *topic)
+static bool on_grown(void *ctx, pp_topic *topic)
 {
     (void)ctx;
-    pp_mb_on_grown(topic);
+    return pp_mb_on_grown(topic);
 }
 
 static void on_lost(void *ctx, pp_topic *topic, uint64_t publisher)

@@ -140,8 +140,8 @@ void pp_mb_on_lost(pp_mb_broker *broker, pp_topic *topic, uint64_t publisher);
 void pp_mb_renew_sessions(pp_mb_broker *broker);
 /* Those who wait for the topic go on. */
 void pp_mb_on_ready(pp_topic *topic);
-/* subscriber.c: the topic has grown. */
-void pp_mb_on_grown(pp_topic *topic);
+/* subscriber.c: the topic has grown. False: some who wait for that have yet to be given it. */
+bool pp_mb_on_grown(pp_topic *topic);
 
 static inline void pp_mb_add(atomic_uint_fast64_t *gauge, int64_t more)
 {

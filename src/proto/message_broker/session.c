@@ -90,7 +90,7 @@ void pp_mb_on_ready(pp_topic *topic)
                 continue;
         }
         go_on(s);
-        pp_mb_pump(s);
+        pp_mb_pump_one_of_many(s);
     }
 }
 
@@ -110,8 +110,10 @@ static void publish(pp_mb_session *s, const pp_mb_op *op, int64_t wall_ns)
     pp_topic *topic = s->topic;
     pipit_err err = PIPIT_OK;
 
-    if (!topic || topic->state == PP_TOPIC_FAILED || !pp_str_eq(topic->name, op->topic))
+    if (!topic || topic->state == PP_TOPIC_FAILED || !pp_str_eq(topic->name, op->topic)) {
+        topic = NULL;
         err = pp_topics_get(broker->topics, op->topic, loop->now_ns, &topic);
+    }
     if (!err) {
         s->topic = topic;
         err = pp_topic_publish(topic, s->conn->id, op->data, wall_ns);
@@ -227,7 +229,7 @@ static int64_t next_due(const pp_mb_session *s)
     int64_t due_ns = INT64_MAX;
 
     if (s->reader.in_frame && !s->held)
-        due_ns = s->frame_ns + s->broker->settings.frame_timeout_ns;
+        due_ns = pp_clock_after(s->frame_ns, s->broker->settings.frame_timeout_ns);
     if (s->flight.on && !s->flight.sub && s->flight.due_ns < due_ns)
         due_ns = s->flight.due_ns;
     return due_ns;
@@ -261,7 +263,7 @@ static void on_timer(void *session)
     }
     if (s->flight.on && !s->flight.sub && s->flight.due_ns <= now_ns) {
         pp_mb_end_flight(s);
-        pp_mb_pump(s);
+        pp_mb_pump_one_of_many(s);
     }
     pp_mb_schedule(s);
 }
@@ -326,6 +328,7 @@ static void free_session(void *session)
     pp_mb_session *s = session;
 
     pp_mb_reader_fini(&s->reader);
+    pp_table_fini(&s->subs_by_topic);
 }
 
 static void renew(pp_conn *conn, void *arg)

@@ -17,9 +17,12 @@
 #include "proto/message_broker/broker.h"
 #include "proto/message_broker/reader.h"
 
+#include "base/table.h"
+
 struct pp_mb_session;
 
 typedef struct pp_mb_sub {
+    pp_table_entry entry; /* of the session's, by topic */
     pp_link of_session;
     pp_link in_ready;
     pp_link in_tail;
@@ -27,6 +30,7 @@ typedef struct pp_mb_sub {
     struct pp_mb_session *session;
     pp_consumer consumer;
     pp_timer timer;       /* among the broker's */
+    uint64_t seen_seq;    /* in the tail: up to here there was nothing for it */
     uint32_t outstanding; /* as counted in the broker's gauge */
 } pp_mb_sub;
 
@@ -43,7 +47,7 @@ typedef struct pp_mb_session {
     pp_mb_broker *broker;
     pp_mb_reader reader;
     pp_link subs;
-    uint32_t sub_count;
+    pp_table subs_by_topic;
     pp_link ready;
     pp_mb_flight flight;
     pp_topic *topic; /* published to last */
@@ -75,8 +79,15 @@ void pp_mb_unsubscribe(pp_mb_session *s);
 void pp_mb_answer(pp_mb_session *s, uint16_t action);
 /* Give it what it can be given now. */
 void pp_mb_pump(pp_mb_session *s);
+/* The same where many others may be given something in this turn. */
+void pp_mb_pump_one_of_many(pp_mb_session *s);
 /* The message in flight is not waited for any more. */
 void pp_mb_end_flight(pp_mb_session *s);
 void pp_mb_end_subs(pp_mb_session *s);
+
+static inline uint32_t pp_mb_sub_count(const pp_mb_session *s)
+{
+    return (uint32_t)s->subs_by_topic.count;
+}
 
 #endif

@@ -1,9 +1,13 @@
 /* Subscriptions: requests for them, what they are given, and what comes back. */
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "proto/message_broker/session.h"
 #include "proto/message_broker/writer.h"
 
-enum { SUB_BYTES = sizeof(pp_mb_sub) + 192 }; /* about, with what its consumer takes */
+enum {
+    SUB_BYTES = sizeof(pp_mb_sub) + 192, /* about, with what its consumer takes */
+    GIVEN_AT_ONCE = 128,                 /* subscribers of a topic that grows, in one turn */
+};
 
 /* --- bookkeeping -------------------------------------------------------------------------- */
 
@@ -64,7 +68,7 @@ static void on_sub_timer(pp_timer *timer)
     }
     note_consumer(sub);
     make_ready(sub);
-    pp_mb_pump(s);
+    pp_mb_pump_one_of_many(s);
 }
 
 /* --- giving ------------------------------------------------------------------------------- */
@@ -93,6 +97,7 @@ static void give(pp_mb_sub *sub, const struct pp_store_message *message, bool ag
         return;
     }
     s->flight = (pp_mb_flight){.on = true, .sub = sub, .seq = message->seq};
+    s->conn->loop->staged_bytes += message->payload.len; /* its last chunk is not counted else */
     s->conn->own.msgs++;
     s->conn->own.bytes += message->payload.len;
     pp_count(&counters->out_msgs, 1);
@@ -183,34 +188,47 @@ void pp_mb_pump(pp_mb_session *s)
         note_consumer(sub);
         pp_list_remove(&sub->in_tail);
         pp_list_append(&sub->topic->tail, &sub->in_tail);
+        sub->seen_seq = sub->topic->settled_seq;
     }
 }
 
-void pp_mb_on_grown(pp_topic *topic)
+void pp_mb_pump_one_of_many(pp_mb_session *s)
 {
-    pp_link waiting;
+    pp_loop *loop = s->conn->loop;
 
-    if (pp_list_empty(&topic->tail))
-        return;
-    /* Taken aside: who has been given all there is waits again. */
-    waiting = topic->tail;
-    waiting.next->prev = waiting.prev->next = &waiting;
-    pp_list_init(&topic->tail);
-    while (!pp_list_empty(&waiting)) {
-        pp_mb_sub *sub = PP_CONTAINER(waiting.next, pp_mb_sub, in_tail);
+    pp_mb_pump(s);
+    if (loop->staged_bytes > loop->staged_max)
+        pp_loop_flush(loop);
+}
 
+bool pp_mb_on_grown(pp_topic *topic)
+{
+    const pp_loop *loop;
+
+    /* Who has seen least is in front, and who is through waits at the end again. */
+    for (unsigned given = 0; !pp_list_empty(&topic->tail); given++) {
+        pp_mb_sub *sub = PP_CONTAINER(topic->tail.next, pp_mb_sub, in_tail);
+
+        if (sub->seen_seq == topic->settled_seq)
+            return true;
+        loop = sub->session->conn->loop;
+        if (given == GIVEN_AT_ONCE || (given && loop->staged_bytes > loop->staged_max))
+            return false;
         pp_list_remove(&sub->in_tail);
         make_ready(sub);
         pp_mb_pump(sub->session);
     }
+    return true;
 }
 
 /* --- subscribing -------------------------------------------------------------------------- */
 
 static pp_mb_sub *find_sub(const pp_mb_session *s, const pp_topic *topic)
 {
-    for (pp_link *link = s->subs.next; link != &s->subs; link = link->next) {
-        pp_mb_sub *sub = PP_CONTAINER(link, pp_mb_sub, of_session);
+    uint64_t hash = topic->entry.hash;
+
+    for (pp_table_entry *e = pp_table_first(&s->subs_by_topic, hash); e; e = e->next) {
+        pp_mb_sub *sub = PP_CONTAINER(e, pp_mb_sub, entry);
 
         if (sub->topic == topic)
             return sub;
@@ -226,7 +244,7 @@ static void orphan_flight(pp_mb_sub *sub)
     if (!s->flight.on || s->flight.sub != sub)
         return;
     s->flight.sub = NULL;
-    s->flight.due_ns = s->conn->loop->now_ns + s->broker->settings.ack_timeout_ns;
+    s->flight.due_ns = pp_clock_after(s->conn->loop->now_ns, s->broker->settings.ack_timeout_ns);
 }
 
 static void end_sub(pp_mb_sub *sub)
@@ -236,10 +254,10 @@ static void end_sub(pp_mb_sub *sub)
     orphan_flight(sub);
     pp_consumer_fini(&sub->consumer);
     note_consumer(sub); /* nothing is due any more */
+    pp_table_remove(&s->subs_by_topic, &sub->entry);
     pp_list_remove(&sub->of_session);
     pp_list_remove(&sub->in_ready);
     pp_list_remove(&sub->in_tail);
-    s->sub_count--;
     pp_mb_add(&s->broker->gauges.subscriptions, -1);
     pp_loop_note_litter(s->conn->loop, SUB_BYTES);
     pp_free(sub);
@@ -265,12 +283,16 @@ static pp_mb_sub *new_sub(pp_mb_session *s, pp_topic *topic)
     sub = pp_calloc(1, sizeof(*sub));
     if (!sub)
         return NULL;
+    sub->entry.hash = topic->entry.hash;
+    if (pp_table_add(&s->subs_by_topic, &sub->entry)) {
+        pp_free(sub);
+        return NULL;
+    }
     sub->session = s;
     sub->topic = topic;
     pp_list_init(&sub->in_ready);
     pp_list_init(&sub->in_tail);
     pp_list_append(&s->subs, &sub->of_session);
-    s->sub_count++;
     pp_mb_add(&broker->gauges.subscriptions, 1);
     return sub;
 }
@@ -296,7 +318,7 @@ static pipit_err subscribe_to(pp_mb_session *s, pp_topic *topic)
     };
     pp_mb_sub *sub = find_sub(s, topic);
 
-    if (!sub && s->sub_count >= settings->subscriptions_max)
+    if (!sub && pp_mb_sub_count(s) >= settings->subscriptions_max)
         return PIPIT_ELIMIT;
     if (sub)
         orphan_flight(sub);
@@ -391,16 +413,12 @@ void pp_mb_unsubscribe(pp_mb_session *s)
     size_t at = 0;
     pp_str name;
 
-    /* Who has few subscriptions may list many topics: these are compared with those. */
-    while (s->sub_count && pp_mb_list_next(&s->reader.list, &at, &name)) {
-        for (pp_link *link = s->subs.next; link != &s->subs; link = link->next) {
-            pp_mb_sub *sub = PP_CONTAINER(link, pp_mb_sub, of_session);
+    while (pp_mb_sub_count(s) && pp_mb_list_next(&s->reader.list, &at, &name)) {
+        const pp_topic *topic = pp_topics_find(s->broker->topics, name);
+        pp_mb_sub *sub = topic ? find_sub(s, topic) : NULL;
 
-            if (pp_str_eq(sub->topic->name, name)) {
-                end_sub(sub);
-                break;
-            }
-        }
+        if (sub)
+            end_sub(sub);
     }
     pp_mb_list_fini(&s->reader.list);
     pp_mb_send(s, PP_STR(PP_MB_UNSUBSCRIBED));
