@@ -299,11 +299,11 @@ void pipit_client_free(pipit_client *client)
         (void)pthread_mutex_lock(&client->lock);
         (void)pp_client_take_wheel_locked(client);
         (void)pthread_mutex_unlock(&client->lock);
-        while (pp_client_turn(client, 0)) /* it only closes */
+        while (!client->ended && pp_client_turn(client, 0)) /* it only closes */
             ;
     }
     pp_client_free_subs(client);
-    pp_port_close(client->port);
+    pp_port_unref(client->port); /* it was closed when the client ended */
     pp_lodger_leave(client->lodger);
     pp_wire_close(&client->wire);
     pp_dialog_fini(&client->dialog);

@@ -171,7 +171,28 @@ void pp_lane_leave(pp_lane *lane)
         lane_unref(lane);
 }
 
+static void futex(atomic_uint *word, int op, unsigned value, const struct timespec *timeout)
+{
+    (void)syscall(SYS_futex, (unsigned *)(void *)word, op | FUTEX_PRIVATE_FLAG, value, timeout,
+                  NULL, 0); /* woken, late, or changed meanwhile: the caller looks again */
+}
+
+static void tell_of_room(pp_lane *lane)
+{
+    atomic_store(&lane->awaited, false);
+    (void)atomic_fetch_add(&lane->turns, 1);
+    futex(&lane->turns, FUTEX_WAKE, INT32_MAX, NULL);
+}
+
 /* --- listing ------------------------------------------------------------------------------ */
+
+/* The port is closed: who waits for room is to look again, since nobody makes any. */
+static void drop(pp_lane *lane)
+{
+    if (atomic_load(&lane->awaited))
+        tell_of_room(lane);
+    lane_unref(lane); /* it stays listed: nobody lists it again */
+}
 
 /* Let go of all that writers have listed. */
 static void drop_listed(pp_port *port)
@@ -181,7 +202,7 @@ static void drop_listed(pp_port *port)
     while (lane) {
         pp_lane *next = lane->next;
 
-        lane_unref(lane); /* it stays listed: nobody lists it again */
+        drop(lane);
         lane = next;
     }
 }
@@ -220,7 +241,7 @@ void pp_port_close(pp_port *port)
         pp_lane *lane = port->kept;
 
         port->kept = lane->next_kept;
-        lane_unref(lane);
+        drop(lane);
     }
     drop_listed(port);
     pp_port_unref(port);
@@ -369,12 +390,6 @@ bool pp_lane_lags(pp_lane *lane)
     return written - lane->taken_seen > mark;
 }
 
-static void futex(atomic_uint *word, int op, unsigned value, const struct timespec *timeout)
-{
-    (void)syscall(SYS_futex, (unsigned *)(void *)word, op | FUTEX_PRIVATE_FLAG, value, timeout,
-                  NULL, 0); /* woken, late, or changed meanwhile: the caller looks again */
-}
-
 uint64_t pp_lane_taken_seen(const pp_lane *lane)
 {
     return lane->taken_seen;
@@ -435,9 +450,7 @@ static void note_taken(pp_lane *lane, uint64_t taken)
         taken != atomic_load_explicit(&lane->written, memory_order_relaxed))
         return;
     lane->told = taken;
-    atomic_store(&lane->awaited, false);
-    (void)atomic_fetch_add(&lane->turns, 1);
-    futex(&lane->turns, FUTEX_WAKE, INT32_MAX, NULL);
+    tell_of_room(lane);
 }
 
 static uint64_t take_record(pp_lane *lane, void (*each)(void *context, const pp_record *record),
