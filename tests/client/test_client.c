@@ -551,9 +551,32 @@ static void ask(struct place *p)
     pipit_client_free(client);
 }
 
+/* Who hears nothing of its own is told that nobody is there all the same, and nobody else is. */
+static void ask_nobody(struct place *p)
+{
+    pipit_client_options deaf = {.no_echo = true};
+    pipit_client *client = connect_with(p, &deaf), *other = come(p);
+    struct heard h;
+    pipit_msg *reply;
+    pipit_sub *sub;
+
+    heard_init(&h);
+    must(pipit_client_subscribe(other, "answers.>", NULL, hear, &h, &sub), "subscribe");
+    must(pipit_client_flush(other, WAIT_MS), "flush");
+    REQUIRE(pipit_client_request(client, "nobody", "", 0, WAIT_MS, &reply) == PIPIT_ENOTFOUND,
+            "nobody is there");
+    must(pipit_client_publish(client, "nobody", "answers.1", "", 0), "publish");
+    must(pipit_client_publish(client, "answers.2", NULL, "", 0), "publish");
+    await(&h, 1);
+    REQUIRE(strcmp(h.subject, "answers.2") == 0, "heard %s", h.subject);
+    pipit_client_free(other);
+    pipit_client_free(client);
+}
+
 static void scenario_ask(void)
 {
     each_way(ask);
+    each_way(ask_nobody);
 }
 
 /* --- subscriptions end -------------------------------------------------------------------- */
