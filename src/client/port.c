@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -65,6 +66,7 @@ struct pp_port {
     _Atomic(pp_lane *) listed; /* pushed by writers */
     atomic_bool asleep;
     atomic_bool closed;
+    atomic_uint waking; /* writers that are about to wake it */
     int wake_fd;
     size_t bytes_max;
     atomic_uint refs;
@@ -207,12 +209,26 @@ static void drop_listed(pp_port *port)
     }
 }
 
+/* Once the port is closed its reader may close the descriptor, and its number be another's. */
 static void wake(pp_port *port)
 {
     uint64_t one = 1;
 
-    if (atomic_load(&port->asleep) && atomic_exchange(&port->asleep, false))
+    if (!atomic_load(&port->asleep))
+        return;
+    (void)atomic_fetch_add(&port->waking, 1);
+    if (!atomic_load(&port->closed) && atomic_exchange(&port->asleep, false))
         (void)!write(port->wake_fd, &one, sizeof(one)); /* full: it is readable anyway */
+    (void)atomic_fetch_sub(&port->waking, 1);
+}
+
+/* They are at it for moments, unless they have been preempted. */
+static void await_no_waking(const pp_port *port)
+{
+    const struct timespec nap = {0, 50000};
+
+    while (atomic_load(&port->waking))
+        (void)nanosleep(&nap, NULL);
 }
 
 /* The first record since the reader lost interest. */
@@ -244,6 +260,7 @@ void pp_port_close(pp_port *port)
         drop(lane);
     }
     drop_listed(port);
+    await_no_waking(port);
     pp_port_unref(port);
 }
 
