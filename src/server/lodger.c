@@ -376,12 +376,12 @@ pipit_err pp_lodger_claim(pp_lodger *lodger, pp_str subject)
 {
     if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
         return PIPIT_ECLOSED;
-    return pp_claim_take(lodger->account, subject, lodger);
+    return pp_claim_take(lodger->account, subject, lodger, NULL);
 }
 
 void pp_lodger_release(pp_lodger *lodger, pp_str subject)
 {
-    pp_claim_release(lodger->account, subject, lodger);
+    (void)pp_claim_release(lodger->account, subject, lodger);
 }
 
 /* --- who hears ---------------------------------------------------------------------------- */
