@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+enum { LOGGED_BYTES = 200 }; /* of a subject */
+
 /* --- files -------------------------------------------------------------------------------- */
 
 /* False: it is too long. */
@@ -90,7 +92,8 @@ static void on_progress(void *ctx)
     pp_topic_move(ctx);
 }
 
-static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limits, char *why)
+static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limits,
+                            pp_store **out_store, char *why)
 {
     pp_topics *topics = topic->topics;
     char file[PP_TOPIC_FILE_BYTES], path[PP_TOPIC_PATH_BYTES];
@@ -115,24 +118,35 @@ static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limit
             err = have_name(topics, file, topic->name);
         options.dir = path;
     }
-    return err ? err : pp_store_open(&options, &topic->opened, why);
+    return err ? err : pp_store_open(&options, out_store, why);
+}
+
+/* The store may have had something to tell while it was being opened: only this makes it known. */
+static void hand_over(pp_topic *topic, pp_store *store, pipit_err err)
+{
+    (void)pthread_mutex_lock(&topic->topics->lock);
+    topic->opened = store;
+    topic->tried_err = err;
+    topic->tried = true;
+    (void)pthread_mutex_unlock(&topic->topics->lock);
+    pp_topic_move(topic);
 }
 
 static void open_one(pp_topic *topic, const struct pp_store_limits *limits)
 {
     char why[PP_STORE_WHY_BYTES] = "";
+    int subject_len = (int)(topic->subject.len < LOGGED_BYTES ? topic->subject.len : LOGGED_BYTES);
+    pp_store *store = NULL;
+    pipit_err err = open_store(topic, limits, &store, why);
 
-    topic->open_err = open_store(topic, limits, why);
-    if (topic->open_err)
+    if (err)
         pp_log_write(topic->topics->host.log, PP_LOG_ERROR,
-                     "message-broker: cannot open a topic subject=%.*s err=%s: %s",
-                     (int)(topic->subject.len < 200 ? topic->subject.len : 200), topic->subject.ptr,
-                     pipit_strerror(topic->open_err), why);
+                     "message-broker: cannot open a topic subject=%.*s err=%s: %s", subject_len,
+                     topic->subject.ptr, pipit_strerror(err), why);
     else if (why[0])
         pp_log_write(topic->topics->host.log, PP_LOG_WARN, "message-broker: subject=%.*s: %s",
-                     (int)(topic->subject.len < 200 ? topic->subject.len : 200), topic->subject.ptr,
-                     why);
-    pp_topic_move(topic);
+                     subject_len, topic->subject.ptr, why);
+    hand_over(topic, store, err);
 }
 
 static pp_topic *take_locked(pp_topics *topics)

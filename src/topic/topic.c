@@ -131,13 +131,14 @@ void pp_topic_move(pp_topic *topic)
         topics->host.wake(topics->host.ctx);
 }
 
-static void take_opened(pp_topic *topic, pp_store *opened)
+static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
 {
     struct pp_store_progress progress;
     struct pp_store_state state;
 
     if (!opened) {
         topic->state = PP_TOPIC_FAILED;
+        topic->open_err = err;
         pp_topic_drop_backlog(topic, true);
         return;
     }
@@ -150,24 +151,37 @@ static void take_opened(pp_topic *topic, pp_store *opened)
     (void)pp_store_limit(opened, &topic->topics->limits.stream); /* they may be others by now */
 }
 
-static void turn_topic(pp_topic *topic, pp_store *opened)
+static void turn_topic(pp_topic *topic)
 {
     const struct pp_topics_host *host = &topic->topics->host;
 
-    if (topic->state == PP_TOPIC_OPENING)
-        take_opened(topic, opened);
     if (topic->state == PP_TOPIC_OPEN) {
         pp_topic_settle(topic);
         pp_topic_drain(topic);
     }
-    if (pp_list_empty(&topic->backlog))
+    if (topic->state != PP_TOPIC_OPENING && pp_list_empty(&topic->backlog))
         host->on_ready(host->ctx, topic);
+}
+
+/* What the opener has to say of it, if anything; the lock is let go meanwhile. */
+static void look_at(pp_topics *topics, pp_topic *topic)
+{
+    pp_store *opened = topic->opened;
+    pipit_err err = topic->tried_err;
+    bool tried = topic->tried;
+
+    topic->opened = NULL;
+    topic->tried = false;
+    (void)pthread_mutex_unlock(&topics->lock);
+    if (tried)
+        take_opened(topic, opened, err);
+    turn_topic(topic);
+    (void)pthread_mutex_lock(&topics->lock);
 }
 
 void pp_topics_turn(pp_topics *topics)
 {
     pp_topic *moved, *topic;
-    pp_store *opened;
 
     (void)pthread_mutex_lock(&topics->lock);
     moved = topics->moved;
@@ -175,11 +189,7 @@ void pp_topics_turn(pp_topics *topics)
     while ((topic = moved)) {
         moved = topic->next_moved;
         topic->moved = false;
-        opened = topic->opened;
-        topic->opened = NULL;
-        (void)pthread_mutex_unlock(&topics->lock);
-        turn_topic(topic, opened);
-        (void)pthread_mutex_lock(&topics->lock);
+        look_at(topics, topic);
     }
     (void)pthread_mutex_unlock(&topics->lock);
 }
