@@ -402,7 +402,7 @@ pipit_err pipit_client_poll(pipit_client *client, int64_t timeout_ms)
     if (!mine)
         return PIPIT_EINUSE;
     if (goes_on)
-        goes_on = pp_client_turn(client, timeout_ms < 0 ? -1 : timeout_ms * PP_NS_PER_MS);
+        goes_on = pp_client_turn(client, timeout_ms < 0 ? -1 : pp_client_ms_to_ns(timeout_ms));
     pp_client_watch_for_work(client);
     (void)pthread_mutex_lock(&client->lock);
     pp_client_leave_wheel_locked(client);

@@ -541,6 +541,8 @@ static void ask(struct place *p)
         REQUIRE(reply->payload_bytes == 4 && memcmp(reply->payload, "1abc", 4) == 0, "echo");
         pipit_msg_free(reply);
     }
+    must(pipit_client_request(client, "echo", "1abc", 4, INT64_MAX, &reply), "with all patience");
+    pipit_msg_free(reply);
     REQUIRE(pipit_client_request(client, "nobody", "", 0, WAIT_MS, &reply) == PIPIT_ENOTFOUND,
             "nobody is there");
     REQUIRE(pipit_client_request(client, "echo", "0", 1, 20, &reply) == PIPIT_ETIMEOUT,
@@ -548,6 +550,7 @@ static void ask(struct place *p)
     ask_many(client, "5", 3, WAIT_MS, 0, 3, PIPIT_OK);
     ask_many(client, "4", 0, 100, 0, 4, PIPIT_OK);
     ask_many(client, "4", 0, WAIT_MS, 50, 4, PIPIT_OK);
+    ask_many(client, "4", 4, INT64_MAX, INT64_MAX, 4, PIPIT_OK);
     ask_many(client, "0", 0, 20, 0, 0, PIPIT_ETIMEOUT);
     pipit_client_free(service);
     pipit_client_free(client);
