@@ -299,11 +299,11 @@ void pipit_client_free(pipit_client *client)
         (void)pthread_mutex_lock(&client->lock);
         (void)pp_client_take_wheel_locked(client);
         (void)pthread_mutex_unlock(&client->lock);
-        while (pp_client_turn(client, 0)) /* it only closes */
+        while (!client->ended && pp_client_turn(client, 0)) /* it only closes */
             ;
     }
     pp_client_free_subs(client);
-    pp_port_close(client->port);
+    pp_port_unref(client->port); /* it was closed when the client ended */
     pp_lodger_leave(client->lodger);
     pp_wire_close(&client->wire);
     pp_dialog_fini(&client->dialog);
@@ -402,7 +402,7 @@ pipit_err pipit_client_poll(pipit_client *client, int64_t timeout_ms)
     if (!mine)
         return PIPIT_EINUSE;
     if (goes_on)
-        goes_on = pp_client_turn(client, timeout_ms < 0 ? -1 : timeout_ms * PP_NS_PER_MS);
+        goes_on = pp_client_turn(client, timeout_ms < 0 ? -1 : pp_client_ms_to_ns(timeout_ms));
     pp_client_watch_for_work(client);
     (void)pthread_mutex_lock(&client->lock);
     pp_client_leave_wheel_locked(client);

@@ -10,6 +10,7 @@
 #ifndef PP_CLIENT_CLIENT_H
 #define PP_CLIENT_CLIENT_H
 
+#include "base/clock.h"
 #include "base/counters.h"
 #include "base/list.h"
 #include "client/dialog.h"
@@ -153,6 +154,12 @@ struct pipit_client {
     pp_port *port; /* over memory */
     pp_lodger *lodger;
 };
+
+/* Milliseconds, however many: added to the time of day it is no overflow. */
+static inline int64_t pp_client_ms_to_ns(int64_t ms)
+{
+    return ms > INT64_MAX / 4 / PP_NS_PER_MS ? INT64_MAX / 4 : ms * PP_NS_PER_MS;
+}
 
 /* --- driver.c ----------------------------------------------------------------------------- */
 

@@ -125,6 +125,10 @@ static void finish(pipit_client *client, pipit_err err)
     client->state = PIPIT_CLIENT_CLOSED;
     pp_client_end_all_locked(client);
     (void)pthread_mutex_unlock(&client->lock);
+    if (client->port) { /* publishers need not wait for it; what it has counted may be asked for */
+        pp_port_ref(client->port);
+        pp_port_close(client->port);
+    }
     pp_client_end_requests(client, PIPIT_ECLOSED);
     pp_client_emit(client, PIPIT_EVENT_CLOSED, client->last_error);
     (void)pthread_mutex_lock(&client->lock);

@@ -38,6 +38,10 @@ void pp_lodger_leave(pp_lodger *lodger);
 pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,
                             bool *out_nobody);
 
+/* Give a message that is but a header, and small, to those of its own subscriptions that hear it,
+ * whether they hear what it publishes or not. It is missed where there is no room or no memory. */
+void pp_lodger_answer_itself(pp_lodger *lodger, const pipit_msg *msg);
+
 /* Have messages on subject come to the port with that sid. queue empty: none. Errors: PIPIT_EINVAL;
  * PIPIT_ETOOBIG; PIPIT_ENOMEM; PIPIT_ECLOSED. */
 pipit_err pp_lodger_subscribe(pp_lodger *lodger, pp_str subject, pp_str queue, uint64_t sid,

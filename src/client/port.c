@@ -8,6 +8,7 @@
 #include <linux/futex.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -65,6 +66,7 @@ struct pp_port {
     _Atomic(pp_lane *) listed; /* pushed by writers */
     atomic_bool asleep;
     atomic_bool closed;
+    atomic_uint waking; /* writers that are about to wake it */
     int wake_fd;
     size_t bytes_max;
     atomic_uint refs;
@@ -171,7 +173,28 @@ void pp_lane_leave(pp_lane *lane)
         lane_unref(lane);
 }
 
+static void futex(atomic_uint *word, int op, unsigned value, const struct timespec *timeout)
+{
+    (void)syscall(SYS_futex, (unsigned *)(void *)word, op | FUTEX_PRIVATE_FLAG, value, timeout,
+                  NULL, 0); /* woken, late, or changed meanwhile: the caller looks again */
+}
+
+static void tell_of_room(pp_lane *lane)
+{
+    atomic_store(&lane->awaited, false);
+    (void)atomic_fetch_add(&lane->turns, 1);
+    futex(&lane->turns, FUTEX_WAKE, INT32_MAX, NULL);
+}
+
 /* --- listing ------------------------------------------------------------------------------ */
+
+/* The port is closed: who waits for room is to look again, since nobody makes any. */
+static void drop(pp_lane *lane)
+{
+    if (atomic_load(&lane->awaited))
+        tell_of_room(lane);
+    lane_unref(lane); /* it stays listed: nobody lists it again */
+}
 
 /* Let go of all that writers have listed. */
 static void drop_listed(pp_port *port)
@@ -181,17 +204,31 @@ static void drop_listed(pp_port *port)
     while (lane) {
         pp_lane *next = lane->next;
 
-        lane_unref(lane); /* it stays listed: nobody lists it again */
+        drop(lane);
         lane = next;
     }
 }
 
+/* Once the port is closed its reader may close the descriptor, and its number be another's. */
 static void wake(pp_port *port)
 {
     uint64_t one = 1;
 
-    if (atomic_load(&port->asleep) && atomic_exchange(&port->asleep, false))
+    if (!atomic_load(&port->asleep))
+        return;
+    (void)atomic_fetch_add(&port->waking, 1);
+    if (!atomic_load(&port->closed) && atomic_exchange(&port->asleep, false))
         (void)!write(port->wake_fd, &one, sizeof(one)); /* full: it is readable anyway */
+    (void)atomic_fetch_sub(&port->waking, 1);
+}
+
+/* They are at it for moments, unless they have been preempted. */
+static void await_no_waking(const pp_port *port)
+{
+    const struct timespec nap = {0, 50000};
+
+    while (atomic_load(&port->waking))
+        (void)nanosleep(&nap, NULL);
 }
 
 /* The first record since the reader lost interest. */
@@ -220,9 +257,10 @@ void pp_port_close(pp_port *port)
         pp_lane *lane = port->kept;
 
         port->kept = lane->next_kept;
-        lane_unref(lane);
+        drop(lane);
     }
     drop_listed(port);
+    await_no_waking(port);
     pp_port_unref(port);
 }
 
@@ -369,12 +407,6 @@ bool pp_lane_lags(pp_lane *lane)
     return written - lane->taken_seen > mark;
 }
 
-static void futex(atomic_uint *word, int op, unsigned value, const struct timespec *timeout)
-{
-    (void)syscall(SYS_futex, (unsigned *)(void *)word, op | FUTEX_PRIVATE_FLAG, value, timeout,
-                  NULL, 0); /* woken, late, or changed meanwhile: the caller looks again */
-}
-
 uint64_t pp_lane_taken_seen(const pp_lane *lane)
 {
     return lane->taken_seen;
@@ -435,9 +467,7 @@ static void note_taken(pp_lane *lane, uint64_t taken)
         taken != atomic_load_explicit(&lane->written, memory_order_relaxed))
         return;
     lane->told = taken;
-    atomic_store(&lane->awaited, false);
-    (void)atomic_fetch_add(&lane->turns, 1);
-    futex(&lane->turns, FUTEX_WAKE, INT32_MAX, NULL);
+    tell_of_room(lane);
 }
 
 static uint64_t take_record(pp_lane *lane, void (*each)(void *context, const pp_record *record),

@@ -44,7 +44,8 @@ typedef struct pp_record {
 /* wake_fd is borrowed: an eventfd that is written to when the reader sleeps and must not.
  * bytes_max: in one lane. Errors: PIPIT_ENOMEM. */
 pipit_err pp_port_new(pp_port **out_port, int wake_fd, size_t bytes_max);
-/* No more is taken, what is there is dropped, and the reader lets go. NULL is fine. */
+/* No more is taken, what is there is dropped, writers that wait for room are told, and the reader
+ * lets go. wake_fd is used no more when this has returned. NULL is fine. */
 void pp_port_close(pp_port *port);
 void pp_port_ref(pp_port *port);
 void pp_port_unref(pp_port *port);

@@ -119,8 +119,8 @@ static pipit_err stage(pipit_client *client, const pipit_msg *msgs, size_t count
     return err ? err : wrong;
 }
 
-/* Over memory nobody says later that there is nobody: the asker is told by a message like the
- * server's. */
+/* Over memory nobody says later that there is nobody: the asker, and nobody else who hears its
+ * reply subject, is told by a message like the server's. */
 static void say_nobody(pipit_client *client, const pipit_msg *msg)
 {
     static const char header[] = "NATS/1.0 503\r\n\r\n";
@@ -131,7 +131,7 @@ static void say_nobody(pipit_client *client, const pipit_msg *msg)
         .header_bytes = sizeof(header) - 1,
     };
 
-    (void)pp_lodger_publish(client->lodger, &answer, 0, &(bool){false});
+    pp_lodger_answer_itself(client->lodger, &answer);
 }
 
 static pipit_err hand_over(pipit_client *client, const pipit_msg *msg)

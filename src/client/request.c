@@ -258,8 +258,8 @@ pipit_err pipit_client_request_start(pipit_client *client, const pipit_msg *msg,
         return PIPIT_ENOMEM;
     request->client = client;
     request->replies_max = replies_max;
-    request->deadline_ns = pp_clock_mono_ns() + timeout_ms * PP_NS_PER_MS;
-    request->gap_ns = gap_ms * PP_NS_PER_MS;
+    request->deadline_ns = pp_clock_mono_ns() + pp_client_ms_to_ns(timeout_ms);
+    request->gap_ns = pp_client_ms_to_ns(gap_ms);
     request->callback = callback;
     request->context = context;
     (void)pthread_mutex_lock(&client->lock);

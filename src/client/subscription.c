@@ -488,7 +488,8 @@ static pipit_msg *take_locked(pipit_sub *sub)
 pipit_err pipit_sub_next(pipit_sub *sub, int64_t timeout_ms, pipit_msg **out_msg)
 {
     pipit_client *client = sub->client;
-    int64_t deadline = timeout_ms < 0 ? INT64_MAX : pp_clock_mono_ns() + timeout_ms * PP_NS_PER_MS;
+    int64_t deadline =
+        timeout_ms < 0 ? INT64_MAX : pp_clock_mono_ns() + pp_client_ms_to_ns(timeout_ms);
     pipit_err err = PIPIT_OK;
 
     if (sub->callback)

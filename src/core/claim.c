@@ -71,7 +71,7 @@ static pipit_err take_locked(pp_claims *claims, claim *fresh)
     return pp_table_add(&claims->table, &fresh->entry);
 }
 
-pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner)
+pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner, bool *out_new)
 {
     pp_claims *claims = claims_of(account);
     claim *fresh = claims ? pp_calloc(1, sizeof(*fresh) + subject.len) : NULL;
@@ -88,16 +88,18 @@ pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner)
     (void)pthread_mutex_unlock(&claims->lock);
     if (err)
         pp_free(fresh);
+    if (out_new)
+        *out_new = !err;
     return err == PIPIT_EEXIST ? PIPIT_OK : err;
 }
 
-void pp_claim_release(pp_account *account, pp_str subject, const void *owner)
+bool pp_claim_release(pp_account *account, pp_str subject, const void *owner)
 {
     pp_claims *claims = atomic_load_explicit(&account->claims, memory_order_acquire);
     claim *c;
 
     if (!claims)
-        return;
+        return false;
     (void)pthread_mutex_lock(&claims->lock);
     c = find_locked(claims, subject,
                     pp_hash(subject.ptr, subject.len, pp_sublist_seed(account->subs)));
@@ -107,6 +109,7 @@ void pp_claim_release(pp_account *account, pp_str subject, const void *owner)
         c = NULL;
     (void)pthread_mutex_unlock(&claims->lock);
     pp_free(c);
+    return c != NULL;
 }
 
 void pp_claim_release_all(pp_account *account, const void *owner)

@@ -7,12 +7,12 @@
 
 #include "core/account.h"
 
-/* Take subject for owner, who may have it already. Errors: PIPIT_EINUSE somebody else has it;
- * PIPIT_ENOMEM. Thread: any. */
-pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner);
+/* Take subject for owner, who may have it already: then *out_new, which may be NULL, is false.
+ * Errors: PIPIT_EINUSE somebody else has it; PIPIT_ENOMEM. Thread: any. */
+pipit_err pp_claim_take(pp_account *account, pp_str subject, const void *owner, bool *out_new);
 
-/* Nothing happens if owner does not have it. Thread: any. */
-void pp_claim_release(pp_account *account, pp_str subject, const void *owner);
+/* False: owner does not have it, and nothing happens. Thread: any. */
+bool pp_claim_release(pp_account *account, pp_str subject, const void *owner);
 
 /* Release all that owner has. It takes as long as the account has claims. Thread: any. */
 void pp_claim_release_all(pp_account *account, const void *owner);

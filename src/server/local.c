@@ -188,12 +188,12 @@ static pp_account *account_of(const pp_local *home)
 
 static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str subject, pp_str queue)
 {
-    pipit_err err = s->claims ? pp_claim_take(account_of(home), subject, s) : PIPIT_OK;
+    pipit_err err = s->claims ? pp_claim_take(account_of(home), subject, s, NULL) : PIPIT_OK;
 
     if (err)
         return err;
     if (!enter(home, s)) {
-        pp_claim_release(account_of(home), subject, s);
+        (void)pp_claim_release(account_of(home), subject, s);
         return PIPIT_ENOMEM;
     }
     s->sub = pp_sub_new(&home->client, (pp_str){(const char *)&s->id, sizeof(s->id)}, queue);
@@ -201,7 +201,7 @@ static pipit_err insert(pp_local *home, struct pipit_subscription *s, pp_str sub
     if (err) {
         leave(home, s);
         pp_sub_free(s->sub);
-        pp_claim_release(account_of(home), subject, s);
+        (void)pp_claim_release(account_of(home), subject, s);
     }
     return err;
 }
@@ -280,7 +280,7 @@ void pipit_subscription_end(pipit_subscription *s)
     home = s->home;
     leave(home, s);
     if (s->claims)
-        pp_claim_release(account_of(home), pp_sublist_pattern(s->sub), s);
+        (void)pp_claim_release(account_of(home), pp_sublist_pattern(s->sub), s);
     pp_account_unsubscribe(account_of(home), s->sub);
     (void)atomic_fetch_sub(&home->worker->server->local_subs, 1);
     pp_loop_post(&home->worker->loop, &s->retire);

@@ -292,12 +292,12 @@ pipit_err pp_lodger_claim(pp_lodger *lodger, pp_str subject)
 {
     if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
         return PIPIT_ECLOSED;
-    return pp_claim_take(lodger->account, subject, lodger);
+    return pp_claim_take(lodger->account, subject, lodger, NULL);
 }
 
 void pp_lodger_release(pp_lodger *lodger, pp_str subject)
 {
-    pp_claim_release(lodger->account, subject, lodger);
+    (void)pp_claim_release(lodger->account, subject, lodger);
 }
 
 bool pp_lodger_has(const pp_sub *sub)
@@ -493,6 +493,49 @@ static bool join(const pipit_msg *msg, char *small, pp_record *record)
         record->data.ptr = small;
     }
     return true;
+}
+
+/* Those of its own subscriptions that hear the subject. NULL: no memory. */
+static struct hearers *find_own(pp_lodger *lodger, pp_str subject)
+{
+    pp_lodging *lodging = &lodger->server->lodging;
+    struct hearers *h = NULL;
+    pp_sub_set set = {0};
+
+    (void)pthread_mutex_lock(&lodging->reading);
+    pp_reclaim_enter(&lodging->reader);
+    if (!pp_sublist_match(lodger->account->subs, subject, &set))
+        h = hearers_new(subject, set.count);
+    for (size_t i = 0; h && i < set.count; i++) {
+        struct heard_by *target = &h->targets[h->count];
+
+        if (set.subs[i]->client != &lodger->client)
+            continue;
+        target->passage = passage_to(lodger, lodger);
+        memcpy(&target->sid, set.subs[i]->text, sizeof(target->sid));
+        h->count += target->passage != NULL;
+    }
+    pp_reclaim_leave(&lodging->reader);
+    (void)pthread_mutex_unlock(&lodging->reading);
+    pp_sub_set_fini(&set);
+    return h;
+}
+
+void pp_lodger_answer_itself(pp_lodger *lodger, const pipit_msg *msg)
+{
+    pp_record record = {
+        .subject = {msg->subject, msg->subject_bytes},
+        .data = {msg->header, msg->header_bytes},
+        .header_len = msg->header_bytes,
+    };
+    struct hearers *h;
+
+    pp_biased_lock(&lodger->lock);
+    h = find_own(lodger, record.subject);
+    for (uint32_t i = 0; h && i < h->count; i++)
+        hand(lodger, &h->targets[i], &record);
+    pp_biased_unlock(&lodger->lock);
+    pp_free(h);
 }
 
 pipit_err pp_lodger_publish_matching(pp_lodger *lodger, const pipit_msg *msg,

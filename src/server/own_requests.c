@@ -160,6 +160,7 @@ static void match(const pp_own_requests *own, pp_worker *worker, const pp_msg *m
 static pipit_err claim(const pp_own_requests *own, pp_client *from, pp_str subject)
 {
     pipit_err err;
+    bool is_new;
 
     if (!from || !pp_subject_literal(subject)) /* the program has calls for that */
         return PIPIT_EINVAL;
@@ -167,9 +168,9 @@ static pipit_err claim(const pp_own_requests *own, pp_client *from, pp_str subje
         return PIPIT_EDENIED;
     if (from->claims >= CLAIMS_MAX)
         return PIPIT_ELIMIT;
-    err = pp_claim_take(own->server->global, subject, from);
+    err = pp_claim_take(own->server->global, subject, from, &is_new);
     if (!err) {
-        from->claims++; /* some may be the same: a limit, no number */
+        from->claims += is_new;
         from->claims_in = own->server->global;
     }
     return err;
@@ -212,7 +213,7 @@ static bool deliver(void *worker, const pp_sub *sub, pp_str head, const pp_msg *
         answer_with(own, msg->reply, claim(own, msg->from, rest));
     } else if (take_prefix(&rest, PP_STR(PP_OWN_RELEASE))) {
         if (msg->from)
-            pp_claim_release(own->server->global, rest, msg->from);
+            msg->from->claims -= pp_claim_release(own->server->global, rest, msg->from);
         answer_with(own, msg->reply, PIPIT_OK);
     } else {
         return false;

@@ -541,6 +541,8 @@ static void ask(struct place *p)
         REQUIRE(reply->payload_bytes == 4 && memcmp(reply->payload, "1abc", 4) == 0, "echo");
         pipit_msg_free(reply);
     }
+    must(pipit_client_request(client, "echo", "1abc", 4, INT64_MAX, &reply), "with all patience");
+    pipit_msg_free(reply);
     REQUIRE(pipit_client_request(client, "nobody", "", 0, WAIT_MS, &reply) == PIPIT_ENOTFOUND,
             "nobody is there");
     REQUIRE(pipit_client_request(client, "echo", "0", 1, 20, &reply) == PIPIT_ETIMEOUT,
@@ -548,14 +550,38 @@ static void ask(struct place *p)
     ask_many(client, "5", 3, WAIT_MS, 0, 3, PIPIT_OK);
     ask_many(client, "4", 0, 100, 0, 4, PIPIT_OK);
     ask_many(client, "4", 0, WAIT_MS, 50, 4, PIPIT_OK);
+    ask_many(client, "4", 4, INT64_MAX, INT64_MAX, 4, PIPIT_OK);
     ask_many(client, "0", 0, 20, 0, 0, PIPIT_ETIMEOUT);
     pipit_client_free(service);
+    pipit_client_free(client);
+}
+
+/* Who hears nothing of its own is told that nobody is there all the same, and nobody else is. */
+static void ask_nobody(struct place *p)
+{
+    pipit_client_options deaf = {.no_echo = true};
+    pipit_client *client = connect_with(p, &deaf), *other = come(p);
+    struct heard h;
+    pipit_msg *reply;
+    pipit_sub *sub;
+
+    heard_init(&h);
+    must(pipit_client_subscribe(other, "answers.>", NULL, hear, &h, &sub), "subscribe");
+    must(pipit_client_flush(other, WAIT_MS), "flush");
+    REQUIRE(pipit_client_request(client, "nobody", "", 0, WAIT_MS, &reply) == PIPIT_ENOTFOUND,
+            "nobody is there");
+    must(pipit_client_publish(client, "nobody", "answers.1", "", 0), "publish");
+    must(pipit_client_publish(client, "answers.2", NULL, "", 0), "publish");
+    await(&h, 1);
+    REQUIRE(strcmp(h.subject, "answers.2") == 0, "heard %s", h.subject);
+    pipit_client_free(other);
     pipit_client_free(client);
 }
 
 static void scenario_ask(void)
 {
     each_way(ask);
+    each_way(ask_nobody);
 }
 
 /* --- subscriptions end -------------------------------------------------------------------- */
@@ -735,9 +761,23 @@ static void poll_until(pipit_client *client, const struct heard *h, uint64_t cou
     }
 }
 
+struct events {
+    atomic_uint count[8];
+};
+
+static void on_event(void *context, pipit_client *client, pipit_event event, const char *text)
+{
+    struct events *e = context;
+
+    (void)client;
+    (void)text;
+    atomic_fetch_add(&e->count[event], 1);
+}
+
 static void own_loop(struct place *p)
 {
-    pipit_client_options o = {.own_loop = true};
+    struct events events = {0};
+    pipit_client_options o = {.own_loop = true, .on_event = on_event, .event_context = &events};
     pipit_client *client = connect_with(p, &o);
     struct heard h;
     pipit_sub *sub;
@@ -757,6 +797,7 @@ static void own_loop(struct place *p)
     while (pipit_client_poll(client, 10) != PIPIT_ECLOSED)
         ;
     pipit_client_free(client);
+    REQUIRE(atomic_load(&events.count[PIPIT_EVENT_CLOSED]) == 1, "closed once");
 }
 
 static void scenario_own_loop(void)
@@ -795,19 +836,6 @@ static void scenario_no_listener(void)
 }
 
 /* --- reconnecting ------------------------------------------------------------------------- */
-
-struct events {
-    atomic_uint count[8];
-};
-
-static void on_event(void *context, pipit_client *client, pipit_event event, const char *text)
-{
-    struct events *e = context;
-
-    (void)client;
-    (void)text;
-    atomic_fetch_add(&e->count[event], 1);
-}
 
 static bool came_back(void *arg)
 {
@@ -1130,6 +1158,50 @@ static void scenario_slow(void)
     place_close(&p);
 }
 
+struct pourer {
+    pipit_client *client;
+    atomic_uint count;
+};
+
+static void *pour_until_late(void *arg)
+{
+    struct pourer *pourer = arg;
+    char data[1000] = "";
+
+    while (atomic_fetch_add(&pourer->count, 1) < 200)
+        must(pipit_client_publish(pourer->client, "gone", NULL, data, sizeof(data)), "publish");
+    return NULL;
+}
+
+/* Who waits for room is told when the recipient goes, which makes none. */
+static void scenario_gone(void)
+{
+    pipit_client_options to = {.sub_pending_max = 64 * 1024, .own_loop = true},
+                         patient = {.publish_wait_ms = 3600 * 1000};
+    struct pourer pourer = {0};
+    pthread_t thread;
+    unsigned before;
+    struct place p;
+    struct heard h;
+    pipit_client *deaf;
+    pipit_sub *sub;
+
+    place_open(&p, "memory", "");
+    deaf = connect_with(&p, &to);
+    pourer.client = connect_with(&p, &patient);
+    heard_init(&h);
+    must(pipit_client_subscribe(deaf, "gone", NULL, hear, &h, &sub), "subscribe");
+    REQUIRE(pthread_create(&thread, NULL, pour_until_late, &pourer) == 0, "a thread");
+    do { /* until it waits, most probably; if it does not yet, it need not be told */
+        before = atomic_load(&pourer.count);
+        (void)check_poll(-1, 50);
+    } while (!before || atomic_load(&pourer.count) != before);
+    pipit_client_free(deaf);
+    (void)pthread_join(thread, NULL); /* ctest has a time limit */
+    pipit_client_free(pourer.client);
+    place_close(&p);
+}
+
 /* --- memory fails ------------------------------------------------------------------------- */
 
 static pipit_err converse(struct place *p)
@@ -1395,6 +1467,7 @@ int main(int argc, char **argv)
         {"refused", scenario_refused, 60},
         {"distrust", scenario_distrust, 60},
         {"slow", scenario_slow, 60},
+        {"gone", scenario_gone, 60},
         {"sweep", scenario_sweep, 300},
         {"again", scenario_again, 300},
         {"reload", scenario_reload, 60},

@@ -338,6 +338,38 @@ static void test_matching_does_not_ask_itself(void **state)
     host_stop(&h);
 }
 
+/* What is given back counts no more, and what is claimed again counts once. */
+static void test_claims_are_counted(void **state)
+{
+    enum { CLAIMS_MAX = 4096 };
+    char path[64], option[80];
+    const char *options[] = {option, NULL};
+    peer_event event;
+    struct host h;
+    peer a;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "/tmp/pipit-count-%d.sock", (int)getpid());
+    (void)snprintf(option, sizeof(option), "--unix=%s", path);
+    host_start(&h, options);
+    peer_dial_unix(&a, path);
+    assert_true(peer_greet(&a));
+    for (int i = 0; i <= CLAIMS_MAX; i++) {
+        (void)peer_printf(&a, "PUB $PIPIT.CLAIM.c 0\r\n\r\nPUB $PIPIT.CLAIM.c 0\r\n\r\n");
+        (void)peer_printf(&a, "PUB $PIPIT.RELEASE.c 0\r\n\r\n");
+    }
+    for (int i = 0; i < CLAIMS_MAX - 1; i++)
+        (void)peer_printf(&a, "PUB $PIPIT.CLAIM.c%d 0\r\n\r\n", i);
+    (void)peer_printf(&a, "SUB answer 1\r\nPUB $PIPIT.CLAIM.last answer 0\r\n\r\n");
+    assert_true(peer_next_msg(&a, &event));
+    assert_int_equal(event.payload_len, 3); /* +OK */
+    (void)peer_printf(&a, "PUB $PIPIT.CLAIM.beyond answer 0\r\n\r\n");
+    assert_true(peer_next_msg(&a, &event));
+    assert_true(event.payload_len > 3);
+    peer_close(&a);
+    host_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +380,7 @@ int main(void)
         cmocka_unit_test(test_claims_are_exclusive),
         cmocka_unit_test(test_claims_fail_without_memory),
         cmocka_unit_test(test_claims_of_a_bus),
+        cmocka_unit_test(test_claims_are_counted),
         cmocka_unit_test(test_a_bus_hears_no_patterns),
         cmocka_unit_test(test_matching_does_not_ask_itself),
     };

@@ -94,7 +94,7 @@ pipit_err pp_t2_bridge_claim(pp_t2_bus *bus, pp_str topic)
     char subject[PREFIX_MAX + PP_T2_TOPIC_MAX];
     size_t len = pp_t2_topic_to_subject(PP_STR(SERVICES), topic, subject);
 
-    return pp_claim_take(bus->host.account, (pp_str){subject, len}, bus);
+    return pp_claim_take(bus->host.account, (pp_str){subject, len}, bus, NULL);
 }
 
 void pp_t2_bridge_unclaim(pp_t2_bus *bus, pp_str topic)
@@ -102,7 +102,7 @@ void pp_t2_bridge_unclaim(pp_t2_bus *bus, pp_str topic)
     char subject[PREFIX_MAX + PP_T2_TOPIC_MAX];
     size_t len = pp_t2_topic_to_subject(PP_STR(SERVICES), topic, subject);
 
-    pp_claim_release(bus->host.account, (pp_str){subject, len}, bus);
+    (void)pp_claim_release(bus->host.account, (pp_str){subject, len}, bus);
 }
 
 /* --- from NATS ---------------------------------------------------------------------------- */
