@@ -7,7 +7,7 @@ export CTEST_OUTPUT_ON_FAILURE = 1
 
 SHELL = /bin/bash
 
-.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers page install format clean
+.PHONY: all run test clients bench bench-quick asan tsan fuzz fuzz-smoke peers page install format clean torture
 
 all: $(BUILD)/build.ninja
 	cmake --build $(BUILD)
@@ -37,9 +37,12 @@ page:
 
 # t2_checks: the original T2 Bus, built by `make clients`
 T2_CHECKS = $(BUILD)/clients/t2_rust/release/t2_checks
+# MESSAGE_BROKER: a server of willdot/message-broker that takes the address to listen on
+MESSAGE_BROKER = $(BUILD)/peers/bin/message-broker
 bench: all peers
 	bench/compare.py
 	bench/fanout.py
+	bench/broker.py $(if $(wildcard $(MESSAGE_BROKER)),--original=$(MESSAGE_BROKER))
 	$(BUILD)/pipit-bench-memory $(if $(wildcard $(T2_CHECKS)),--t2=$(T2_CHECKS))
 	$(BUILD)/pipit-bench-store
 	$(if $(wildcard $(T2_CHECKS)),tests/clients/t2_rust/run.py --compare)
@@ -65,6 +68,12 @@ tsan:
 	cmake --build $(BUILD)-tsan
 	TSAN_OPTIONS=halt_on_error=1 \
 	    ctest --test-dir $(BUILD)-tsan -R '$(TSAN_TESTS)' -j $(JOBS)
+
+# the store's tests, long: TORTURE=0.01 for a look, 1 takes hours; SEED=N does the same again
+TORTURE ?= 1
+torture: all
+	tests/store/torture.py $(BUILD) --scale $(TORTURE) $(if $(SEED),--seed $(SEED)) \
+	    --report $(BUILD)/torture.md
 
 # FUZZ_SECONDS for each target; new inputs are kept in $(BUILD)-fuzz/corpus
 FUZZ_SECONDS ?= 600

@@ -7,11 +7,11 @@
 #include "cli/json_path.h"
 #include "cli/memory.h"
 #include "cli/say.h"
+#include "cli/turn.h"
 #include "cli/value.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { ASIDE_MS = 1000 };
 
@@ -36,13 +36,9 @@ static json_t *ask(pipit_client *client, const char *subject, int64_t timeout_ms
 
 static int64_t time_ping(pipit_client *client, int64_t timeout_ms)
 {
-    struct timespec start, end;
+    int64_t start = cli_now_ns();
 
-    (void)clock_gettime(CLOCK_MONOTONIC, &start);
-    if (pipit_client_flush(client, timeout_ms))
-        return 0;
-    (void)clock_gettime(CLOCK_MONOTONIC, &end);
-    return (end.tv_sec - start.tv_sec) * 1000000000 + end.tv_nsec - start.tv_nsec;
+    return pipit_client_flush(client, timeout_ms) ? 0 : cli_now_ns() - start;
 }
 
 /* What is known of the account that we are in. All may be NULL but user. */
@@ -51,15 +47,6 @@ struct found {
     int64_t rtt_ns, max_payload;
     const char *url;
 };
-
-static void put(cli_fields *fields, const char *name, const json_t *from, const char *path)
-{
-    size_t bytes;
-    const char *text = cli_json_text_at(from, path, &bytes);
-
-    if (bytes)
-        cli_fields_bytes(fields, name, text, bytes);
-}
 
 static void put_list(cli_fields *fields, const char *name, const json_t *from, const char *path)
 {
@@ -76,12 +63,12 @@ static void show_user(cli_fields *fields, const struct found *found)
     int64_t left_ns = (int64_t)cli_json_count_at(found->user, "expires");
 
     cli_fields_part(fields, "User");
-    put(fields, "User", found->user, "user");
-    put(fields, "Name", found->user, "user_name");
-    put(fields, "Account", found->user, "account");
+    cli_fields_at(fields, "User", found->user, "user");
+    cli_fields_at(fields, "Name", found->user, "user_name");
+    cli_fields_at(fields, "Account", found->user, "account");
     if (strcmp(cli_json_text_at(found->user, "account", NULL),
                cli_json_text_at(found->user, "account_name", NULL)) != 0)
-        put(fields, "Name of the account", found->user, "account_name");
+        cli_fields_at(fields, "Name of the account", found->user, "account_name");
     cli_duration_format(left_ns, text);
     cli_fieldsf(fields, "Expires", left_ns ? "in %s" : "never", text);
     cli_fields_part(fields, "Permissions");
@@ -97,10 +84,10 @@ static void show_server(cli_fields *fields, const struct found *found)
 
     cli_fields_part(fields, "Server");
     cli_fields_text(fields, "Address", found->url);
-    put(fields, "Name", found->server, "name");
-    put(fields, "Id", found->server, "id");
-    put(fields, "Version", found->server, "ver");
-    put(fields, "Cluster", found->server, "cluster");
+    cli_fields_at(fields, "Name", found->server, "name");
+    cli_fields_at(fields, "Id", found->server, "id");
+    cli_fields_at(fields, "Version", found->server, "ver");
+    cli_fields_at(fields, "Cluster", found->server, "cluster");
     cli_duration_format(found->rtt_ns, text);
     cli_fields_text(fields, "RTT", found->rtt_ns ? text : NULL);
     if (found->max_payload > 0)

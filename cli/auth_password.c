@@ -14,7 +14,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-enum { INPUT_MAX = 4096, MADE_LETTERS = 22, COST_DEFAULT = 11 };
+enum { INPUT_MAX = 4096, MADE_LETTERS = 22, CTRL_C = 3 };
 
 struct options {
     const char *pass, *check;
@@ -77,6 +77,19 @@ static char *make_password(void)
     return text;
 }
 
+/* A terminal gives a line at a time, whatever ends it. */
+static bool read_line(bool terminal, char line[INPUT_MAX])
+{
+    ssize_t n;
+
+    if (!terminal)
+        return fgets(line, INPUT_MAX, stdin) != NULL;
+    n = read(STDIN_FILENO, line, INPUT_MAX - 1);
+    if (n > 0)
+        line[n] = '\0';
+    return n > 0;
+}
+
 static char *ask(void)
 {
     struct termios before, silent;
@@ -85,13 +98,16 @@ static char *ask(void)
 
     if (terminal) {
         silent = before;
-        silent.c_lflag &= ~(tcflag_t)ECHO;
+        /* Signals would leave the terminal silent; the key that makes one ends the line instead. */
+        silent.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+        silent.c_cc[VEOL] = CTRL_C;
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &silent); /* before it is asked for */
         (void)fprintf(stderr, "Password: ");
     }
-    if (fgets(line, sizeof(line), stdin)) {
+    if (read_line(terminal, line)) {
         line[strcspn(line, "\r\n")] = '\0';
-        text = cli_copy(line, strlen(line));
+        if (!terminal || !strchr(line, CTRL_C))
+            text = cli_copy(line, strlen(line));
     }
     if (terminal) {
         (void)tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);

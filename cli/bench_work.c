@@ -78,7 +78,7 @@ static void drive_until(bench_client *c, int64_t deadline_ns)
 
 static void stamp(bench_client *c, int64_t ns)
 {
-    if (!c->plan->rate || c->plan->size < STAMP_BYTES)
+    if (c->plan->rate <= 0 || c->plan->size < STAMP_BYTES)
         return;
     memcpy(c->payload, stamp_mark, sizeof(stamp_mark));
     memcpy(c->payload + sizeof(stamp_mark), &ns, sizeof(ns));

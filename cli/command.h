@@ -28,6 +28,7 @@ typedef enum cli_type {
     CLI_FOLDER,   /* folders, */
     CLI_CONTEXT,  /* names of contexts */
     CLI_TEXTS,    /* cli_texts: may be given several times */
+    CLI_FILES,    /* the same for names of files */
     CLI_COUNT,    /* int64_t: a whole number, "100000" or "100k" or "2M" */
     CLI_SIZE,     /* int64_t: bytes, "128", "4K", "1MB" */
     CLI_DURATION, /* int64_t: nanoseconds, "250ms", "1h30m" */
@@ -38,6 +39,11 @@ typedef struct cli_texts {
     const char **items; /* texts of the command line */
     size_t count;
 } cli_texts;
+
+static inline bool cli_type_is_many(cli_type type)
+{
+    return type == CLI_TEXTS || type == CLI_FILES;
+}
 
 /* A flag. Tables end with one that has no name. */
 typedef struct cli_flag {
@@ -84,6 +90,7 @@ typedef struct cli_command {
     const char *name;
     const char *aliases; /* other names, separated by blanks; NULL: none */
     const char *help;    /* one line */
+    const char *page;    /* of the manual, behind "pipit-"; NULL: the name */
     const char *text;    /* paragraphs for --help and the manual; NULL: none */
     const cli_flag *flags;
     const cli_argument *arguments;

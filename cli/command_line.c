@@ -119,6 +119,7 @@ static bool store(const cli_flag *flag, const char *how, const char *text, char 
         *(const char **)member = text;
         return true;
     case CLI_TEXTS:
+    case CLI_FILES:
         add_text(member, text);
         return true;
     default:
@@ -376,7 +377,7 @@ static bool give_arguments(struct reader *r)
         do {
             if (at < r->word_count && !store_argument(r, a, r->words[at++]))
                 return false;
-        } while (a->type == CLI_TEXTS && at < r->word_count);
+        } while (cli_type_is_many(a->type) && at < r->word_count);
     }
     if (at == r->word_count)
         return true;
@@ -438,18 +439,19 @@ bool cli_command_line_read(cli_command_line *line, int argc, char **argv)
                        line->call.name);
         return false;
     }
+    /* What connects nowhere is not hindered by a wrong NATS_TIMEOUT. */
     return give_arguments(&r) && fill(command->flags, r.given, r.options) &&
-           fill(cli_global_flags, r.globals_given, (char *)&line->globals);
+           (command->offline || fill(cli_global_flags, r.globals_given, (char *)&line->globals));
 }
 
 static void free_texts(const cli_command *command, const char *options)
 {
     for (const cli_flag *f = command->flags; f && f->name; f++) {
-        if (f->type == CLI_TEXTS)
+        if (cli_type_is_many(f->type))
             free(((const cli_texts *)(const void *)(options + f->offset))->items);
     }
     for (const cli_argument *a = command->arguments; a && a->name; a++) {
-        if (a->type == CLI_TEXTS)
+        if (cli_type_is_many(a->type))
             free(((const cli_texts *)(const void *)(options + a->offset))->items);
     }
 }

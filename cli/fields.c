@@ -1,6 +1,7 @@
 #include "cli/fields.h"
 
 #include "cli/escape.h"
+#include "cli/json_path.h"
 #include "cli/memory.h"
 #include "cli/terminal.h"
 #include "cli/value.h"
@@ -48,6 +49,15 @@ void cli_fields_text(cli_fields *fields, const char *name, const char *value)
 {
     if (value)
         cli_fields_bytes(fields, name, value, strlen(value));
+}
+
+void cli_fields_at(cli_fields *fields, const char *name, const json_t *object, const char *path)
+{
+    size_t bytes;
+    const char *text = cli_json_text_at(object, path, &bytes);
+
+    if (bytes)
+        cli_fields_bytes(fields, name, text, bytes);
 }
 
 void cli_fieldsf(cli_fields *fields, const char *name, const char *format, ...)

@@ -1,6 +1,7 @@
 #include "cli/help.h"
 
 #include "cli/globals.h"
+#include "cli/manual.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
 
@@ -95,7 +96,7 @@ void cli_help_flag(const cli_flag *flag, char *out, size_t out_bytes)
         (void)snprintf(letter, sizeof(letter), "-%c, ", flag->letter);
     if (flag->value)
         (void)snprintf(out, out_bytes, "%s--%s=%s%s", letter, flag->name, flag->value,
-                       flag->type == CLI_TEXTS ? " ..." : "");
+                       cli_type_is_many(flag->type) ? " ..." : "");
     else
         (void)snprintf(out, out_bytes, "%s--%s", letter, flag->name);
 }
@@ -151,7 +152,7 @@ void cli_help_synopsis(FILE *out, const cli_command *command, const char *name)
         (void)fputs(" COMMAND", out);
     for (const cli_argument *a = command->arguments; a && a->name; a++)
         (void)fprintf(out, a->optional ? " [%s%s]" : " %s%s", a->name,
-                      a->type == CLI_TEXTS ? "..." : "");
+                      cli_type_is_many(a->type) ? "..." : "");
 }
 
 static void show_arguments(FILE *out, const cli_argument *arguments)
@@ -206,6 +207,7 @@ void cli_help_show(FILE *out, const cli_command *command, const char *name)
 
 typedef struct help_options {
     cli_texts words;
+    bool manual;
 } help_options;
 
 static int run_raw_help(const cli_command *command)
@@ -233,6 +235,12 @@ static int help(const cli_call *call)
         (void)snprintf(name + len, sizeof(name) - len, "%s%s", len ? " " : "", command->name);
         among = command->commands;
     }
+    if (o->manual && o->words.count > 1)
+        return cli_fail(CLI_USAGE, "the page of %s has all commands below it", o->words.items[0]);
+    if (o->manual) {
+        cli_manual_write(stdout, command);
+        return CLI_DONE;
+    }
     if (command && command->run_raw)
         return run_raw_help(command);
     cli_help_show(stdout, command, name);
@@ -243,11 +251,20 @@ static const cli_argument arguments[] = {
     {"COMMAND", CLI_TEXTS, true, "What to explain", offsetof(help_options, words)},
     {NULL},
 };
-static const cli_example examples[] = {{"pipit help pub", "What does pub take?"}, {NULL, NULL}};
+static const cli_flag flags[] = {
+    {"man", 0, CLI_SWITCH, NULL, "Print the manual page, in troff", offsetof(help_options, manual)},
+    {NULL},
+};
+static const cli_example examples[] = {
+    {"pipit help pub", "What does pub take?"},
+    {"pipit help context save", "And a command below another?"},
+    {NULL, NULL},
+};
 
 const cli_command cli_help_command = {
     .name = "help",
     .help = "Show what the tool or a command takes",
+    .flags = flags,
     .arguments = arguments,
     .examples = examples,
     .options_bytes = sizeof(help_options),

@@ -8,11 +8,11 @@
 #include "cli/json.h"
 #include "cli/memory.h"
 #include "cli/say.h"
+#include "cli/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { GAP_MS = 500, ANSWERS_MAX = 4096, SUBJECT_BYTES = 256, ID_BYTES = 56 };
 
@@ -24,14 +24,6 @@ struct cli_inquiry {
     bool expected_by_user;
     bool nobody; /* the last question reached nobody at all */
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static cli_inquiry *open_by(const cli_call *call, const char *monitor, bool lasting,
                             int *out_status)
@@ -111,7 +103,7 @@ static void collect(cli_inquiry *inquiry, pipit_sub *sub, int64_t start, int64_t
 
     inquiry->nobody = false;
     while (json_array_size(answers) < ANSWERS_MAX && !pipit_sub_next(sub, wait_ms, &msg)) {
-        json_t *answer = read_answer(msg, now_ns() - start);
+        json_t *answer = read_answer(msg, cli_now_ns() - start);
 
         inquiry->nobody = pipit_msg_status(msg) == 503;
         pipit_msg_free(msg);
@@ -142,7 +134,7 @@ static json_t *request(cli_inquiry *inquiry, const char *subject, const json_t *
         cli_out_of_memory();
     if (!err)
         err = pipit_client_subscribe(client, inbox, NULL, NULL, NULL, &sub);
-    start = now_ns();
+    start = cli_now_ns();
     if (!err)
         err = pipit_client_publish(client, subject, inbox, payload, payload ? strlen(payload) : 0);
     if (!err)

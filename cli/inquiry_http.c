@@ -7,12 +7,12 @@
 #include "cli/json_path.h"
 #include "cli/memory.h"
 #include "cli/say.h"
+#include "cli/turn.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { URLS_MAX = 256, OK = 200 };
 
@@ -45,6 +45,7 @@ static void add_place(cli_inquiry_http *http, const char *text, size_t len)
 int cli_inquiry_http_open(cli_inquiry_http **out_http, const char *urls, const cli_call *call)
 {
     cli_inquiry_http *http = cli_alloc(sizeof(*http));
+    int status = CLI_FAILED;
 
     http->places = cli_alloc(URLS_MAX * sizeof(*http->places));
     http->fetch = cli_fetch_new(call->globals->timeout_ns, call->globals->tls_ca);
@@ -59,10 +60,10 @@ int cli_inquiry_http_open(cli_inquiry_http **out_http, const char *urls, const c
         *out_http = http;
         return CLI_DONE;
     }
-    if (http->fetch)
-        (void)cli_fail(CLI_USAGE, "--monitor takes from one to %d addresses", URLS_MAX);
+    if (http->fetch) /* else that has been said */
+        status = cli_fail(CLI_USAGE, "--monitor takes from one to %d addresses", URLS_MAX);
     cli_inquiry_http_close(http);
-    return http->fetch ? CLI_USAGE : CLI_FAILED;
+    return status;
 }
 
 void cli_inquiry_http_close(cli_inquiry_http *http)
@@ -152,14 +153,6 @@ static char *make_url(const struct place *place, const char *page, const json_t 
 
 /* --- asking ---------------------------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int complain(const struct place *place, bool quiet, const char *why)
 {
     return quiet ? CLI_NO_SERVER : cli_fail(CLI_NO_SERVER, "%s: %s", place->shown, why);
@@ -228,12 +221,12 @@ static json_t *ask(cli_inquiry_http *http, const char *page, const json_t *optio
 
     for (size_t i = 0; i < http->count; i++) {
         struct place *place = &http->places[i];
-        int64_t start = now_ns(), rtt_ns;
+        int64_t start = cli_now_ns(), rtt_ns;
         json_t *data = get(http, place, page, options, quiet), *answer;
 
         if (!data)
             continue;
-        rtt_ns = now_ns() - start;
+        rtt_ns = cli_now_ns() - start;
         learn(http, place, data, page);
         answer = cli_json_object();
         cli_json_set(answer, "server", json_incref(place->server));

@@ -5,7 +5,9 @@
 #include "cli/bench.h"
 #include "cli/command.h"
 #include "cli/command_line.h"
+#include "cli/completion.h"
 #include "cli/context.h"
+#include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/help.h"
 #include "cli/pub.h"
@@ -62,7 +64,9 @@ const cli_command *const cli_commands[] = {
     &cli_server_command,
     &cli_top_command,
     &cli_trace_command,
+    &cli_doctor_command,
     &cli_context_command,
+    &cli_completion_command,
     &fanout,
     &t2,
     &cli_help_command,

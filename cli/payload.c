@@ -2,6 +2,7 @@
 
 #include "cli/memory.h"
 #include "cli/say.h"
+#include "cli/turn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -55,8 +56,9 @@ int cli_payload_open(cli_payload *payload, const cli_payload_options *o)
     status = cli_header_set_read(&payload->headers, &o->headers, o->no_templates);
     if (status || o->files.count)
         return status;
-    if (reads && strcmp(o->send_on, "newline") == 0)
-        payload->lines = true;
+    payload->lines = reads && strcmp(o->send_on, "newline") == 0;
+    if (payload->lines)
+        payload->bytes = cli_alloc(1); /* there is something to search in */
     else if (reads)
         status = slurp(stdin, "standard input", &payload->bytes, &payload->count);
     else
@@ -74,17 +76,61 @@ void cli_payload_close(cli_payload *payload)
     *payload = (cli_payload){0};
 }
 
-static int next_line(cli_filled *out, bool *out_more)
+/* More of standard input, behind what is there. The client works meanwhile, so that lines that have
+ * come before are sent, and the server is answered, however long the next one takes. */
+static int read_more(cli_payload *payload)
 {
-    size_t room = 0;
-    ssize_t len = getline(&out->bytes, &room, stdin);
+    bool ready = false;
+    ssize_t got;
 
-    *out_more = len >= 0;
-    if (len < 0)
-        return ferror(stdin) ? cli_fail(CLI_FAILED, "cannot read standard input") : CLI_DONE;
-    if (len && out->bytes[len - 1] == '\n')
-        len--;
-    out->count = (size_t)len;
+    while (!ready) {
+        cli_turn_end end = cli_turn_input(payload->connection, STDIN_FILENO, &ready);
+
+        if (end == CLI_TURN_CLOSED)
+            return cli_fail(CLI_FAILED, "the connection has ended: %s",
+                            payload->connection->reason);
+        if (end == CLI_TURN_INTERRUPTED) {
+            payload->count = payload->line_at; /* half a line is none */
+            payload->ended = true;
+            return CLI_DONE;
+        }
+    }
+    memmove(payload->bytes, payload->bytes + payload->line_at, payload->count - payload->line_at);
+    payload->count -= payload->line_at;
+    payload->line_at = 0;
+    if (payload->count > BYTES_MAX)
+        return cli_fail(CLI_FAILED, "a line of standard input is over 64 MiB");
+    payload->bytes = cli_realloc(payload->bytes, payload->count + READ_BYTES);
+    got = read(STDIN_FILENO, payload->bytes + payload->count, READ_BYTES);
+    if (got < 0 && errno != EINTR)
+        return cli_fail(CLI_FAILED, "cannot read standard input: %s", strerror(errno));
+    payload->ended = got == 0;
+    payload->count += got > 0 ? (size_t)got : 0;
+    return CLI_DONE;
+}
+
+static int next_line(cli_payload *payload, cli_filled *out, bool *out_more)
+{
+    const char *from, *end;
+    size_t searched = 0;
+
+    for (;;) {
+        from = payload->bytes + payload->line_at;
+        end = payload->count > payload->line_at + searched
+                  ? memchr(from + searched, '\n', payload->count - payload->line_at - searched)
+                  : NULL;
+        if (end || payload->ended)
+            break;
+        searched = payload->count - payload->line_at;
+        if (read_more(payload))
+            return CLI_FAILED;
+    }
+    *out_more = end || payload->count > payload->line_at;
+    if (!*out_more)
+        return CLI_DONE;
+    out->count = end ? (size_t)(end - from) : payload->count - payload->line_at;
+    out->bytes = cli_copy(from, out->count);
+    payload->line_at += out->count + (end != NULL);
     return CLI_DONE;
 }
 
@@ -116,7 +162,7 @@ int cli_payload_next(cli_payload *payload, const cli_template_values *values, cl
     if (payload->options->files.count) {
         status = next_file(payload, out, out_more);
     } else if (payload->lines) {
-        status = next_line(out, out_more);
+        status = next_line(payload, out, out_more);
     } else if (payload->body) {
         out->bytes = cli_template_fill(payload->body, values, &out->count);
     } else {

@@ -3,6 +3,7 @@
 #define CLI_PAYLOAD_H
 
 #include "cli/command.h"
+#include "cli/connection.h"
 #include "cli/message.h"
 #include "cli/template.h"
 
@@ -22,8 +23,11 @@ typedef struct cli_payload {
     cli_header_set headers;
     char *bytes;
     size_t count;
-    bool lines;  /* bytes come line by line, from standard input */
-    size_t file; /* the next one to send */
+    bool lines; /* bytes come line by line, from standard input; taken up to line_at */
+    size_t line_at;
+    bool ended;                 /* there are no more */
+    cli_connection *connection; /* that works while a line is waited for; the caller sets it */
+    size_t file;                /* the next one to send */
     const cli_payload_options *options;
 } cli_payload;
 
@@ -58,7 +62,7 @@ void cli_filled_set(const cli_filled *filled, pipit_msg *msg);
      offsetof(options_type, payload.headers)},                                                     \
         {"file",                                                                                   \
          0,                                                                                        \
-         CLI_TEXTS,                                                                                \
+         CLI_FILES,                                                                                \
          "FILE",                                                                                   \
          "Send what is in a file, as it is",                                                       \
          offsetof(options_type, payload.files)},                                                   \

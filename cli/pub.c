@@ -136,6 +136,7 @@ static int pub(const cli_call *call)
     if (status)
         return status;
     cli_turn_catch();
+    p.payload.connection = &p.connection;
     p.shown = cli_escape(o->subject, strlen(o->subject), 200);
     status = cli_connection_open(&p.connection, call, &wish);
     if (!status) {

@@ -93,8 +93,8 @@ static int add_headers(const struct replier *r, const pipit_msg *msg,
 }
 
 /* Owner: *out_body is the caller's. False: there is no answer, and why has been said. */
-static bool make_body(const struct replier *r, const pipit_msg *msg,
-                      const cli_template_values *values, char **out_body, size_t *out_bytes)
+static bool make_body(struct replier *r, const pipit_msg *msg, const cli_template_values *values,
+                      char **out_body, size_t *out_bytes)
 {
     const cli_program_input input = {values, msg->payload, msg->payload_bytes, true};
     int status;
@@ -109,6 +109,8 @@ static bool make_body(const struct replier *r, const pipit_msg *msg,
         return true;
     }
     status = cli_program_run(r->command, &input, out_body, out_bytes);
+    /* A turn may bring thousands of requests, each of which takes this long. */
+    r->interrupted = r->interrupted || cli_turn(NULL, 0) == CLI_TURN_INTERRUPTED;
     if (status != 0)
         cli_note("the command failed with status %d: the request is not answered", status);
     return status == 0;

@@ -165,6 +165,7 @@ static int request(const cli_call *call)
     if (status)
         return status;
     cli_turn_catch();
+    a.payload.connection = &a.connection;
     a.shown = cli_escape(o->subject, strlen(o->subject), 200);
     if (o->translate)
         status = cli_program_read(o->translate, &a.translate);

@@ -9,6 +9,7 @@ static const cli_command *const commands[] = {
 
 const cli_command cli_server_command = {
     .name = "server",
+    .page = "server-tool", /* pipit-server is the broker */
     .aliases = "srv",
     .help = "What servers say of themselves",
     .text = CLI_INQUIRY_TEXT,

@@ -3,6 +3,7 @@
 #include "cli/escape.h"
 #include "cli/memory.h"
 #include "cli/server.h"
+#include "cli/turn.h"
 #include "cli/verdict.h"
 #include "cli/whole_file.h"
 #include "pipit/keys.h"
@@ -10,14 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static double seconds(int64_t ns)
 {
@@ -75,7 +68,7 @@ static pipit_err round_trip(pipit_client *client, int64_t timeout_ms)
 static void time_pings(cli_verdict *verdict, const cli_call *call, pipit_client *client)
 {
     const struct connection_options *o = call->options;
-    int64_t start = now_ns();
+    int64_t start = cli_now_ns();
     pipit_err err = pipit_client_flush(client, cli_timeout_ms(call));
 
     if (err) {
@@ -83,9 +76,9 @@ static void time_pings(cli_verdict *verdict, const cli_call *call, pipit_client 
         return;
     }
     cli_verdict_value(verdict, "rtt", "s", "Time that the server takes to answer a ping",
-                      seconds(now_ns() - start));
+                      seconds(cli_now_ns() - start));
     cli_verdict_judge(verdict, "rtt", seconds(o->rtt_warn), seconds(o->rtt_critical));
-    start = now_ns();
+    start = cli_now_ns();
     err = round_trip(client, cli_timeout_ms(call));
     if (err) {
         cli_verdict_add(verdict, CLI_CRITICAL, "a message to ourselves did not come: %s",
@@ -93,7 +86,7 @@ static void time_pings(cli_verdict *verdict, const cli_call *call, pipit_client 
         return;
     }
     cli_verdict_value(verdict, "request_time", "s", "Time that a message to ourselves takes",
-                      seconds(now_ns() - start));
+                      seconds(cli_now_ns() - start));
     cli_verdict_judge(verdict, "round trip", seconds(o->req_warn), seconds(o->req_critical));
 }
 
@@ -103,7 +96,7 @@ static int run_connection(const cli_call *call)
     const struct connection_options *o = call->options;
     cli_verdict *verdict = cli_verdict_new("connections", "Connection");
     cli_connection connection = {0};
-    int64_t start = now_ns();
+    int64_t start = cli_now_ns();
     int status = cli_connection_open(&connection, call, &wish);
 
     if (status == CLI_USAGE) {
@@ -113,7 +106,7 @@ static int run_connection(const cli_call *call)
                         connection.url ? connection.url : "the server");
     } else {
         cli_verdict_value(verdict, "connect_time", "s", "Time that connecting takes",
-                          seconds(now_ns() - start));
+                          seconds(cli_now_ns() - start));
         cli_verdict_judge(verdict, "connected after", seconds(o->connect_warn),
                           seconds(o->connect_critical));
         time_pings(verdict, call, connection.client);

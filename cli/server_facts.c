@@ -1,6 +1,7 @@
 #include "cli/server.h"
 
 #include "cli/say.h"
+#include "cli/value.h"
 
 #include <ctype.h>
 
@@ -9,6 +10,30 @@ const char *cli_server_name(const json_t *answer, size_t *out_bytes)
     const char *name = cli_json_text_at(answer, "server.name", out_bytes);
 
     return *out_bytes ? name : cli_json_text_at(answer, "server.id", out_bytes);
+}
+
+void cli_server_cell_text(cli_table *table, const json_t *object, const char *path)
+{
+    size_t bytes;
+    const char *text = cli_json_text_at(object, path, &bytes);
+
+    cli_table_cell_bytes(table, text, bytes);
+}
+
+void cli_server_cell_count(cli_table *table, const json_t *object, const char *path)
+{
+    char text[CLI_VALUE_BYTES];
+
+    cli_count_format(cli_json_count_at(object, path), text);
+    cli_table_cell(table, text);
+}
+
+void cli_server_cell_size(cli_table *table, const json_t *object, const char *path)
+{
+    char text[CLI_VALUE_BYTES];
+
+    cli_size_format(cli_json_real_at(object, path), text);
+    cli_table_cell(table, text);
 }
 
 int cli_server_missing(int64_t expected, int64_t came)

@@ -33,15 +33,6 @@ static const cli_example examples[] = {
     {0},
 };
 
-static void put_text(cli_fields *fields, const char *name, const json_t *data, const char *path)
-{
-    size_t bytes;
-    const char *text = cli_json_text_at(data, path, &bytes);
-
-    if (bytes)
-        cli_fields_bytes(fields, name, text, bytes);
-}
-
 static void put_count(cli_fields *fields, const char *name, const json_t *data, const char *path)
 {
     if (cli_json_at(data, path))
@@ -65,13 +56,13 @@ static void put_span(cli_fields *fields, const char *name, const json_t *data, c
 static void show_process(cli_fields *fields, const json_t *data)
 {
     cli_fields_part(fields, "Process");
-    put_text(fields, "Name", data, "server_name");
-    put_text(fields, "Id", data, "server_id");
-    put_text(fields, "Version", data, "version");
-    put_text(fields, "Git commit", data, "git_commit");
-    put_text(fields, "Started", data, "start");
-    put_text(fields, "Configuration loaded", data, "config_load_time");
-    put_text(fields, "Uptime", data, "uptime");
+    cli_fields_at(fields, "Name", data, "server_name");
+    cli_fields_at(fields, "Id", data, "server_id");
+    cli_fields_at(fields, "Version", data, "version");
+    cli_fields_at(fields, "Git commit", data, "git_commit");
+    cli_fields_at(fields, "Started", data, "start");
+    cli_fields_at(fields, "Configuration loaded", data, "config_load_time");
+    cli_fields_at(fields, "Uptime", data, "uptime");
 }
 
 static void show_reach(cli_fields *fields, const json_t *data)
@@ -90,7 +81,7 @@ static void show_reach(cli_fields *fields, const json_t *data)
     put_flag(fields, "Certificates of clients", data, "tls_verify");
     if (cli_json_at(data, "websocket.port"))
         put_count(fields, "WebSocket port", data, "websocket.port");
-    put_text(fields, "System account", data, "system_account");
+    cli_fields_at(fields, "System account", data, "system_account");
 }
 
 static void show_cluster(cli_fields *fields, const json_t *data)
@@ -98,7 +89,7 @@ static void show_cluster(cli_fields *fields, const json_t *data)
     cli_fields_part(fields, "Cluster");
     if (!*cli_json_text_at(data, "cluster.name", NULL))
         return;
-    put_text(fields, "Name", data, "cluster.name");
+    cli_fields_at(fields, "Name", data, "cluster.name");
     put_count(fields, "Routes", data, "routes");
     put_count(fields, "Servers beside it", data, "remotes");
     put_count(fields, "Leaf nodes", data, "leafnodes");

@@ -34,13 +34,7 @@ static const cli_flag flags[] = {
 };
 
 static const cli_argument arguments[] = {
-    {.name = "EXPECT",
-     .type = CLI_COUNT,
-     .optional = true,
-     .min = 1,
-     .max = 4096,
-     .help = "How many servers to wait for (default: as many as there are)",
-     .offset = offsetof(struct options, expect)},
+    CLI_EXPECT_ARGUMENT(struct options, expect),
     {0},
 };
 
@@ -77,22 +71,6 @@ static const struct {
     {"Slow", CLI_RIGHT}, {"Uptime", CLI_RIGHT}, {"RTT", CLI_RIGHT},
 };
 
-static void cell_text(cli_table *table, const json_t *answer, const char *path)
-{
-    size_t bytes;
-    const char *text = cli_json_text_at(answer, path, &bytes);
-
-    cli_table_cell_bytes(table, text, bytes);
-}
-
-static void cell_count(cli_table *table, const json_t *answer, const char *path)
-{
-    char text[CLI_VALUE_BYTES];
-
-    cli_count_format(cli_json_count_at(answer, path), text);
-    cli_table_cell(table, text);
-}
-
 /* Members to sort by that pages have in another form. */
 static void prepare(json_t *answers)
 {
@@ -124,19 +102,19 @@ static void add_row(cli_table *table, const json_t *answer)
 
     name = cli_server_name(answer, &bytes);
     cli_table_cell_bytes(table, name, bytes);
-    cell_text(table, answer, "server.cluster");
-    cell_text(table, answer, "data.host");
-    cell_text(table, answer, "data.version");
+    cli_server_cell_text(table, answer, "server.cluster");
+    cli_server_cell_text(table, answer, "data.host");
+    cli_server_cell_text(table, answer, "data.version");
     cli_table_cell(table, cli_json_at(answer, "data.jetstream.config") ? "yes" : "no");
-    cell_count(table, answer, "data.connections");
-    cell_count(table, answer, "data.subscriptions");
-    cell_count(table, answer, "data.routes");
-    cell_count(table, answer, "gateways");
+    cli_server_cell_count(table, answer, "data.connections");
+    cli_server_cell_count(table, answer, "data.subscriptions");
+    cli_server_cell_count(table, answer, "data.routes");
+    cli_server_cell_count(table, answer, "gateways");
     cli_size_format(cli_json_real_at(answer, "data.mem"), text);
     cli_table_cell(table, text);
     cli_table_cellf(table, "%.1f", cli_json_real_at(answer, "data.cpu"));
-    cell_count(table, answer, "data.cores");
-    cell_count(table, answer, "data.slow_consumers");
+    cli_server_cell_count(table, answer, "data.cores");
+    cli_server_cell_count(table, answer, "data.slow_consumers");
     cli_span_show((int64_t)cli_json_count_at(answer, "uptime_s"), span);
     cli_table_cell(table, span);
     cli_duration_format((int64_t)cli_json_count_at(answer, "rtt_ns"), text);

@@ -32,13 +32,7 @@ static const cli_flag flags[] = {
 };
 
 static const cli_argument arguments[] = {
-    {.name = "EXPECT",
-     .type = CLI_COUNT,
-     .optional = true,
-     .min = 1,
-     .max = 4096,
-     .help = "How many servers to wait for (default: as many as there are)",
-     .offset = offsetof(struct options, expect)},
+    CLI_EXPECT_ARGUMENT(struct options, expect),
     {0},
 };
 

@@ -91,30 +91,6 @@ static void sort(json_t *rows, const struct options *options)
         (void)json_array_remove(rows, json_array_size(rows) - 1); /* it is there */
 }
 
-static void cell_text(cli_table *table, const json_t *row, const char *name)
-{
-    size_t bytes;
-    const char *text = cli_json_text_at(row, name, &bytes);
-
-    cli_table_cell_bytes(table, text, bytes);
-}
-
-static void cell_count(cli_table *table, const json_t *row, const char *name)
-{
-    char text[CLI_VALUE_BYTES];
-
-    cli_count_format(cli_json_count_at(row, name), text);
-    cli_table_cell(table, text);
-}
-
-static void cell_size(cli_table *table, const json_t *row, const char *name)
-{
-    char text[CLI_VALUE_BYTES];
-
-    cli_size_format(cli_json_real_at(row, name), text);
-    cli_table_cell(table, text);
-}
-
 /* Print rows as JSON, or with their columns. Takes rows. */
 static int finish(const cli_call *call, json_t *rows, void (*show)(const json_t *rows))
 {
@@ -167,13 +143,7 @@ static const cli_flag connection_flags[] = {
 };
 
 static const cli_argument connection_arguments[] = {
-    {.name = "LIMIT",
-     .type = CLI_COUNT,
-     .optional = true,
-     .min = 1,
-     .max = 4096,
-     .help = "How many servers to wait for (default: as many as there are)",
-     .offset = offsetof(struct options, limit)},
+    CLI_EXPECT_ARGUMENT(struct options, limit),
     {0},
 };
 
@@ -252,21 +222,21 @@ static void show_connections(const json_t *rows)
         const char *ip = cli_json_text_at(row, "ip", &bytes);
 
         cli_table_cellf(table, "%llu", (unsigned long long)cli_json_count_at(row, "cid"));
-        cell_text(table, row, "name");
-        cell_text(table, row, "server");
+        cli_server_cell_text(table, row, "name");
+        cli_server_cell_text(table, row, "server");
         cli_table_cellf(table, "%.*s:%llu", (int)bytes, ip,
                         (unsigned long long)cli_json_count_at(row, "port"));
-        cell_text(table, row, "account");
-        cell_text(table, row, "authorized_user");
-        cell_text(table, row, "uptime");
-        cell_count(table, row, "in_msgs");
-        cell_count(table, row, "out_msgs");
-        cell_size(table, row, "in_bytes");
-        cell_size(table, row, "out_bytes");
-        cell_size(table, row, "pending_bytes");
-        cell_count(table, row, "subscriptions");
+        cli_server_cell_text(table, row, "account");
+        cli_server_cell_text(table, row, "authorized_user");
+        cli_server_cell_text(table, row, "uptime");
+        cli_server_cell_count(table, row, "in_msgs");
+        cli_server_cell_count(table, row, "out_msgs");
+        cli_server_cell_size(table, row, "in_bytes");
+        cli_server_cell_size(table, row, "out_bytes");
+        cli_server_cell_size(table, row, "pending_bytes");
+        cli_server_cell_count(table, row, "subscriptions");
         if (closed)
-            cell_text(table, row, "reason");
+            cli_server_cell_text(table, row, "reason");
     }
     cli_table_print(table, stdout);
     cli_table_free(table);
@@ -340,13 +310,7 @@ static const cli_argument account_arguments[] = {
      .optional = true,
      .help = "Only this account",
      .offset = offsetof(struct options, account)},
-    {.name = "LIMIT",
-     .type = CLI_COUNT,
-     .optional = true,
-     .min = 1,
-     .max = 4096,
-     .help = "How many servers to wait for (default: as many as there are)",
-     .offset = offsetof(struct options, limit)},
+    CLI_EXPECT_ARGUMENT(struct options, limit),
     {0},
 };
 
@@ -395,15 +359,15 @@ static void show_accounts(const json_t *rows)
         cli_table_column(table, heads[i], i ? CLI_RIGHT : CLI_LEFT);
     json_array_foreach(rows, i, row)
     {
-        cell_text(table, row, "account");
-        cell_count(table, row, "connections");
-        cell_count(table, row, "leafnodes");
-        cell_count(table, row, "in_msgs");
-        cell_count(table, row, "out_msgs");
-        cell_size(table, row, "in_bytes");
-        cell_size(table, row, "out_bytes");
-        cell_count(table, row, "subscriptions");
-        cell_count(table, row, "slow_consumers");
+        cli_server_cell_text(table, row, "account");
+        cli_server_cell_count(table, row, "connections");
+        cli_server_cell_count(table, row, "leafnodes");
+        cli_server_cell_count(table, row, "in_msgs");
+        cli_server_cell_count(table, row, "out_msgs");
+        cli_server_cell_size(table, row, "in_bytes");
+        cli_server_cell_size(table, row, "out_bytes");
+        cli_server_cell_count(table, row, "subscriptions");
+        cli_server_cell_count(table, row, "slow_consumers");
     }
     cli_table_print(table, stdout);
     cli_table_free(table);

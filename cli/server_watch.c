@@ -5,12 +5,12 @@
 #include "cli/memory.h"
 #include "cli/server.h"
 #include "cli/table.h"
+#include "cli/turn.h"
 #include "cli/value.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct options {
@@ -52,14 +52,6 @@ static const struct {
              {"in_bytes", "in_bytes_per_s", "In/s", true},
              {"out_bytes", "out_bytes_per_s", "Out/s", true}};
 enum { RATES = sizeof(rates) / sizeof(rates[0]) };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 static const json_t *find_same(const json_t *answers, const json_t *answer)
 {
@@ -168,7 +160,7 @@ static int run(const cli_call *call)
     if (!inquiry)
         return status;
     while ((answers = cli_inquiry_ask(inquiry, "VARZ", NULL, &status))) {
-        int64_t now = now_ns();
+        int64_t now = cli_now_ns();
 
         look(call, answers, before, (double)(now - then) / 1e9);
         json_decref(before);

@@ -128,7 +128,7 @@ static void show_json(const struct listener *l, const pipit_msg *msg, uint64_t n
 }
 
 /* What the program of --translate makes of it; it is shown as it came if that fails. */
-static char *translate(const struct listener *l, pipit_msg *msg)
+static char *translate(struct listener *l, pipit_msg *msg)
 {
     const cli_template_values values = {.subject = msg->subject,
                                         .subject_bytes = msg->subject_bytes};
@@ -137,10 +137,13 @@ static char *translate(const struct listener *l, pipit_msg *msg)
     size_t bytes;
     int status = cli_program_run(l->translate, &input, &out, &bytes);
 
+    /* A turn may bring thousands of messages, each of which takes this long. */
+    if (cli_turn(NULL, 0) == CLI_TURN_INTERRUPTED)
+        l->over = true;
     if (status == 0) {
         msg->payload = out;
         msg->payload_bytes = bytes;
-    } else {
+    } else if (!l->over) {
         cli_note("the command of --translate failed with status %d", status);
     }
     return out;

@@ -1,12 +1,13 @@
 #include "cli/json.h"
 #include "cli/memory.h"
 #include "cli/top.h"
+#include "cli/turn.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-enum { ALL_MAX = 100000, PAGE = 1024 };
+/* Each page costs the server a walk over all; larger ones than this are over a megabyte. */
+enum { ALL_MAX = 100000, PAGE = 2048 };
 
 /* What a connection had counted at a look. */
 struct counts {
@@ -46,14 +47,6 @@ void cli_top_look_free(cli_top_look *look)
 
 /* --- counting --------------------------------------------------------------------------------- */
 
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 static int compare_cids(const void *left, const void *right)
 {
     const struct counts *a = left, *b = right;
@@ -66,7 +59,7 @@ static void count(struct counted *out, const json_t *varz, const json_t *connect
     json_t *connection;
     size_t i;
 
-    out->at_ns = now_ns();
+    out->at_ns = cli_now_ns();
     for (int k = 0; k < CLI_TOP_NUMBERS; k++)
         out->server[k] = cli_json_count_at(varz, members[k]);
     out->items = cli_alloc((json_array_size(connections) + 1) * sizeof(*out->items));

@@ -3,6 +3,7 @@
 #include "cli/escape.h"
 #include "cli/memory.h"
 #include "cli/top.h"
+#include "cli/turn.h"
 
 #include <curses.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { HEAD_ROWS = 7, GAP = 1, KEY_WAIT_MS = 100, COLUMNS_MAX = 32, ANSWER_BYTES = 32, CTRL_C = 3 };
@@ -24,14 +24,6 @@ struct screen {
     bool paused, help, lost;
     char note[80]; /* what was wrong with what was typed */
 };
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
 
 /* --- drawing: whatever does not fit ncurses leaves out, so its answers do not matter ---------- */
 
@@ -342,7 +334,7 @@ static bool on_key(struct screen *s, int key)
 static void look_again(struct screen *s)
 {
     s->lost = !cli_top_look_again(s->look, s->inquiry, &s->view);
-    s->next_ns = now_ns() + s->interval_ns;
+    s->next_ns = cli_now_ns() + s->interval_ns;
     scroll_by(s, 0);
 }
 
@@ -353,7 +345,7 @@ static void run(struct screen *s)
     while (going && !cli_await(0)) {
         int key;
 
-        if (s->next_ns == 0 || (!s->paused && now_ns() >= s->next_ns)) {
+        if (s->next_ns == 0 || (!s->paused && cli_now_ns() >= s->next_ns)) {
             look_again(s);
             draw(s);
         }

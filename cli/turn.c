@@ -44,22 +44,38 @@ static struct timespec *until(int64_t deadline_ns, struct timespec *out)
     return out;
 }
 
-cli_turn_end cli_turn(cli_connection *c, int64_t deadline_ns)
+/* input -1: none. */
+static cli_turn_end turn(cli_connection *c, int64_t deadline_ns, int input, bool *out_ready)
 {
-    struct pollfd fds[2] = {{.fd = signal_fd, .events = POLLIN}, {.fd = -1, .events = POLLIN}};
+    struct pollfd fds[3] = {{.fd = signal_fd, .events = POLLIN},
+                            {.fd = -1, .events = POLLIN},
+                            {.fd = input, .events = POLLIN}};
     struct timespec wait;
 
     /* What has been staged makes the descriptor readable, too: nothing is to be done before, and
      * what callbacks change is looked at before the next wait. */
     if (c)
         fds[1].fd = pipit_client_fd(c->client);
-    if (!interrupted && ppoll(fds, 2, until(deadline_ns, &wait), NULL) > 0 && fds[0].revents)
+    if (!interrupted && ppoll(fds, 3, until(deadline_ns, &wait), NULL) > 0 && fds[0].revents)
         interrupted = true;
+    *out_ready = fds[2].revents != 0;
     if (interrupted)
         return CLI_TURN_INTERRUPTED;
     if (c && fds[1].revents && pipit_client_poll(c->client, 0) == PIPIT_ECLOSED)
         return CLI_TURN_CLOSED;
     return CLI_TURN_WORKED;
+}
+
+cli_turn_end cli_turn(cli_connection *c, int64_t deadline_ns)
+{
+    bool ready;
+
+    return turn(c, deadline_ns, -1, &ready);
+}
+
+cli_turn_end cli_turn_input(cli_connection *c, int fd, bool *out_ready)
+{
+    return turn(c, INT64_MAX, fd, out_ready);
 }
 
 void cli_clock_text(char out[16])

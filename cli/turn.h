@@ -21,6 +21,9 @@ typedef enum cli_turn_end {
  * end. connection NULL: only the time, and interruptions. */
 cli_turn_end cli_turn(cli_connection *connection, int64_t deadline_ns);
 
+/* The same while waiting for an input without end; *out_ready says whether there is some. */
+cli_turn_end cli_turn_input(cli_connection *connection, int fd, bool *out_ready);
+
 /* The clock that never goes back. */
 int64_t cli_now_ns(void);
 

@@ -226,6 +226,14 @@ static void show_prometheus(const cli_verdict *verdict, const char *space, FILE 
     free(label);
 }
 
+static void cell_limit(cli_table *table, double limit)
+{
+    if (limit > 0)
+        cli_table_cellf(table, "%.6g", limit);
+    else
+        cli_table_cell(table, NULL);
+}
+
 static void show_text(const cli_verdict *verdict, FILE *out)
 {
     cli_table *table = cli_table_new(NULL);
@@ -255,8 +263,8 @@ static void show_text(const cli_verdict *verdict, FILE *out)
 
         cli_table_cell(table, v->name);
         cli_table_cellf(table, "%.10g%s", v->value, v->unit);
-        cli_table_cellf(table, v->warning > 0 ? "%.6g" : "", v->warning);
-        cli_table_cellf(table, v->critical > 0 ? "%.6g" : "", v->critical);
+        cell_limit(table, v->warning);
+        cell_limit(table, v->critical);
         cli_table_cell(table, v->help);
     }
     cli_table_print(table, out);

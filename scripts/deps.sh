@@ -7,8 +7,8 @@ set -eu
 
 packages="build-essential cmake ninja-build pkg-config python3 libjansson-dev libsodium-dev
 libcrypt-dev libxxhash-dev libhttp-parser-dev libssl-dev libwslay-dev zlib1g-dev liblz4-dev
-libcurl4-openssl-dev libncurses-dev libcbor-dev tzdata openssl libcmocka-dev systemd iproute2
-netcat-openbsd tmux"
+libcurl4-openssl-dev libncurses-dev libcbor-dev tzdata openssl libcmocka-dev libfuse3-dev fuse3
+systemd iproute2 netcat-openbsd tmux zsh fish groff"
 [ "${1:-}" = fuzz ] && packages="$packages clang libclang-rt-14-dev"
 
 if ! command -v dpkg-query >/dev/null; then

@@ -185,7 +185,8 @@ PIPIT_API void pipit_subscription_end(pipit_subscription *subscription);
  * Publish one message to every subscription that could hear a message on some subject that falls
  * under msg->subject, which may hold wildcards: to each once, to one member of each queue group.
  *
- * Recipients get the pattern as the subject. Subject mappings, imports and exports do not apply.
+ * Recipients get the pattern as the subject. Subject mappings, imports and exports do not apply;
+ * topics of a T2 Bus or of message-broker and the server's own services hear no wildcards.
  * Clients do it with pipit_client_publish_matching. Returns when the message has been given to all,
  * so it is not in order with what pipit_server_publish has queued; from a callback it does so at
  * once.

@@ -3,7 +3,7 @@
 #include "base/alloc.h"
 #include "base/random.h"
 
-enum { WAIT_DOUBLINGS = 4, WAIT_FACTOR_MAX = 20 };
+enum { ROUNDS_DOUBLED = 5, WAIT_FACTOR_MAX = 20 };
 
 static void entry_free(pp_server_entry *entry)
 {
@@ -125,7 +125,7 @@ int64_t pp_servers_failed(pp_servers *servers, int64_t wait_ns)
     if (servers->failures % servers->count != 0)
         return 0;
     rounds = pp_servers_rounds(servers);
-    wait = rounds > WAIT_DOUBLINGS ? wait_ns * WAIT_FACTOR_MAX : wait_ns << (rounds - 1);
+    wait = rounds > ROUNDS_DOUBLED ? wait_ns * WAIT_FACTOR_MAX : wait_ns << (rounds - 1);
     return wait + (int64_t)(pp_random_next(&servers->random) % ((uint64_t)wait / 2 + 1));
 }
 

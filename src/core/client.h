@@ -56,6 +56,9 @@ struct pp_client_ops {
 
     /* It hears what is published in its own account, and no streams that are imported. */
     bool hears_no_imports;
+    /* It takes subjects apart, so it hears none with wildcards (core/matching.h): those need not
+     * begin as its subscriptions do. */
+    bool hears_no_wildcards;
     /* It stands for no recipient, but passes on to another account. */
     bool passes_on;
 };

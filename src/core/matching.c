@@ -1,11 +1,14 @@
 #include "core/matching.h"
 
 #include "base/random.h"
+#include "core/subject.h"
 
 static bool may_hear(pp_router *router, const pp_sub *sub, const pp_msg *msg)
 {
     const pp_scope *scope = atomic_load_explicit(&sub->client->scope, memory_order_acquire);
 
+    if (sub->client->ops->hears_no_wildcards && !pp_subject_literal(msg->subject))
+        return false;
     if (!scope)
         return true;
     router->in_vain += pp_permissions_subscribe_cost(scope->permissions);

@@ -9,7 +9,6 @@
 #include "server/system/conns.h"
 #include "server/tls.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -256,21 +255,9 @@ static pipit_err bind_socket(pipit_server *server)
 {
     pp_fanout *fanout = &server->fanout;
     const pp_fanout_options *o = &server->options->fanout;
-    char reason[128];
-    pipit_err err;
+    const pp_side_listen where = {"fanout", o->host, o->port, &fanout->adopted};
 
-    if (fanout->adopted >= 0) {
-        fanout->listener.source.fd = fanout->adopted;
-        fanout->adopted = -1;
-        return pp_listen_port(fanout->listener.source.fd, &fanout->port);
-    }
-    err = pp_side_door_bind(o->host, o->port, &fanout->listener.source.fd, &fanout->port);
-    if (!err)
-        return PIPIT_OK;
-    pp_errno_text(errno, reason, sizeof(reason));
-    pp_log_write(&server->log, PP_LOG_FATAL, "Unable to listen for fanout clients: %s:%d: %s",
-                 o->host, o->port, errno ? reason : "no such host");
-    return err;
+    return pp_side_door_listen(server, &where, &fanout->listener.source.fd, &fanout->port);
 }
 
 static pipit_err listen_there(pipit_server *server)

@@ -4,7 +4,6 @@
 #include "proto/message_broker/session.h"
 #include "server/server.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -175,22 +174,9 @@ static pipit_err bind_socket(pipit_server *server)
 {
     pp_message_broker *front = &server->message_broker;
     const pp_message_broker_options *o = &server->options->message_broker;
-    char reason[128];
-    pipit_err err;
+    const pp_side_listen where = {"message-broker", o->host, o->port, &front->adopted};
 
-    if (front->adopted >= 0) {
-        front->listener.source.fd = front->adopted;
-        front->adopted = -1;
-        return pp_listen_port(front->listener.source.fd, &front->port);
-    }
-    err = pp_side_door_bind(o->host, o->port, &front->listener.source.fd, &front->port);
-    if (!err)
-        return PIPIT_OK;
-    pp_errno_text(errno, reason, sizeof(reason));
-    pp_log_write(&server->log, PP_LOG_FATAL,
-                 "Unable to listen for message-broker clients: %s:%d: %s", o->host, o->port,
-                 errno ? reason : "no such host");
-    return err;
+    return pp_side_door_listen(server, &where, &front->listener.source.fd, &front->port);
 }
 
 /* Its connections are all given to one loop. */

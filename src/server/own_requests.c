@@ -128,7 +128,9 @@ static void match(const pp_own_requests *own, pp_worker *worker, const pp_msg *m
     errand *e;
     char *at;
 
-    if (!find_pattern(msg, &pattern) || !pp_subject_valid(pattern)) {
+    /* The message goes on as it is: to itself it would go for ever. */
+    if (!find_pattern(msg, &pattern) || !pp_subject_valid(pattern) ||
+        pp_str_eq(pattern, PP_STR(PP_OWN_MATCH))) {
         answer_with(own, msg->reply, PIPIT_EINVAL);
         return;
     }
@@ -223,6 +225,7 @@ static const struct pp_client_ops client_ops = {
     .head = no_head,
     .deliver = deliver,
     .hears_no_imports = true,
+    .hears_no_wildcards = true,
 };
 
 /* --- life --------------------------------------------------------------------------------- */

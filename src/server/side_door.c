@@ -3,6 +3,7 @@
 #include "net/listener.h"
 #include "server/fanout.h"
 #include "server/message_broker.h"
+#include "server/server.h"
 #include "server/t2.h"
 
 #include <errno.h>
@@ -32,16 +33,36 @@ const pp_side_door *pp_side_door_find(const char *name)
     return NULL;
 }
 
-pipit_err pp_side_door_bind(const char *host, int32_t port, int *out_fd, uint16_t *out_port)
+static pipit_err bind_address(const pp_side_listen *where, int *out_fd, uint16_t *out_port)
 {
-    uint16_t wanted = port < 0 ? 0 : (uint16_t)port;
+    uint16_t port = where->port < 0 ? 0 : (uint16_t)where->port;
     pipit_err err;
 
-    if (strcmp(host, PP_ALL_ADDRESSES) != 0)
-        return pp_listen_tcp(host, wanted, out_fd, out_port);
-    err = pp_listen_tcp("::", wanted, out_fd, out_port);
+    if (strcmp(where->host, PP_ALL_ADDRESSES) != 0)
+        return pp_listen_tcp(where->host, port, out_fd, out_port);
+    err = pp_listen_tcp("::", port, out_fd, out_port);
     if (err && errno == EAFNOSUPPORT)
-        err = pp_listen_tcp("0.0.0.0", wanted, out_fd, out_port);
+        err = pp_listen_tcp("0.0.0.0", port, out_fd, out_port);
+    return err;
+}
+
+pipit_err pp_side_door_listen(const pipit_server *server, const pp_side_listen *where, int *out_fd,
+                              uint16_t *out_port)
+{
+    char reason[128];
+    pipit_err err;
+
+    if (*where->adopted >= 0) {
+        *out_fd = *where->adopted;
+        *where->adopted = -1;
+        return pp_listen_port(*out_fd, out_port);
+    }
+    err = bind_address(where, out_fd, out_port);
+    if (!err)
+        return PIPIT_OK;
+    pp_errno_text(errno, reason, sizeof(reason));
+    pp_log_write(&server->log, PP_LOG_FATAL, "Unable to listen for %s clients: %s:%d: %s",
+                 where->whose, where->host, where->port, errno ? reason : "no such host");
     return err;
 }
 

@@ -87,9 +87,17 @@ enum { PP_SIDE_DOOR_MAX = 8 };
 const pp_side_door *pp_side_door_of(const pp_conn *conn);
 const pp_side_door *pp_side_door_find(const char *name);
 
-/* Listen where a door's host and port say: PP_ALL_ADDRESSES is IPv6 with IPv4, or that alone where
- * there is no IPv6; port -1 is any that is free. Errors: as pp_listen_tcp(). */
-pipit_err pp_side_door_bind(const char *host, int32_t port, int *out_fd, uint16_t *out_port);
+/* Where a door with one TCP listener listens, and whose clients those are. */
+typedef struct pp_side_listen {
+    const char *whose; /* in the log */
+    const char *host;  /* PP_ALL_ADDRESSES: IPv6 with IPv4, or that alone where there is no IPv6 */
+    int32_t port;      /* -1: any that is free */
+    int *adopted;      /* a socket that listens already, which is taken instead; -1: none */
+} pp_side_listen;
+
+/* Bind and listen; why it cannot be is logged. Errors: as pp_listen_tcp(). */
+pipit_err pp_side_door_listen(const struct pipit_server *server, const pp_side_listen *where,
+                              int *out_fd, uint16_t *out_port);
 
 /* The hooks of all of them, in turn. */
 pipit_err pp_side_doors_init(struct pipit_server *server);

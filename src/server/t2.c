@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "proto/t2/session.h"
+#include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/tls.h"
 #include "tls/layer.h"
@@ -83,6 +84,11 @@ static void stop(void *context)
     pp_loop_post(server->loops[0], &front->stop);
 }
 
+static void on_closed(void *context, pp_conn *conn)
+{
+    pp_history_note(server_of(context)->history, conn);
+}
+
 /* --- life --------------------------------------------------------------------------------- */
 
 static pipit_err new_bus(pipit_server *server)
@@ -96,6 +102,7 @@ static pipit_err new_bus(pipit_server *server)
         .routers = routers,
         .loop_count = server->worker_count,
         .stop = stop,
+        .closed = on_closed,
         .context = front,
     };
     pipit_err err;

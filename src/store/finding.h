@@ -11,7 +11,6 @@
 typedef enum pp_finding_kind {
     PP_FINDING_NO_MANIFEST,  /* it is missing or damaged; segments tell the same */
     PP_FINDING_NO_HEADER,    /* of a segment: its name tells which it is */
-    PP_FINDING_NO_FOOTER,    /* of a sealed segment: it is read record by record */
     PP_FINDING_NO_INDEX,     /* the same, of the last section of a footer */
     PP_FINDING_BYTES,        /* that should be records and are not */
     PP_FINDING_MESSAGES,     /* from first to last are lost */
@@ -19,7 +18,9 @@ typedef enum pp_finding_kind {
     PP_FINDING_FOREIGN_FILE, /* it is not the segment that its name says */
     PP_FINDING_NO_NEWEST,    /* the segment to write to is missing: the store is only read */
     PP_FINDING_TORN_WRITE,   /* the end of a write that was never acknowledged: no damage */
-    PP_FINDING_UNSEALED,     /* a segment never got its footer: a crash, or a full disk */
+    PP_FINDING_NO_FOOTER, /* of a sealed segment: it is read record by record. A copy, that a crash
+                           * while it is written may leave so */
+    PP_FINDING_UNSEALED,  /* a segment never got its footer: a crash, or a full disk */
 } pp_finding_kind;
 
 struct pp_finding {

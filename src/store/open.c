@@ -79,16 +79,17 @@ static void free_store(pp_store *store)
 {
     if (!store)
         return;
-    for (uint32_t i = 0; i < store->segment_count; i++) {
-        pp_store_close_file(store, store->segments[i]);
-        pp_segment_free(store->segments[i]);
-    }
+    /* One may be left that nothing was put into, for want of memory; it knows its segment. */
     while (!pp_list_empty(&store->batches)) {
         struct pp_batch *batch = PP_CONTAINER(store->batches.next, struct pp_batch, link);
 
         pp_list_remove(&batch->link);
         batch->segment->pending = 0;
         pp_batch_free(batch);
+    }
+    for (uint32_t i = 0; i < store->segment_count; i++) {
+        pp_store_close_file(store, store->segments[i]);
+        pp_segment_free(store->segments[i]);
     }
     for (pp_segment *segment = store->limbo; segment;) {
         pp_segment *next = segment->next_limbo;

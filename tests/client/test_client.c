@@ -3,9 +3,11 @@
 #include "support/check.h"
 #include "support/host.h"
 
+#include "auth/nkey.h"
 #include "base/alloc.h"
 #include "base/fault.h"
 #include "pipit/client.h"
+#include "token.h"
 
 #include <poll.h>
 #include <pthread.h>
@@ -880,6 +882,178 @@ static void scenario_refused(void)
     place_close(&p);
 }
 
+/* A key of a user, as text: the seed that test_key_make has. */
+static void write_seed(uint8_t of, char out[PP_NKEY_SEED_TEXT_BYTES])
+{
+    uint8_t seed[PP_NKEY_RAW_BYTES];
+
+    memset(seed, of, sizeof(seed));
+    pp_nkey_seed_format(PP_NKEY_USER, seed, out);
+}
+
+static const char *const proof_ways[] = {"tcp", "ws", "peer_nats"};
+
+static void each_proof_way(const char *more, void (*scenario)(struct place *p))
+{
+    for (size_t i = 0; i < COUNT_OF(proof_ways); i++) {
+        struct place p;
+
+        if (strstr(proof_ways[i], "peer") && !peer_program())
+            continue;
+        place_open(&p, proof_ways[i], more);
+        scenario(&p);
+        place_close(&p);
+    }
+}
+
+static void require_refused(struct place *p, pipit_client_options *o, const char *why)
+{
+    pipit_client *client;
+
+    o->struct_bytes = sizeof(*o);
+    REQUIRE(pipit_client_connect(&client, p->url, o) == PIPIT_EAUTH, "%s", why);
+}
+
+static void prove_by_key(struct place *p)
+{
+    char seed[PP_NKEY_SEED_TEXT_BYTES], other[PP_NKEY_SEED_TEXT_BYTES];
+    pipit_client_options o = {.nkey_seed = seed};
+
+    write_seed(1, seed);
+    write_seed(2, other);
+    pipit_client_free(connect_with(p, &o));
+    o.nkey_seed = other;
+    require_refused(p, &o, "another's key");
+    o.nkey_seed = "SUnonsense";
+    REQUIRE(pipit_client_connect(&(pipit_client *){NULL}, p->url, &o) == PIPIT_EINVAL, "no seed");
+}
+
+static void scenario_nkey(void)
+{
+    char more[200];
+    test_key key;
+
+    test_key_make(&key, 'U', 1);
+    (void)snprintf(more, sizeof(more), "authorization { users: [ { nkey: %s } ] }", key.text);
+    each_proof_way(more, prove_by_key);
+}
+
+/* What a token says beside its subject. */
+static char *make_token(const char *kind, const char *more, const test_key *of, const test_key *by)
+{
+    char json[1024];
+
+    (void)snprintf(json, sizeof(json),
+                   "{\"jti\":\"x\",\"iat\":1700000000,\"iss\":\"%s\",\"name\":\"%s\","
+                   "\"sub\":\"%s\",\"nats\":{%s\"type\":\"%s\",\"version\":2}}",
+                   by->text, kind, of->text, more, kind);
+    return test_token_of(json, by);
+}
+
+static void write_creds(const struct place *p, const char *name, const char *token,
+                        const char *seed)
+{
+    char path[160];
+    FILE *file;
+
+    (void)snprintf(path, sizeof(path), "%s/%s", p->folder, name);
+    file = fopen(path, "w");
+    REQUIRE(file, "a file");
+    (void)fprintf(file,
+                  "-----BEGIN NATS USER JWT-----\n%s\n------END NATS USER JWT------\n\n"
+                  "************************* IMPORTANT *************************\n\n"
+                  "-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n",
+                  token, seed);
+    (void)fclose(file);
+}
+
+/* The file is read at each login: what stands in it then counts. */
+static void prove_by_file(struct place *p)
+{
+    char path[160], seed[PP_NKEY_SEED_TEXT_BYTES], other[PP_NKEY_SEED_TEXT_BYTES];
+    pipit_client_options o = {.creds_file = path};
+    test_key account, user;
+    char *token;
+
+    test_key_make(&account, 'A', 4);
+    test_key_make(&user, 'U', 1);
+    token = make_token("user", "\"subs\":-1,\"data\":-1,\"payload\":-1,", &user, &account);
+    write_seed(1, seed);
+    write_seed(2, other);
+    (void)snprintf(path, sizeof(path), "%s/user.creds", p->folder);
+    write_creds(p, "user.creds", token, other);
+    require_refused(p, &o, "a token with another's key");
+    write_creds(p, "user.creds", token, seed);
+    pipit_client_free(connect_with(p, &o));
+    (void)snprintf(path, sizeof(path), "%s/none.creds", p->folder);
+    REQUIRE(pipit_client_connect(&(pipit_client *){NULL}, p->url, &o) != PIPIT_OK, "no file");
+    free(token);
+}
+
+static void scenario_creds(void)
+{
+    static const char unlimited[] =
+        "\"limits\":{\"subs\":-1,\"data\":-1,\"payload\":-1,\"imports\":-1,\"exports\":-1,"
+        "\"wildcards\":true,\"conn\":-1,\"leaf\":-1},";
+    char more[2000];
+    test_key operator, account;
+    char *operator_token, *account_token;
+
+    test_key_make(&operator, 'O', 3);
+    test_key_make(&account, 'A', 4);
+    operator_token = make_token("operator", "", &operator, & operator);
+    account_token = make_token("account", unlimited, &account, &operator);
+    (void)snprintf(more, sizeof(more),
+                   "operator: %s\nresolver: MEMORY\nresolver_preload: { %s: %s }\n", operator_token,
+                   account.text, account_token);
+    each_proof_way(more, prove_by_file);
+    free(operator_token);
+    free(account_token);
+}
+
+/* --- several servers ---------------------------------------------------------------------- */
+
+/* In the order given the first that is there is taken, and when it goes the next. */
+static void scenario_servers(void)
+{
+    pipit_client_options o = {.keep_order = true, .reconnect_wait_ms = 10};
+    struct place one, two;
+    pipit_client_stats stats = {0};
+    pipit_client *client;
+    pipit_sub *sub;
+    struct heard h;
+    char urls[2 * URL_BYTES];
+
+    heard_init(&h);
+    place_open(&one, "tcp", "");
+    place_open(&two, "tcp", "");
+    (void)snprintf(urls, sizeof(urls), "nats://127.0.0.1:1, %.100s, %.100s", one.url, two.url);
+    must(pipit_client_connect(&client, urls, &o), "connect");
+    must(pipit_client_subscribe(client, "s", NULL, hear, &h, &sub), "subscribe");
+    must(pipit_client_flush(client, WAIT_MS), "flush");
+    REQUIRE(host_stats(&one.host).connections == 1 && host_stats(&two.host).connections == 0,
+            "the first that is there");
+    pipit_server_stop(one.host.server);
+    while (host_stats(&two.host).connections == 0)
+        (void)pipit_client_flush(client, 10); /* ctest has a time limit */
+    while (pipit_client_flush(client, WAIT_MS))
+        ;
+    publish_text(client, "s", "again");
+    await(&h, 1);
+    pipit_client_get_stats(client, &stats);
+    REQUIRE(stats.reconnects == 1, "%llu reconnects", (unsigned long long)stats.reconnects);
+    pipit_client_free(client);
+    REQUIRE(pipit_client_connect(&client, "nats://127.0.0.1:1,nats://127.0.0.1:1", &o) != PIPIT_OK,
+            "nobody there");
+    REQUIRE(pipit_client_connect(&client, "nats://127.0.0.1:1,http://x", &o) == PIPIT_EINVAL,
+            "one of them is none");
+    REQUIRE(pipit_client_connect(&client, ",", &o) == PIPIT_EINVAL, "none at all");
+    host_end(&two.host);
+    host_end(&one.host);
+    host_require_nothing_left(&one.host);
+    run("rm -r %s %s", one.folder, two.folder);
+}
+
 /* A server whose certificate is not to be trusted, or is another's. */
 static void scenario_distrust(void)
 {
@@ -1224,6 +1398,9 @@ int main(int argc, char **argv)
         {"sweep", scenario_sweep, 300},
         {"again", scenario_again, 300},
         {"reload", scenario_reload, 60},
+        {"nkey", scenario_nkey, 60},
+        {"creds", scenario_creds, 60},
+        {"servers", scenario_servers, 60},
         {"patterns", scenario_patterns, 60},
         {"pattern_permissions", scenario_pattern_permissions, 60},
     };

@@ -9,7 +9,13 @@
 
 #include "store/disk.h"
 
-enum { SIM_FILES_MAX = 512, SIM_FDS_MAX = 64, SIM_SECTOR = 512 };
+#ifndef SIM_FILES_MAX
+#define SIM_FILES_MAX 512 /* ever made */
+#endif
+#ifndef SIM_FDS_MAX
+#define SIM_FDS_MAX 64
+#endif
+enum { SIM_SECTOR = 512 };
 
 struct sim_file {
     char *now;

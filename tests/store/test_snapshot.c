@@ -327,6 +327,32 @@ static void test_scrub_finds_damage_at_its_rate(void **state)
     sim_fini(&sim);
 }
 
+/* One message is read in one piece, however large it is; then it takes the time of all of it. */
+static void test_scrub_keeps_its_rate_with_large_messages(void **state)
+{
+    enum { RATE = 64 * 1024, LARGE = 1024 * 1024, COUNT = 3 };
+    const struct pp_store_options options = {.kind = PP_STORE_MEMORY};
+    struct pp_store_message message = {.subject = PP_STR("large"), .payload = {NULL, LARGE}};
+    int64_t now = 1000 * PP_NS_PER_S, due = 0, began = now;
+    char *payload = calloc(1, LARGE);
+    struct pp_scrub scrub;
+    pp_store *store;
+
+    (void)state;
+    message.payload.ptr = payload;
+    assert_int_equal(pp_store_open(&options, &store, NULL), PIPIT_OK);
+    for (int i = 0; i < COUNT; i++)
+        assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_OK);
+    pp_scrub_init(&scrub, RATE, 0);
+    while (scrub.passes < 1) {
+        assert_int_equal(pp_scrub_turn(&scrub, store, now, &due), PIPIT_OK);
+        now = due;
+    }
+    assert_true(now - began >= (int64_t)COUNT * (LARGE / RATE) * PP_NS_PER_S);
+    pp_store_close(store);
+    free(payload);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +361,7 @@ int main(void)
         cmocka_unit_test(test_a_damaged_snapshot_is_no_store),
         cmocka_unit_test(test_a_truncation_ends_a_snapshot),
         cmocka_unit_test(test_scrub_finds_damage_at_its_rate),
+        cmocka_unit_test(test_scrub_keeps_its_rate_with_large_messages),
     };
 
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

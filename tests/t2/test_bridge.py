@@ -10,6 +10,7 @@ import os
 import pathlib
 import sys
 import tempfile
+import time
 
 import unittest
 import urllib.request
@@ -227,6 +228,20 @@ class Bridge(unittest.TestCase):
         connections = json.loads(self.http("/connz"))["connections"]
         self.assertIn("t2", [c["type"] for c in connections])
         self.assertIn("pipit_t2_claims 1", self.http("/metrics"))
+
+    def test_closed_connections_are_shown(self):
+        with Bus(self.server.t2) as gone:
+            gone.subscribe("gone/by")
+            port = gone.socket.getsockname()[1]
+        deadline = time.monotonic() + 30
+        while True:
+            closed = json.loads(self.http("/connz?state=closed&subs=1"))["connections"]
+            found = [c for c in closed if c["type"] == "t2" and c["port"] == port]
+            if found:
+                break
+            self.assertLess(time.monotonic(), deadline, closed)
+        self.assertEqual(found[0]["reason"], "Client Closed")
+        self.assertEqual(found[0]["subscriptions"], 1)
 
 
 class Accounts(unittest.TestCase):

@@ -5,7 +5,9 @@
 """
 
 import os
+import pathlib
 import random
+import resource
 import struct
 import tempfile
 import unittest
@@ -155,14 +157,49 @@ class Hostile(unittest.TestCase):
             self.assertEqual(ack["content"]["Ack"]["err"],
                              {"InternalError": "too many subscriptions"})
 
+
+class Silent(unittest.TestCase):
+    """Ten thousand of whom half have said the beginning of something, and nobody reads."""
+
+    def setUp(self):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        self.count = min(10000, (hard - 200) // 2)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+    def resident(self, server):
+        """In bytes."""
+        text = pathlib.Path(f"/proc/{server.pid}/statm").read_text(encoding="ascii")
+        return int(text.split()[1]) * os.sysconf("SC_PAGESIZE")
+
+    def instrumented(self, server):
+        """A sanitizer takes memory of its own for each allocation."""
+        return "san" in pathlib.Path(f"/proc/{server.pid}/maps").read_text(encoding="ascii")
+
     def test_many_silent_clients(self):
-        crowd = [self.server.bus() for _ in range(400)]
-        self.assertEqual(self.witness[1].publish("witness", b"2"), 1)
-        self.witness[0].published()
-        for bus in crowd:
-            bus.close()
+        with T2Server(PIPIT) as server:
+            first, second = server.bus(), server.bus()
+            first.subscribe("witness")
+            before = self.resident(server)
+            crowd = [server.bus() for _ in range(self.count)]
+            self.assertEqual(second.publish("witness", b"1"), 1)
+            come = self.resident(server)
+            for bus in crowd[::2]:
+                bus.send_raw(length(1024 * 1024) + b"\xa2\x62id")
+            for i in range(100):
+                self.assertEqual(second.publish("witness", bytes([i]) * 1000), 1)
+            first.published()
+            said = self.resident(server)
+            if not self.instrumented(server):
+                self.assertLess((come - before) / self.count, 4096, "bytes of one that is silent")
+                self.assertLess((said - come) / self.count, 4096, "and of half a frame")
+            for bus in crowd:
+                bus.close()
+            for bus in (first, second):
+                bus.call("KeepAlive")
+                bus.close()
+            self.assertEqual(server.stop(), 0)
 
 
 if __name__ == "__main__":
-
     unittest.main(verbosity=1)

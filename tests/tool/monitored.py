@@ -23,6 +23,11 @@ system_account: SYS
 NAMES = [name.encode("utf-8", "replace").decode()[:3000] for name in HOSTILE]
 
 
+# A check that a loaded machine passes.
+PATIENT = tuple(word for what in ("connect", "rtt", "req") for grade in ("warn", "critical")
+                for word in (f"--{what}-{grade}", "1h"))
+
+
 class Client:
     """A connection that says what it is told to."""
 

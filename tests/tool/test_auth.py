@@ -9,6 +9,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 import time
 import unittest
 
@@ -102,6 +103,21 @@ class Auth(ToolTest):
         self.assertNotIn(b"secret", shown)
         self.tool("auth", "password", "-p", "secret", "--check", made)
 
+    def test_password_is_given_up(self):
+        """Whoever interrupts it finds the terminal as it was."""
+        main, other = pty.openpty()
+        before = termios.tcgetattr(other)
+        with subprocess.Popen([TOOL, "auth", "password"], stdin=other, stderr=other,
+                              stdout=subprocess.PIPE, env=self.environ) as process:
+            while b"Password: " not in os.read(main, 100):
+                pass
+            os.write(main, b"sec\x03")
+            self.assertEqual(process.stdout.read(), b"")
+            self.assertEqual(process.wait(), 2)
+        self.assertEqual(termios.tcgetattr(other), before)
+        os.close(main)
+        os.close(other)
+
     def test_password_signs_in(self):
         """Either server takes the hash."""
         made = self.tool("auth", "password", "-c", "4", "-p", "s3cret").strip()
@@ -111,10 +127,9 @@ class Auth(ToolTest):
                 continue
             server = Server(program, "-c", config)
             url = f"nats://127.0.0.1:{server.port}"
-            self.tool("server", "check", "connection", "-s", url, "--user", "ann", "--password",
-                      "s3cret")
-            self.tool("server", "check", "connection", "-s", url, "--user", "ann", "--password",
-                      "other", status=2)
+            self.tool("account", "info", "-s", url, "--user", "ann", "--password", "s3cret")
+            self.tool("account", "info", "-s", url, "--user", "ann", "--password", "other",
+                      status=4)
             server.stop()
 
     def test_creds(self):

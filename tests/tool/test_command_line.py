@@ -8,6 +8,9 @@ import unittest
 from tool import HOSTILE, ToolTest, bad_characters
 
 
+OF_OTHERS = ("fanout", "t2")  # commands that read their own command lines
+
+
 def commands_of(text):
     """The names below Commands: in a help text."""
     part = re.search(r"^Commands:\n((?:  .*\n)+)", text, re.M)
@@ -19,7 +22,7 @@ class CommandLine(ToolTest):
         text = self.tool("help", *path)
         yield path, text
         for name in commands_of(text):
-            if path or name not in ("fanout", "t2"):  # those read their own command lines
+            if path or name not in OF_OTHERS:
                 yield from self.walk((*path, name))
 
     def test_every_command_explains_itself(self):

@@ -6,10 +6,11 @@ import json
 import os
 import re
 import socket
+import subprocess
 import tempfile
 import unittest
 
-from tool import HOSTILE, WAIT_S, OnServer, bad_characters, on_both
+from tool import HOSTILE, WAIT_S, OnServer, Running, Server, bad_characters, on_both
 
 LISTENING = "Listening on"
 SUBSCRIBING = "Subscribing on"
@@ -65,6 +66,23 @@ class Messages(OnServer):
                          [b"one\x00\xff{{Count}}", b"", b"of stdin\n{{Count}}\n", b"this", b"line",
                           b"", b"last"])
         self.assertEqual(list(sent[0]), ["Subject", "Reply", "Header", "Data", "Sub"])
+
+    def test_lines_go_out_as_they_come(self):
+        sub = self.sub("lines", "--raw")
+        pub = Running(["pub", "lines", "--send-on=newline", "-q"], self.environ, subprocess.PIPE)
+        self.addCleanup(pub.__exit__)
+        for text, line in ((b"one\n", "one"), (b"two\nthr", "two"), (b"ee\n", "three")):
+            pub.process.stdin.write(text)
+            pub.process.stdin.flush()
+            sub.await_line(line)
+        pub.process.stdin.write(b"half a line")
+        pub.process.stdin.flush()
+        self.assertEqual(pub.interrupt(), 0)
+        pub.process.stdin.close()
+        self.tool("pub", "lines", "--send-on=newline", stdin="x" * 200000 + "\n\nlast")
+        sub.await_line("last")
+        self.assertEqual([len(line) for line in sub.out[3:]], [200000, 0, 4])
+        self.assertEqual(sub.interrupt(), 0)
 
     def test_many(self):
         sub = self.sub("many", "--raw", "--count=5000")
@@ -273,6 +291,45 @@ class Messages(OnServer):
 
 on_both(Messages, globals())
 del Messages
+
+
+class Lost(OnServer):
+    """A server that goes and comes again."""
+
+    def test_sub_and_reply_come_back(self):
+        first = Server(self.program)
+        url = f"nats://127.0.0.1:{first.port}"
+        sub = self.start("sub", "back", "--raw", "--count=1", "-s", url)
+        reply = self.start("reply", "again", "here", "-s", url)
+        sub.await_line(SUBSCRIBING)
+        reply.await_line(LISTENING)
+        first.stop()
+        sub.await_line("disconnected from " + url)
+        reply.await_line("disconnected from " + url)
+        with Server(self.program, address=("-a", "127.0.0.1", "-p", url.rsplit(":", 1)[1])):
+            sub.await_line("connected again to " + url)
+            reply.await_line("connected again to " + url)
+            self.assertEqual(self.tool("request", "again", "x", "--raw", "-s", url), "here\n")
+            self.tool("pub", "back", "heard", "-s", url)
+            self.assertEqual(sub.wait(), 0)
+            self.assertEqual(sub.out, ["heard"])
+            self.assertEqual(reply.interrupt(), 0)
+
+    def test_request_says_that_it_ended(self):
+        server = Server(self.program)
+        url = f"nats://127.0.0.1:{server.port}"
+        silent = self.start("sub", "silent", "-s", url)
+        silent.await_line(SUBSCRIBING)
+        request = self.start("request", "silent", "x", "-s", url, "--timeout=60s")
+        silent.await_line("x")
+        server.stop()
+        self.assertEqual(request.wait(), 1)
+        self.assertIn("has ended", "\n".join(request.err))
+        self.assertEqual(silent.interrupt(), 0)
+
+
+on_both(Lost, globals())
+del Lost
 
 
 class Refused(OnServer):

@@ -38,7 +38,8 @@ PUBLIC = {
     "base": ["pipit/error.h"],
     "bus": ["pipit/error.h", "pipit/bus.h"],
     "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h", "pipit/keys.h"],
-    "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/server.h"],
+    "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/config.h",
+               "pipit/server.h"],
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')

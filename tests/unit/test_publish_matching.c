@@ -278,6 +278,66 @@ static void test_claims_of_a_bus(void **state)
     host_stop(&h);
 }
 
+/* A door that takes subjects apart hears of no pattern, however much of one fits its own. */
+static void test_a_bus_hears_no_patterns(void **state)
+{
+    char path[64], option[80];
+    const char *options[] = {"--threads=2", option, NULL};
+    const pp_t2_message hear = {.id = 1, .kind = PP_T2_SUB, .topic = PP_STR("lobby")};
+    struct host h;
+    peer bus;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "/tmp/pipit-test-%d.sock", (int)getpid());
+    (void)snprintf(option, sizeof(option), "--t2=unix:%s", path);
+    host_start(&h, options);
+    peer_dial_unix(&bus, path);
+    assert_int_equal(call(bus.fd, &hear), PP_T2_NO_ERROR);
+    assert_int_equal(publish(h.server, "*.xlobby", "at the wrong topic"), 0);
+    assert_int_equal(publish(h.server, "t2.*", "at none"), 0);
+    assert_int_equal(publish(h.server, ">", "nor this"), 0);
+    assert_int_equal(publish(h.server, "t2.lobby", "hi"), 1);
+    peer_close(&bus);
+    host_stop(&h);
+}
+
+/* A request to publish that very request is not asked for again and again. */
+static void test_matching_does_not_ask_itself(void **state)
+{
+    static const char *const itself[] = {"$PIPIT.MATCH", "$PIPIT.*", ">"};
+    char path[64], option[80];
+    const char *options[] = {"--threads=1", option, NULL};
+    struct host h;
+    peer a;
+
+    (void)state;
+    (void)snprintf(path, sizeof(path), "/tmp/pipit-nats-%d.sock", (int)getpid());
+    (void)snprintf(option, sizeof(option), "--unix=%s", path);
+    host_start(&h, options);
+    peer_dial_unix(&a, path);
+    assert_true(peer_greet(&a));
+    (void)peer_printf(&a, "SUB answer 1\r\n");
+    for (size_t i = 0; i < COUNT_OF(itself); i++) {
+        size_t header = strlen("NATS/1.0\r\nPipit-Subject: \r\n\r\n") + strlen(itself[i]);
+        pipit_server_stats before, after;
+
+        (void)peer_printf(&a,
+                          "HPUB $PIPIT.MATCH answer %zu %zu\r\n"
+                          "NATS/1.0\r\nPipit-Subject: %s\r\n\r\n\r\n",
+                          header, header, itself[i]);
+        assert_true(peer_barrier(&a));
+        for (int turn = 0; turn < 3; turn++)
+            assert_true(peer_barrier(&a));
+        pipit_server_get_stats(h.server, &before);
+        for (int turn = 0; turn < 3; turn++)
+            assert_true(peer_barrier(&a));
+        pipit_server_get_stats(h.server, &after);
+        assert_int_equal(after.in_msgs, before.in_msgs);
+    }
+    peer_close(&a);
+    host_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +348,8 @@ int main(void)
         cmocka_unit_test(test_claims_are_exclusive),
         cmocka_unit_test(test_claims_fail_without_memory),
         cmocka_unit_test(test_claims_of_a_bus),
+        cmocka_unit_test(test_a_bus_hears_no_patterns),
+        cmocka_unit_test(test_matching_does_not_ask_itself),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

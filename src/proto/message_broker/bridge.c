@@ -49,6 +49,7 @@ static const struct pp_client_ops client_ops = {
     .head = no_head,
     .deliver = deliver,
     .exhausted = exhausted,
+    .hears_no_wildcards = true,
 };
 
 /* The topic of a subject. Errors: PIPIT_EINVAL it is none; as pp_topics_get(). */

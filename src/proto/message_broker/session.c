@@ -182,7 +182,7 @@ static size_t read_frames(pp_mb_session *s, pp_str window, size_t *out_want)
         size_t n;
         pipit_err err;
 
-        if (frames == FRAMES_PER_TURN || loop->staged_bytes > loop->staged_max) {
+        if (frames && (frames == FRAMES_PER_TURN || loop->staged_bytes > loop->staged_max)) {
             pp_conn_yield(s->conn);
             break;
         }

@@ -218,6 +218,7 @@ static const struct pp_client_ops client_ops = {
     .outlet = lane_of,
     .head = no_head,
     .deliver = deliver,
+    .hears_no_wildcards = true,
 };
 
 /* --- life --------------------------------------------------------------------------------- */

@@ -49,6 +49,9 @@ typedef struct pp_t2_host {
     unsigned loop_count;
     /* A client wants the bus to end, and may. Thread: its loop's. */
     void (*stop)(void *context);
+    /* A client's connection closes; its subscriptions are still there. NULL: nobody wants to know.
+     * Thread: the same. */
+    void (*closed)(void *context, pp_conn *conn);
     void *context;
 } pp_t2_host;
 

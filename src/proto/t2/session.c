@@ -320,6 +320,8 @@ static void on_close(void *session)
     if (!s->entered)
         return; /* it was never opened, or memory was short */
     s->entered = false;
+    if (s->lane->bus->host.closed)
+        s->lane->bus->host.closed(s->lane->bus->host.context, s->conn);
     pp_t2_bus_leave(s);
     pp_t2_requests_leave(s);
     (void)atomic_fetch_sub(&s->lane->bus->clients, 1);

@@ -130,12 +130,19 @@ static pp_str claimed_user(const pp_nats_session *s)
     return nkey.len ? nkey : user;
 }
 
+/* Who it has been verified to be. NULL: nobody yet, or it is refused for want of memory just now.
+ */
+static const pp_user *verified(const pp_nats_session *s)
+{
+    return s->authenticated ? pp_nats_user(s) : NULL;
+}
+
 /* What has been verified, or else, of who has not come in or need not show anything, what it says.
  */
 static pp_str user_of(const pp_nats_session *s)
 {
     const pp_gate *gate = s->context->settings->gate;
-    const pp_user *user = s->authenticated ? pp_nats_user(s) : NULL;
+    const pp_user *user = verified(s);
 
     if (user && user->nkey)
         return pp_str_of(user->nkey);
@@ -180,9 +187,9 @@ static pp_str nats_text_of(const pp_nats_session *s, enum pp_record_text which)
     case PP_RECORD_NAME_TAG:
         return title_of(s);
     case PP_RECORD_ISSUER:
-        return s->authenticated ? pp_guest_issuer(pp_nats_user(s)) : PP_STR("");
+        return verified(s) ? pp_guest_issuer(verified(s)) : PP_STR("");
     case PP_RECORD_TAGS:
-        return s->authenticated ? pp_guest_tags(pp_nats_user(s)) : PP_STR("");
+        return verified(s) ? pp_guest_tags(verified(s)) : PP_STR("");
     default:
         return (pp_str){NULL, 0};
     }

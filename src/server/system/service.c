@@ -126,6 +126,7 @@ static const struct pp_client_ops client_ops = {
     .head = no_head,
     .deliver = deliver,
     .hears_no_imports = true,
+    .hears_no_wildcards = true,
 };
 
 /* --- life ---------------------------------------------------------------------------------- */
