@@ -9,6 +9,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 
+enum { LOGGED_BYTES = 200 }; /* of a subject */
+
 /* --- files -------------------------------------------------------------------------------- */
 
 /* False: it is too long. */
@@ -119,34 +121,38 @@ static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limit
     return err ? err : pp_store_open(&options, out_store, why);
 }
 
+/* The store may have had something to tell while it was being opened: only this makes it known. */
+static void hand_over(pp_topic *topic, pp_store *store, pipit_err err)
+{
+    (void)pthread_mutex_lock(&topic->topics->lock);
+    topic->opened = store;
+    topic->tried_err = err;
+    topic->tried = true;
+    (void)pthread_mutex_unlock(&topic->topics->lock);
+    pp_topic_move(topic);
+}
+
 void pp_topic_open_now(pp_topic *topic)
 {
     pp_topics *topics = topic->topics;
     char why[PP_STORE_WHY_BYTES] = "";
+    int subject_len = (int)(topic->subject.len < LOGGED_BYTES ? topic->subject.len : LOGGED_BYTES);
     struct pp_store_limits limits;
-    pp_store *opened = NULL;
+    pp_store *store = NULL;
     pipit_err err;
 
     (void)pthread_mutex_lock(&topics->lock);
     limits = topics->stream;
     (void)pthread_mutex_unlock(&topics->lock);
-    err = open_store(topic, &limits, &opened, why);
+    err = open_store(topic, &limits, &store, why);
     if (err)
         pp_log_write(topics->host.log, PP_LOG_ERROR,
-                     "message-broker: cannot open a topic subject=%.*s err=%s: %s",
-                     (int)(topic->subject.len < 200 ? topic->subject.len : 200), topic->subject.ptr,
-                     pipit_strerror(err), why);
+                     "message-broker: cannot open a topic subject=%.*s err=%s: %s", subject_len,
+                     topic->subject.ptr, pipit_strerror(err), why);
     else if (why[0])
-        pp_log_write(topics->host.log, PP_LOG_WARN, "message-broker: subject=%.*s: %s",
-                     (int)(topic->subject.len < 200 ? topic->subject.len : 200), topic->subject.ptr,
-                     why);
-    /* What is over its limits goes while it is opened, and the pool may have told of that. */
-    (void)pthread_mutex_lock(&topics->lock);
-    topic->opened = opened;
-    topic->open_err = err;
-    topic->tried = true;
-    (void)pthread_mutex_unlock(&topics->lock);
-    pp_topic_move(topic);
+        pp_log_write(topics->host.log, PP_LOG_WARN, "message-broker: subject=%.*s: %s", subject_len,
+                     topic->subject.ptr, why);
+    hand_over(topic, store, err);
 }
 
 static pp_topic *take_locked(pp_topics *topics)

@@ -157,13 +157,14 @@ bool pp_topics_turn_is_over(const pp_topics *topics)
     return topics->until_ns && pp_clock_mono_ns() >= topics->until_ns;
 }
 
-static void take_opened(pp_topic *topic, pp_store *opened)
+static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
 {
     struct pp_store_progress progress;
     struct pp_store_state state;
 
     if (!opened) {
         topic->state = PP_TOPIC_FAILED;
+        topic->open_err = err;
         pp_topic_drop_backlog(topic, true);
         return;
     }
@@ -176,21 +177,17 @@ static void take_opened(pp_topic *topic, pp_store *opened)
     (void)pp_store_limit(opened, &topic->topics->limits.stream); /* they may be others by now */
 }
 
-static void turn_topic(pp_topic *topic, bool tried, pp_store *opened)
+static void turn_topic(pp_topic *topic)
 {
     const struct pp_topics_host *host = &topic->topics->host;
 
-    if (tried)
-        take_opened(topic, opened);
-    if (topic->state == PP_TOPIC_OPENING)
-        return; /* the pool has told of it before the opener */
     if (topic->state == PP_TOPIC_OPEN) {
         bool all = pp_topic_settle(topic);
 
         if (!pp_topic_drain(topic) || !all)
             pp_topic_move(topic); /* it goes on behind the others */
     }
-    if (pp_list_empty(&topic->backlog))
+    if (topic->state != PP_TOPIC_OPENING && pp_list_empty(&topic->backlog))
         host->on_ready(host->ctx, topic);
 }
 
@@ -201,6 +198,22 @@ static pp_topic *take_moved_locked(pp_topics *topics)
     topics->moved_first = topic->next_moved;
     topic->moved = false;
     return topic;
+}
+
+/* What the opener has to say of it, if anything; the lock is let go meanwhile. */
+static void look_at(pp_topics *topics, pp_topic *topic)
+{
+    pp_store *opened = topic->opened;
+    pipit_err err = topic->tried_err;
+    bool tried = topic->tried;
+
+    topic->opened = NULL;
+    topic->tried = false;
+    (void)pthread_mutex_unlock(&topics->lock);
+    if (tried)
+        take_opened(topic, opened, err);
+    turn_topic(topic);
+    (void)pthread_mutex_lock(&topics->lock);
 }
 
 void pp_topics_turn(pp_topics *topics)
@@ -215,15 +228,9 @@ void pp_topics_turn(pp_topics *topics)
     more = topics->moved_first != NULL;
     while (more) {
         pp_topic *topic = take_moved_locked(topics);
-        pp_store *opened = topic->opened;
-        bool tried = topic->tried;
 
-        topic->opened = NULL;
-        topic->tried = false;
-        (void)pthread_mutex_unlock(&topics->lock);
-        turn_topic(topic, tried, opened);
+        look_at(topics, topic);
         more = topic != last && !pp_topics_turn_is_over(topics);
-        (void)pthread_mutex_lock(&topics->lock);
     }
     wakes = wants_waking_locked(topics);
     (void)pthread_mutex_unlock(&topics->lock);
@@ -363,7 +370,7 @@ static void store_backlog(pp_topic *topic)
     if (topic->state == PP_TOPIC_OPENING) {
         if (!topic->tried)
             pp_topic_open_now(topic);
-        take_opened(topic, topic->opened);
+        take_opened(topic, topic->opened, topic->tried_err);
         topic->opened = NULL;
     }
     while (topic->state == PP_TOPIC_OPEN) {
@@ -381,6 +388,7 @@ static void close_one(pp_topic *topic, void *arg)
     pp_store_close(topic->store);
     pp_store_close(topic->opened);
     topic->store = topic->opened = NULL;
+    topic->tried = false; /* that is told no more */
     topic->state = PP_TOPIC_FAILED;
     topic->open_err = PIPIT_ECLOSED;
     topic->retry_ns = INT64_MAX;

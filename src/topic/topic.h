@@ -45,13 +45,14 @@ typedef struct pp_topic {
     uint32_t run_room, run_first, run_count;
     pp_link backlog;
     size_t backlog_bytes;
-    int64_t retry_ns; /* FAILED: not opened again before */
+    pipit_err open_err; /* FAILED: why */
+    int64_t retry_ns;   /* and not opened again before */
     /* Under the lock of topics: */
     struct pp_topic *next_moved, *next_to_open;
     bool moved;
-    bool tried; /* to open it: the two that follow say what came of it */
+    bool tried; /* it has been opened, or could not be */
     pp_store *opened;
-    pipit_err open_err;
+    pipit_err tried_err;
     /* The owner's own: who waits for the topic. */
     pp_link tail;
     pp_link stalled;
