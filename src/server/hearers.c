@@ -181,7 +181,6 @@ static struct pp_hearers *recall(pp_lodger *lodger, pp_str subject, uint64_t *ou
     return is_about(h, subject) ? h : NULL;
 }
 
-/* Who hears the subject now. */
 pipit_err pp_hearers_find(pp_lodger *lodger, pp_str subject, struct pp_hearers **out)
 {
     uint64_t hash;
@@ -203,4 +202,29 @@ pipit_err pp_hearers_find(pp_lodger *lodger, pp_str subject, struct pp_hearers *
     h = ask(lodger, subject, hash);
     *out = h;
     return h ? PIPIT_OK : PIPIT_ENOMEM;
+}
+
+struct pp_hearers *pp_hearers_own(pp_lodger *lodger, pp_str subject)
+{
+    pp_lodging *lodging = &lodger->server->lodging;
+    struct pp_hearers *h = NULL;
+    pp_sub_set set = {0};
+
+    (void)pthread_mutex_lock(&lodging->reading);
+    pp_reclaim_enter(&lodging->reader);
+    if (!pp_sublist_match(lodger->account->subs, subject, &set))
+        h = hearers_new(subject, set.count);
+    for (size_t i = 0; h && i < set.count; i++) {
+        struct pp_heard_by *target = &h->targets[h->count];
+
+        if (set.subs[i]->client != &lodger->client)
+            continue;
+        target->passage = passage_to(lodger, lodger);
+        memcpy(&target->sid, set.subs[i]->text, sizeof(target->sid));
+        h->count += target->passage != NULL;
+    }
+    pp_reclaim_leave(&lodging->reader);
+    (void)pthread_mutex_unlock(&lodging->reading);
+    pp_sub_set_fini(&set);
+    return h;
 }

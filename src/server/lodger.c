@@ -495,32 +495,6 @@ static bool join(const pipit_msg *msg, char *small, pp_record *record)
     return true;
 }
 
-/* Those of its own subscriptions that hear the subject. NULL: no memory. */
-static struct hearers *find_own(pp_lodger *lodger, pp_str subject)
-{
-    pp_lodging *lodging = &lodger->server->lodging;
-    struct hearers *h = NULL;
-    pp_sub_set set = {0};
-
-    (void)pthread_mutex_lock(&lodging->reading);
-    pp_reclaim_enter(&lodging->reader);
-    if (!pp_sublist_match(lodger->account->subs, subject, &set))
-        h = hearers_new(subject, set.count);
-    for (size_t i = 0; h && i < set.count; i++) {
-        struct heard_by *target = &h->targets[h->count];
-
-        if (set.subs[i]->client != &lodger->client)
-            continue;
-        target->passage = passage_to(lodger, lodger);
-        memcpy(&target->sid, set.subs[i]->text, sizeof(target->sid));
-        h->count += target->passage != NULL;
-    }
-    pp_reclaim_leave(&lodging->reader);
-    (void)pthread_mutex_unlock(&lodging->reading);
-    pp_sub_set_fini(&set);
-    return h;
-}
-
 void pp_lodger_answer_itself(pp_lodger *lodger, const pipit_msg *msg)
 {
     pp_record record = {
@@ -528,10 +502,10 @@ void pp_lodger_answer_itself(pp_lodger *lodger, const pipit_msg *msg)
         .data = {msg->header, msg->header_bytes},
         .header_len = msg->header_bytes,
     };
-    struct hearers *h;
+    struct pp_hearers *h;
 
     pp_biased_lock(&lodger->lock);
-    h = find_own(lodger, record.subject);
+    h = pp_hearers_own(lodger, record.subject);
     for (uint32_t i = 0; h && i < h->count; i++)
         hand(lodger, &h->targets[i], &record);
     pp_biased_unlock(&lodger->lock);

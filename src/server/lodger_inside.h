@@ -75,6 +75,8 @@ pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject);
 /* Who hears the subject now, until something else is asked. Errors: PIPIT_EINVAL; PIPIT_ETOOBIG;
  * PIPIT_ENOMEM. */
 pipit_err pp_hearers_find(pp_lodger *lodger, pp_str subject, struct pp_hearers **out);
+/* Those of its own subscriptions that hear the subject; to be freed. NULL: no memory. */
+struct pp_hearers *pp_hearers_own(pp_lodger *lodger, pp_str subject);
 /* Let go of all that is remembered. */
 void pp_hearers_forget(pp_lodger *lodger);
 
