@@ -31,12 +31,12 @@ static void visit_all(const cli_command *const *commands, const char *above, vis
     }
 }
 
-/* What a flag or an argument takes, as the scripts know it; NULL: nothing. */
+/* What a flag or an argument takes, as the scripts know it; "": nothing. */
 static const char *kind_of(cli_type type)
 {
     switch (type) {
     case CLI_SWITCH:
-        return NULL;
+        return "";
     case CLI_FILE:
     case CLI_FILES:
         return "file";
@@ -115,7 +115,7 @@ static void write_flag_values(const cli_flag *flags, const char *path)
     const char *quote = strcmp(path, "*") == 0 ? "" : "'";
 
     for (; flags && flags->name; flags++) {
-        if (!kind_of(flags->type))
+        if (!*kind_of(flags->type))
             continue;
         (void)printf("    %s%s/--%s%s", quote, path, flags->name, quote);
         if (flags->letter)

@@ -16,8 +16,7 @@ enum { SECONDS_DOUBTED = 60 };
 
 void pp_reader_init(pp_reader *reader, pp_options *options, pp_diagnostics *diagnostics)
 {
-    *reader = (pp_reader){
-        .options = options, .diagnostics = diagnostics, .arena = &options->arena};
+    *reader = (pp_reader){.options = options, .diagnostics = diagnostics, .arena = &options->arena};
     reader->global = options->accounts[0];
 }
 
