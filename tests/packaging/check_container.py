@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 # In deps.sh for tests alone.
-TESTS_ONLY = {"libcmocka-dev", "libwslay-dev", "libclang-rt-14-dev"}
+TESTS_ONLY = {"libcmocka-dev", "libfuse3-dev", "libwslay-dev", "libclang-rt-14-dev"}
 # What is loaded only when it is asked for does not show in the program.
 LOADED = {"libcurl4": "getting accounts by URL", "libssl3": "TLS"}
 # In every image.
