@@ -12,11 +12,11 @@ void pp_barrier_init(pp_barrier *barrier)
         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-void pp_barrier_heavy(const pp_barrier *barrier)
+void pp_barrier_heavy(pp_barrier *barrier)
 {
     const struct timespec while_caches_settle = {0, 1000000};
 
-    atomic_thread_fence(memory_order_seq_cst);
+    (void)atomic_fetch_add(&barrier->fence, 1);
     if (!barrier->lopsided || syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0)
         return;
     /* The program has forbidden itself the call since. No core keeps what it has written to itself

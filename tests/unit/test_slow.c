@@ -517,6 +517,8 @@ static void play_threads(pp_slow_policy policy, uint64_t seed)
         }
         (void)sem_destroy(&senders[i].done);
     }
+    for (unsigned i = 0; i < LOOPS_MAX; i++)
+        on_loop(&x.l, i, read_pending, &x); /* the turn that sent the last has ended with a flush */
     do {
         on_loop(&x.l, 0, read_pending, &x);
         assert_int_equal(peer_read(x.w.peer, &x.w.got, SIZE_MAX), PIPIT_OK);
