@@ -47,33 +47,32 @@ static bool is_running(pipit_server *server, const pp_worker *worker)
     return running;
 }
 
-/* Errands wait for loops, and loops for the sweep's lock at its end: so nothing else is locked
- * while that is held. */
+/* Let the loop of worker do its part, and wait. Errands wait for loops, and loops for the sweep's
+ * lock at its end: so nothing else is locked while that is held. */
+static void sweep_one(struct sweep *sweep, pp_worker *worker, void *state)
+{
+    struct part part = {.task.run = run_part, .sweep = sweep, .worker = worker, .state = state};
+
+    sweep->busy = 1; /* before it can be through */
+    pp_loop_post(&worker->loop, &part.task);
+    (void)pthread_mutex_lock(&sweep->lock);
+    while (sweep->busy)
+        (void)pthread_cond_wait(&sweep->done, &sweep->lock);
+    (void)pthread_mutex_unlock(&sweep->lock);
+}
+
+/* One loop after another: all of them at work at once would take the cores from each other, and
+ * from whoever is served meanwhile. */
 void pp_sweep(pipit_server *server, pp_sweep_step step, void *states, size_t state_bytes)
 {
     struct sweep sweep = {.step = step};
-    struct part parts[PP_WORKERS_MAX];
-    unsigned count = 0;
 
     (void)pthread_mutex_init(&sweep.lock, NULL);
     (void)pthread_cond_init(&sweep.done, NULL);
     for (unsigned i = 0; i < server->worker_count; i++) {
-        if (!is_running(server, &server->workers[i]))
-            continue;
-        parts[count++] = (struct part){
-            .task.run = run_part,
-            .sweep = &sweep,
-            .worker = &server->workers[i],
-            .state = (char *)states + i * state_bytes,
-        };
+        if (is_running(server, &server->workers[i]))
+            sweep_one(&sweep, &server->workers[i], (char *)states + i * state_bytes);
     }
-    sweep.busy = count; /* before any of them can be through */
-    for (unsigned i = 0; i < count; i++)
-        pp_loop_post(&parts[i].worker->loop, &parts[i].task);
-    (void)pthread_mutex_lock(&sweep.lock);
-    while (sweep.busy)
-        (void)pthread_cond_wait(&sweep.done, &sweep.lock);
-    (void)pthread_mutex_unlock(&sweep.lock);
     (void)pthread_cond_destroy(&sweep.done);
     (void)pthread_mutex_destroy(&sweep.lock);
 }

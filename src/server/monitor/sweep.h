@@ -15,8 +15,9 @@ struct pp_worker;
 /* state is the loop's own. True: nothing is left on this loop. */
 typedef bool (*pp_sweep_step)(struct pp_worker *worker, void *state);
 
-/* Take steps on every loop that runs until all are through; returns then. states has one entry of
- * state_bytes for each loop. Thread: any but a loop's; loops must go on until it returns. */
+/* Take steps on every loop that runs, on one after another, until all are through; returns then.
+ * states has one entry of state_bytes for each loop. Thread: any but a loop's; loops must go on
+ * until it returns. */
 void pp_sweep(struct pipit_server *server, pp_sweep_step step, void *states, size_t state_bytes);
 
 #endif
