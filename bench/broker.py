@@ -67,7 +67,7 @@ def wait_until_accepting(process, port):
 
 
 def run(options, kind, arguments):
-    port = compare.free_port()
+    port = compare.quiet_port()
     with tempfile.TemporaryDirectory(dir=options.dir) as folder:
         process = start(options, kind, folder, port)
         try:

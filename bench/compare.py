@@ -21,7 +21,6 @@ import json
 import os
 import pathlib
 import platform
-import random
 import re
 import shlex
 import shutil
@@ -33,11 +32,12 @@ import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import chart  # noqa: E402  (beside this file, wherever it is called from)
-from figures import amount, digits  # noqa: E402
-
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "bench"), str(ROOT / "tests/support")]  # wherever it is called from
+import chart  # noqa: E402
+from figures import amount, digits  # noqa: E402
+from ports import quiet_port  # noqa: E402
+
 START_TIMEOUT_S = 20
 RUN_TIMEOUT_S = 180
 
@@ -63,6 +63,7 @@ class Scenario:
     quick: list = dataclasses.field(default_factory=list)  # further arguments of the quick run
     group: str = "speed"
     accounts: int = 0            # in the configuration, with ten users each
+    key: str = "P-256"           # of the server's certificate
 
 
 def flow(title, arguments, throughput, cpu, extra=(), seconds=2):
@@ -71,6 +72,13 @@ def flow(title, arguments, throughput, cpu, extra=(), seconds=2):
         Metric("server_cpu_s_per_million", "CPU", "s/M", False, cpu),
     ]
     return Scenario(title, arguments.split(), metrics + list(extra), seconds)
+
+
+def handshakes(key):
+    metrics = [Metric("msgs_per_s", "handshakes", "/s", True, 1.5),
+               Metric("server_cpu_s_per_million", "CPU", "s/M", False)]
+    return Scenario(f"TLS handshakes, {key}", "handshake --tls --pubs 4".split(), metrics, 2,
+                    group="tls", key=key)
 
 
 def latency(quantile, **target):
@@ -92,11 +100,10 @@ SCENARIOS = [
     flow("1:1, 1 MB", "deliver --size 1000000", 1.8, 2.7),
     flow("WebSocket 1:1, 256 B", "deliver --websocket --size 256", 3, 3),
     flow("TLS 1:1, 256 B", "deliver --tls --size 256", 2, 3),
-    Scenario("TLS handshakes", "handshake --tls --pubs 4".split(),
-             [Metric("msgs_per_s", "handshakes", "/s", True, 1.5),
-              Metric("server_cpu_s_per_million", "CPU", "s/M", False)], 2, group="tls"),
+    handshakes("P-256"),
+    handshakes("RSA-2048"),
     Scenario("1000 idle TLS connections", "handshake --tls --keep --connections 1000".split(),
-             [Metric("bytes_per_connection", "memory per idle connection", "B", limit=12 * 1024)],
+             [Metric("bytes_per_connection", "memory per idle TLS connection", "B", limit=12 * 1024)],
              group="tls"),
     flow("request/reply, 1 in flight", "request --size 16", 1.3, 2.5,
          [latency("p50", ratio_target=1, ratio_open=True),
@@ -149,20 +156,6 @@ class Failure(Exception):
     """A round that gave no figures; the text says why."""
 
 
-def free_port():
-    """A port below the range that outgoing connections use, or a client that tries to connect before
-    the server listens could be given the very port it connects to, and be connected to itself."""
-    for _ in range(1000):
-        port = random.randrange(20000, 30000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-    raise Failure("no free port between 20000 and 30000")
-
-
 def wait_until_accepting(process, port):
     give_up = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < give_up:
@@ -199,12 +192,16 @@ def run_bench(bench, arguments):
     return json.loads(run.stdout.splitlines()[-1])
 
 
-def make_tls(folder):
-    """The tls block for a fresh certificate on the usual curve, and the cipher both prefer."""
+KEYS = {"P-256": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+        "RSA-2048": ["-newkey", "rsa:2048"]}
+
+
+def make_tls(folder, kind):
+    """The tls block for a fresh certificate with a key of that kind."""
     key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "cert.pem")
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
-                    "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-                    "-keyout", key, "-out", certificate], capture_output=True, check=True)
+    subprocess.run(["openssl", "req", "-x509", *KEYS[kind], "-nodes", "-days", "2", "-subj",
+                    "/CN=localhost", "-keyout", key, "-out", certificate],
+                   capture_output=True, check=True)
     return f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}\n'
 
 
@@ -230,9 +227,9 @@ def run_start(bench, server, arguments, port, accounts):
                                  *command])
 
 
-def run_round(bench, server, arguments, accounts=0):
+def run_round(bench, server, arguments, accounts=0, key="P-256"):
     """One server, fresh, through one scenario."""
-    port = free_port()
+    port = quiet_port()
     target = ["--json", "--server", f"127.0.0.1:{port}"]
     if arguments[0] == "start":
         return run_start(bench, server, arguments, port, accounts)
@@ -240,11 +237,11 @@ def run_round(bench, server, arguments, accounts=0):
     with (tempfile.TemporaryFile() as log, tempfile.NamedTemporaryFile("w") as configuration,
           tempfile.TemporaryDirectory() as folder):
         if "--tls" in arguments:
-            configuration.write(make_tls(folder))
+            configuration.write(make_tls(folder, key))
             configuration.flush()
             command += ["-c", configuration.name]
         if "--websocket" in arguments:
-            websocket = free_port()
+            websocket = quiet_port()
             target[-1] = f"127.0.0.1:{websocket}"
             configuration.write(f"websocket {{ host: 127.0.0.1, port: {websocket}, no_tls: true }}")
             configuration.flush()
@@ -297,7 +294,7 @@ def measure(scenario, servers, options):
             progress(f"{scenario.title}: round {number + 1} of {options.rounds}, {server.name}")
             try:
                 reports[which].append(run_round(options.bench, server, arguments,
-                                                scenario.accounts))
+                                                scenario.accounts, scenario.key))
             except Failure as failure:
                 failures.append(f"{server.name}, round {number + 1}: {failure}")
     progress("")

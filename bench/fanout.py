@@ -35,7 +35,7 @@ ROWS = {
 
 
 def run(options, *arguments):
-    port, fanout = compare.free_port(), compare.free_port()
+    port, fanout = compare.quiet_port(), compare.quiet_port()
     process = subprocess.Popen([options.pipit, "-a", "127.0.0.1", "-p", str(port),
                                 f"--fanout=127.0.0.1:{fanout}", *options.server.split()],
                                stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

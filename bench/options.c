@@ -35,7 +35,8 @@ static const struct row {
     {"--pid", KIND_PID, offsetof(bench_options, pid),
      "the server's process: report its CPU and memory"},
     {"--size", KIND_SIZE, offsetof(bench_options, payload_bytes), "payload bytes (16)"},
-    {"--msgs", KIND_COUNT64, offsetof(bench_options, message_count), "messages or requests in all"},
+    {"--msgs", KIND_COUNT64, offsetof(bench_options, message_count),
+     "messages, requests or handshakes in all"},
     {"--seconds", KIND_SECONDS, offsetof(bench_options, duration_ns), "run that long instead (2)"},
     {"--pubs", KIND_COUNT, offsetof(bench_options, publisher_count),
      "publishers or requesters (1)"},
@@ -69,6 +70,8 @@ static const struct row {
     {"--stalled", KIND_COUNT, offsetof(bench_options, stalled_count),
      "announce: subscribers beside the others that do not read (0)"},
     {"--keep", KIND_FLAG, offsetof(bench_options, keep), "handshake: --connections, which stay"},
+    {"--tickets", KIND_FLAG, offsetof(bench_options, tickets),
+     "handshake: ask for what sessions are resumed with, as some clients do"},
     {"--json", KIND_FLAG, offsetof(bench_options, json), "report one JSON object"},
 };
 

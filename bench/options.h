@@ -31,6 +31,7 @@ typedef struct bench_options {
     bool wildcard;          /* subscribe to the subjects with one pattern */
     bool verify;
     bool keep;
+    bool tickets; /* ask for them */
     bool json;
     char **command; /* what follows "--": the server to start */
 } bench_options;

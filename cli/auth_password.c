@@ -4,6 +4,7 @@
 #include "cli/json.h"
 #include "cli/memory.h"
 #include "cli/say.h"
+#include "cli/server.h"
 #include "cli/whole_file.h"
 #include "pipit/keys.h"
 
@@ -191,6 +192,15 @@ const cli_command cli_auth_password = {
             "standard input.",
     .flags = flags,
     .examples = examples,
+    .options_bytes = sizeof(struct options),
+    .offline = true,
+    .run = run,
+};
+
+const cli_command cli_server_passwd = {
+    .name = "passwd",
+    .help = "Hash a password for the configuration, as pipit auth password does",
+    .flags = flags,
     .options_bytes = sizeof(struct options),
     .offline = true,
     .run = run,

@@ -184,11 +184,10 @@ static const char *reason_of(pipit_err err)
 int cli_client_fail(pipit_err err, const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
+    char *text;
 
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        cli_out_of_memory();
+    text = cli_vformat(format, arguments);
     va_end(arguments);
     (void)cli_fail(CLI_FAILED, "%s: %s", text, reason_of(err));
     free(text);

@@ -1,12 +1,12 @@
 #include "cli/doctor.h"
 
-#include "cli/await.h"
 #include "cli/escape.h"
 #include "cli/globals.h"
 #include "cli/json.h"
 #include "cli/memory.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
+#include "cli/turn.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,8 +41,7 @@ void cli_doctor_find(cli_doctor *doctor, cli_level level, const char *topic, con
     finding = &doctor->items[doctor->count++];
     *finding = (struct finding){.level = level, .topic = topic, .advice = advice};
     va_start(args, format);
-    if (vasprintf(&finding->text, format, args) < 0)
-        cli_out_of_memory();
+    finding->text = cli_vformat(format, args);
     va_end(args);
 }
 
@@ -200,7 +199,7 @@ static int run(const cli_call *call)
     if (options->offline && !config)
         return cli_fail(CLI_USAGE, "--offline looks at a file: name it with --config");
     doctor = cli_alloc(sizeof(*doctor));
-    cli_await_init();
+    cli_turn_catch();
     if (config)
         cli_doctor_look_config(doctor, config, options->config);
     if (!options->offline)

@@ -2,9 +2,9 @@
  * little. */
 #include "cli/doctor.h"
 
-#include "cli/await.h"
 #include "cli/json.h"
 #include "cli/memory.h"
+#include "cli/turn.h"
 #include "cli/value.h"
 
 #include <stdlib.h>
@@ -98,7 +98,7 @@ void cli_doctor_look_slow(cli_doctor *doctor, const json_t *varz, cli_inquiry *i
     json_t *before = ask_slow(inquiry), *now, *connection;
     size_t i;
 
-    if (!before || cli_await(interval_ns)) {
+    if (!before || cli_turn_wait(interval_ns)) {
         json_decref(before);
         return;
     }

@@ -1,7 +1,6 @@
 /* pipit events -- what servers tell of their own accord, as it happens. */
 #include "cli/events.h"
 
-#include "cli/await.h"
 #include "cli/connection.h"
 #include "cli/escape.h"
 #include "cli/globals.h"
@@ -10,6 +9,7 @@
 #include "cli/memory.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
+#include "cli/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -212,7 +212,7 @@ static int run(const cli_call *call)
     pipit_err err;
     int status;
 
-    cli_await_init();
+    cli_turn_catch();
     status = cli_connection_open(&connection, call, &wish);
     if (status)
         return status;
@@ -231,7 +231,7 @@ static int run(const cli_call *call)
     if (!status && !call->globals->json)
         cli_note("listening; events are for users of the system account");
     while (!status && !atomic_load(&hearing.done) && !atomic_load(&connection.closed) &&
-           !cli_await(LOOK_NS))
+           !cli_turn_wait(LOOK_NS))
         ;
     cli_connection_close(&connection);
     return status;

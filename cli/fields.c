@@ -66,8 +66,7 @@ void cli_fieldsf(cli_fields *fields, const char *name, const char *format, ...)
     char *text;
 
     va_start(args, format);
-    if (vasprintf(&text, format, args) < 0)
-        cli_out_of_memory();
+    text = cli_vformat(format, args);
     va_end(args);
     cli_fields_text(fields, name, text);
     free(text);

@@ -1,6 +1,7 @@
 #include "cli/help.h"
 
 #include "cli/globals.h"
+#include "cli/json.h"
 #include "cli/manual.h"
 #include "cli/say.h"
 #include "cli/terminal.h"
@@ -241,6 +242,8 @@ static int help(const cli_call *call)
         cli_manual_write(stdout, command);
         return CLI_DONE;
     }
+    if (call->globals->json)
+        return cli_json_print(cli_help_json(command));
     if (command && command->run_raw)
         return run_raw_help(command);
     cli_help_show(stdout, command, name);
@@ -258,6 +261,7 @@ static const cli_flag flags[] = {
 static const cli_example examples[] = {
     {"pipit help pub", "What does pub take?"},
     {"pipit help context save", "And a command below another?"},
+    {"pipit help --json", "All commands and their flags, for a program."},
     {NULL, NULL},
 };
 

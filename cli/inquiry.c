@@ -252,6 +252,13 @@ static int say_nobody(const cli_inquiry *inquiry, const char *server)
     return CLI_NO_ANSWER;
 }
 
+/* What was done without anything to tell has no data. */
+static bool is_refusal(const json_t *answer)
+{
+    return json_is_object(json_object_get(answer, "error")) ||
+           (!json_object_get(answer, "data") && !json_object_get(answer, "server"));
+}
+
 /* Leave out answers that are errors; where nothing is left, say the first of them. */
 static int keep_good(json_t *answers, bool quiet)
 {
@@ -261,7 +268,7 @@ static int keep_good(json_t *answers, bool quiet)
     for (size_t i = json_array_size(answers); i-- > 0;) {
         json_t *answer = json_array_get(answers, i);
 
-        if (!json_object_get(answer, "data")) {
+        if (is_refusal(answer)) {
             json_decref(wrong);
             wrong = json_incref(answer);
             (void)json_array_remove(answers, i); /* it is there */
@@ -315,6 +322,82 @@ json_t *cli_inquiry_ask_one(cli_inquiry *inquiry, const char *server, const char
     else
         answers = judge(inquiry, server, request_one(inquiry, server, page, options), out_status);
     json_decref(options);
+    return answers;
+}
+
+json_t *cli_inquiry_send(cli_inquiry *inquiry, const char *subject, json_t *options,
+                         int *out_status)
+{
+    json_t *answers = judge(inquiry, NULL, request(inquiry, subject, options, 1), out_status);
+    json_t *answer = json_incref(json_array_get(answers, 0));
+
+    json_decref(options);
+    json_decref(answers);
+    return answer;
+}
+
+/* The id of a server that is known by its name. Owner: the caller. NULL: that there is none has
+ * been said. */
+static char *find_id(cli_inquiry *inquiry, const char *server, int *out_status)
+{
+    json_t *answers = cli_inquiry_ask_one(inquiry, server, "STATSZ", NULL, out_status);
+    size_t bytes;
+    const char *id = cli_json_text_at(json_array_get(answers, 0), "server.id", &bytes);
+    char *copy = bytes && looks_like_id(id) ? cli_copy(id, bytes) : NULL;
+
+    json_decref(answers);
+    if (!copy && !*out_status)
+        *out_status = cli_fail(CLI_NO_ANSWER, "the server does not tell its id");
+    return copy;
+}
+
+json_t *cli_inquiry_order(cli_inquiry *inquiry, const char *server, const char *what,
+                          json_t *options, int *out_status)
+{
+    char subject[SUBJECT_BYTES], *id;
+    json_t *answer = NULL;
+
+    if (server && looks_like_id(server))
+        id = cli_copy(server, strlen(server));
+    else
+        id = find_id(inquiry, server, out_status);
+    if (id) {
+        (void)snprintf(subject, sizeof(subject), "$SYS.REQ.SERVER.%s.%s", id, what);
+        answer = cli_inquiry_send(inquiry, subject, options, out_status);
+    } else {
+        json_decref(options);
+    }
+    free(id);
+    return answer;
+}
+
+json_t *cli_inquiry_once(const cli_call *call, const char *monitor, int64_t expect,
+                         const char *page, json_t *options, int *out_status)
+{
+    cli_inquiry *inquiry = cli_inquiry_open(call, monitor, out_status);
+    json_t *answers;
+
+    if (!inquiry) {
+        json_decref(options);
+        return NULL;
+    }
+    cli_inquiry_expect(inquiry, expect);
+    answers = cli_inquiry_ask(inquiry, page, options, out_status);
+    cli_inquiry_close(inquiry);
+    return answers;
+}
+
+json_t *cli_inquiry_once_one(const cli_call *call, const char *monitor, const char *server,
+                             const char *page, json_t *options, int *out_status)
+{
+    cli_inquiry *inquiry = cli_inquiry_open(call, monitor, out_status);
+    json_t *answers = NULL;
+
+    if (inquiry)
+        answers = cli_inquiry_ask_one(inquiry, server, page, options, out_status);
+    else
+        json_decref(options);
+    cli_inquiry_close(inquiry);
     return answers;
 }
 

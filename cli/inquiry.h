@@ -50,10 +50,32 @@ void cli_inquiry_expect(cli_inquiry *inquiry, int64_t servers);
  */
 json_t *cli_inquiry_ask(cli_inquiry *inquiry, const char *page, json_t *options, int *out_status);
 
+/* The same, connected for this one question: expect as in cli_inquiry_expect. */
+json_t *cli_inquiry_once(const cli_call *call, const char *monitor, int64_t expect,
+                         const char *page, json_t *options, int *out_status);
+
 /* The same of one: by name or id; NULL: of the one that we are connected to, or the first address.
  */
 json_t *cli_inquiry_ask_one(cli_inquiry *inquiry, const char *server, const char *page,
                             json_t *options, int *out_status);
+
+/* The same, connected for this one question. */
+json_t *cli_inquiry_once_one(const cli_call *call, const char *monitor, const char *server,
+                             const char *page, json_t *options, int *out_status);
+
+/**
+ * Have one server do something: "RELOAD", "KICK". server is a name or an id; NULL: the one that we
+ * are connected to. options are taken.
+ *
+ * Returns what it has answered, for json_decref; NULL: nobody has, or it has refused, which has
+ * been said, and *out_status is what the command ends with. Only by requests.
+ */
+json_t *cli_inquiry_order(cli_inquiry *inquiry, const char *server, const char *what,
+                          json_t *options, int *out_status);
+
+/* The answer to a request on a subject of the system's, with the same rules. */
+json_t *cli_inquiry_send(cli_inquiry *inquiry, const char *subject, json_t *options,
+                         int *out_status);
 
 /* Ask without a word about what goes wrong: NULL then. */
 json_t *cli_inquiry_try(cli_inquiry *inquiry, const char *server, const char *page,

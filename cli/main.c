@@ -10,18 +10,22 @@
 #include "cli/doctor.h"
 #include "cli/events.h"
 #include "cli/help.h"
+#include "cli/json.h"
+#include "cli/memory.h"
 #include "cli/pub.h"
 #include "cli/reply.h"
 #include "cli/request.h"
 #include "cli/rtt.h"
 #include "cli/say.h"
 #include "cli/server.h"
+#include "cli/store.h"
 #include "cli/sub.h"
 #include "cli/terminal.h"
 #include "cli/top.h"
 #include "cli/trace.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const cli_command fanout = {
@@ -37,7 +41,12 @@ static const cli_command t2 = {
 
 static int show_version(const cli_call *call)
 {
-    (void)call;
+    if (call && call->globals->json) {
+        json_t *object = cli_json_object();
+
+        cli_json_set_text(object, "version", PIPIT_VERSION);
+        return cli_json_print(object);
+    }
     (void)printf("pipit: v%s\n", PIPIT_VERSION);
     return CLI_DONE;
 }
@@ -66,6 +75,7 @@ const cli_command *const cli_commands[] = {
     &cli_trace_command,
     &cli_doctor_command,
     &cli_context_command,
+    &cli_store_command,
     &cli_completion_command,
     &fanout,
     &t2,
@@ -77,6 +87,9 @@ const cli_command *const cli_commands[] = {
 
 /* Programs that the tool can stand in for, by the name that it is called by. */
 static const cli_command *const stand_ins[] = {&fanout, &t2, NULL};
+
+/* Called so, the tool is its command store. */
+static const char store_program[] = "pipit-store";
 
 /* Is name one of the words? */
 static bool among_words(const char *words, const char *name)
@@ -130,19 +143,41 @@ static int run(cli_command_line *line, int argc, char **argv)
     return status;
 }
 
+static int run_words(int argc, char **argv)
+{
+    cli_command_line line;
+    int status = CLI_USAGE;
+
+    if (cli_command_line_read(&line, argc, argv))
+        status = run(&line, argc, argv);
+    cli_command_line_free(&line);
+    return status;
+}
+
+/* Called as one of its commands, the name of which belongs before the other words. */
+static int run_as(const char *command, int argc, char **argv)
+{
+    char **words = cli_alloc(((size_t)argc + 2) * sizeof(*words));
+    int status;
+
+    words[0] = argv[0];
+    words[1] = (char *)command;
+    memcpy(words + 2, argv + 1, (size_t)(argc - 1) * sizeof(*words));
+    status = run_words(argc + 1, words);
+    free(words);
+    return status;
+}
+
 int main(int argc, char **argv)
 {
     const char *slash = argc ? strrchr(argv[0], '/') : NULL;
     const char *name = !argc ? "" : slash ? slash + 1 : argv[0];
     const cli_command *stand_in = cli_command_find(stand_ins, name);
-    cli_command_line line;
-    int status = CLI_USAGE;
 
     if (stand_in)
         return stand_in->run_raw(argc, argv);
     cli_terminal_init();
-    if (cli_command_line_read(&line, argc, argv))
-        status = run(&line, argc, argv);
-    cli_command_line_free(&line);
-    return status;
+    if (strcmp(name, store_program) == 0)
+        return run_as(cli_store_command.name, argc, argv);
+    return run_words(argc, argv);
 }

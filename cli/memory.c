@@ -39,14 +39,22 @@ char *cli_copy(const void *text, size_t bytes)
     return copy;
 }
 
+char *cli_vformat(const char *format, va_list arguments)
+{
+    char *text = NULL;
+
+    if (vasprintf(&text, format, arguments) < 0)
+        cli_out_of_memory();
+    return text;
+}
+
 char *cli_format(const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
+    char *text;
 
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        cli_out_of_memory();
+    text = cli_vformat(format, arguments);
     va_end(arguments);
     return text;
 }

@@ -3,6 +3,7 @@
 #include "cli/memory.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 void cli_span_show(int64_t seconds, char out[CLI_SPAN_BYTES])
@@ -37,4 +38,21 @@ char *cli_moment_show(int64_t unix_s)
     cli_span_show(moment > now ? moment - now : now - moment, span);
     return moment > now ? cli_format("%s (in %s)", text, span)
                         : cli_format("%s (%s ago)", text, span);
+}
+
+void cli_moment_stamp(int64_t unix_ns, char out[CLI_STAMP_BYTES])
+{
+    enum { NS_PER_S = 1000000000 };
+    int64_t fraction = (unix_ns % NS_PER_S + NS_PER_S) % NS_PER_S;
+    time_t second = (time_t)((unix_ns - fraction) / NS_PER_S);
+    char text[32], digits[16];
+    struct tm parts;
+    size_t len;
+
+    if (!gmtime_r(&second, &parts) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts))
+        *text = '\0';
+    (void)snprintf(digits, sizeof(digits), ".%09d", (int)fraction);
+    for (len = strlen(digits); digits[len - 1] == '0'; len--)
+        ;
+    (void)snprintf(out, CLI_STAMP_BYTES, "%s%.*sZ", text, len > 1 ? (int)len : 0, digits);
 }

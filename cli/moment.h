@@ -12,4 +12,8 @@ char *cli_moment_show(int64_t unix_s);
 enum { CLI_SPAN_BYTES = 48 };
 void cli_span_show(int64_t seconds, char out[CLI_SPAN_BYTES]);
 
+/* "2026-11-21T12:00:00.25Z", of nanoseconds since the Unix epoch. */
+enum { CLI_STAMP_BYTES = 48 };
+void cli_moment_stamp(int64_t unix_ns, char out[CLI_STAMP_BYTES]);
+
 #endif

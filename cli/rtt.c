@@ -4,6 +4,7 @@
 #include "cli/connection.h"
 #include "cli/json.h"
 #include "cli/memory.h"
+#include "cli/moment.h"
 #include "cli/say.h"
 #include "cli/turn.h"
 #include "cli/value.h"
@@ -23,18 +24,13 @@ static json_t *result_json(const char *url, int64_t rtt_ns)
 {
     json_t *json = cli_json_object();
     struct timespec now;
-    struct tm parts;
-    char text[64], *whole;
+    char text[CLI_STAMP_BYTES];
 
     (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (!gmtime_r(&now.tv_sec, &parts) ||
-        !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts))
-        *text = '\0';
-    whole = cli_format("%s.%09ldZ", text, now.tv_nsec);
-    cli_json_set_text(json, "time", whole);
+    cli_moment_stamp(now.tv_sec * INT64_C(1000000000) + now.tv_nsec, text);
+    cli_json_set_text(json, "time", text);
     cli_json_set_count(json, "rtt", (uint64_t)rtt_ns);
     cli_json_set_text(json, "url", url);
-    free(whole);
     return json;
 }
 

@@ -221,11 +221,9 @@ static int run_server(const cli_call *call)
     int status;
     size_t bytes;
     char *name;
-    cli_inquiry *inquiry = cli_inquiry_open(call, o->monitor, &status);
-    json_t *answers = inquiry ? cli_inquiry_ask_one(inquiry, o->name, "VARZ", NULL, &status) : NULL;
+    json_t *answers = cli_inquiry_once_one(call, o->monitor, o->name, "VARZ", NULL, &status);
     const char *found = answers ? cli_server_name(json_array_get(answers, 0), &bytes) : NULL;
 
-    cli_inquiry_close(inquiry);
     if (!found) /* why has been said, on standard error */
         found = o->name ? o->name : "server";
     else if (!*found)

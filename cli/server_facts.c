@@ -1,9 +1,11 @@
 #include "cli/server.h"
 
+#include "cli/json.h"
 #include "cli/say.h"
 #include "cli/value.h"
 
 #include <ctype.h>
+#include <string.h>
 
 const char *cli_server_name(const json_t *answer, size_t *out_bytes)
 {
@@ -34,6 +36,22 @@ void cli_server_cell_size(cli_table *table, const json_t *object, const char *pa
 
     cli_size_format(cli_json_real_at(object, path), text);
     cli_table_cell(table, text);
+}
+
+void cli_server_filter_add(const cli_server_filter *filter, json_t *with)
+{
+    json_t *tags;
+
+    if (filter->host)
+        cli_json_set_text(with, "host", filter->host);
+    if (filter->cluster)
+        cli_json_set_text(with, "cluster", filter->cluster);
+    if (!filter->tags.count)
+        return;
+    tags = cli_json_array();
+    for (size_t i = 0; i < filter->tags.count; i++)
+        cli_json_append(tags, cli_json_text(filter->tags.items[i], strlen(filter->tags.items[i])));
+    cli_json_set(with, "tags", tags);
 }
 
 int cli_server_missing(int64_t expected, int64_t came)

@@ -19,11 +19,7 @@ static const cli_flag flags[] = {
 };
 
 static const cli_argument arguments[] = {
-    {.name = "SERVER",
-     .type = CLI_TEXT,
-     .optional = true,
-     .help = "Name or id (default: the one that we are connected to)",
-     .offset = offsetof(struct options, server)},
+    CLI_SERVER_ARGUMENT(struct options, server),
     {0},
 };
 
@@ -142,14 +138,10 @@ static int run(const cli_call *call)
 {
     const struct options *options = call->options;
     int status;
-    cli_inquiry *inquiry = cli_inquiry_open(call, options->monitor, &status);
-    json_t *answers;
+    json_t *answers =
+        cli_inquiry_once_one(call, options->monitor, options->server, "VARZ", NULL, &status);
     const json_t *data;
 
-    if (!inquiry)
-        return status;
-    answers = cli_inquiry_ask_one(inquiry, options->server, "VARZ", NULL, &status);
-    cli_inquiry_close(inquiry);
     if (!answers)
         return status;
     data = cli_json_at(json_array_get(answers, 0), "data");

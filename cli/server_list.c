@@ -138,18 +138,12 @@ static int run(const cli_call *call)
 {
     const struct options *options = call->options;
     int status;
-    cli_inquiry *inquiry = cli_inquiry_open(call, options->monitor, &status);
-    json_t *answers;
-    int64_t came;
+    json_t *answers =
+        cli_inquiry_once(call, options->monitor, options->expect, "VARZ", NULL, &status);
+    int64_t came = answers ? (int64_t)json_array_size(answers) : 0;
 
-    if (!inquiry)
-        return status;
-    cli_inquiry_expect(inquiry, options->expect);
-    answers = cli_inquiry_ask(inquiry, "VARZ", NULL, &status);
-    cli_inquiry_close(inquiry);
     if (!answers)
         return status;
-    came = (int64_t)json_array_size(answers);
     prepare(answers);
     sort(answers, options);
     if (call->globals->json) {

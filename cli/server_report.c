@@ -13,8 +13,8 @@
 enum { PAGE_LIMIT = 1024, CONNECTIONS_MAX = 1000000 };
 
 struct options {
-    const char *monitor, *account, *host, *cluster, *sort, *subject, *username, *state, *reason;
-    cli_texts tags;
+    const char *monitor, *account, *sort, *subject, *username, *state, *reason;
+    cli_server_filter filter;
     int64_t top, limit;
     bool reverse;
 };
@@ -22,22 +22,7 @@ struct options {
 /* --- what both have -------------------------------------------------------------------------- */
 
 #define SERVER_FLAGS                                                                               \
-    CLI_MONITOR_FLAG(struct options, monitor),                                                     \
-        {.name = "host",                                                                           \
-         .type = CLI_TEXT,                                                                         \
-         .value = "HOST",                                                                          \
-         .help = "Only servers of this host",                                                      \
-         .offset = offsetof(struct options, host)},                                                \
-        {.name = "cluster",                                                                        \
-         .type = CLI_TEXT,                                                                         \
-         .value = "CLUSTER",                                                                       \
-         .help = "Only servers of this cluster",                                                   \
-         .offset = offsetof(struct options, cluster)},                                             \
-        {.name = "tags",                                                                           \
-         .type = CLI_TEXTS,                                                                        \
-         .value = "TAG",                                                                           \
-         .help = "Only servers with this tag; may be given again",                                 \
-         .offset = offsetof(struct options, tags)},                                                \
+    CLI_MONITOR_FLAG(struct options, monitor), CLI_SERVER_FILTER_FLAGS(struct options, filter),    \
         {.name = "top",                                                                            \
          .type = CLI_COUNT,                                                                        \
          .value = "N",                                                                             \
@@ -55,18 +40,7 @@ static json_t *filters(const struct options *options)
 {
     json_t *with = cli_json_object();
 
-    if (options->host)
-        cli_json_set_text(with, "host", options->host);
-    if (options->cluster)
-        cli_json_set_text(with, "cluster", options->cluster);
-    if (options->tags.count) {
-        json_t *tags = cli_json_array();
-
-        for (size_t i = 0; i < options->tags.count; i++)
-            cli_json_append(tags,
-                            cli_json_text(options->tags.items[i], strlen(options->tags.items[i])));
-        cli_json_set(with, "tags", tags);
-    }
+    cli_server_filter_add(&options->filter, with);
     return with;
 }
 
@@ -397,16 +371,9 @@ static int run_accounts(const cli_call *call)
     const struct options *options = call->options;
     int status;
     json_t *answers, *rows, *with = filters(options);
-    cli_inquiry *inquiry = cli_inquiry_open(call, options->monitor, &status);
 
-    if (!inquiry) {
-        json_decref(with);
-        return status;
-    }
-    cli_inquiry_expect(inquiry, options->limit);
     cli_json_set_flag(with, "include_unused", 1);
-    answers = cli_inquiry_ask(inquiry, "ACCSTATZ", with, &status);
-    cli_inquiry_close(inquiry);
+    answers = cli_inquiry_once(call, options->monitor, options->limit, "ACCSTATZ", with, &status);
     if (!answers)
         return status;
     rows = sum_all(answers, options->account);

@@ -1,5 +1,4 @@
 /* pipit server watch -- servers, again and again, with rates. */
-#include "cli/await.h"
 #include "cli/globals.h"
 #include "cli/json.h"
 #include "cli/memory.h"
@@ -155,7 +154,7 @@ static int run(const cli_call *call)
     cli_inquiry *inquiry;
     int status;
 
-    cli_await_init();
+    cli_turn_catch();
     inquiry = cli_inquiry_open_lasting(call, options->monitor, &status);
     if (!inquiry)
         return status;
@@ -166,7 +165,7 @@ static int run(const cli_call *call)
         json_decref(before);
         before = answers;
         then = now;
-        if (++looks == options->count || ferror(stdout) || cli_await(options->interval_ns))
+        if (++looks == options->count || ferror(stdout) || cli_turn_wait(options->interval_ns))
             break;
     }
     json_decref(before);

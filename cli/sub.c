@@ -338,6 +338,8 @@ static int prepare(struct listener *l)
 
     if (!o->subjects.count && !o->inbox)
         return cli_fail(CLI_USAGE, "give a SUBJECT, or --inbox for one of the connection's own");
+    if (o->graph && l->call->globals->json)
+        return cli_fail(CLI_USAGE, "--graph is to look at: leave out --json");
     if (o->graph + o->report_subjects + o->raw + !!o->dump > 1)
         return cli_fail(CLI_USAGE,
                         "give one of --graph, --report-subjects, --raw and --dump, not several");

@@ -2,17 +2,25 @@
  * there, what goes wrong with a bus is said on standard output, and the exit status is 0. */
 #include "cli/command.h"
 #include "cli/t2_names.h"
+#include "cli/t2_serve.h"
 #include "cli/t2_value.h"
 #include "pipit/bus.h"
-#include "pipit/server.h"
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { ADDRESSES_MAX = 16 };
+enum { WORDS_MAX = CLI_T2_ADDRESSES_MAX + 8 };
+
+/* What has been said on the command line. */
+struct line {
+    const char *command;
+    char *words[WORDS_MAX]; /* behind it */
+    int count;
+    bool first; /* --default */
+    struct cli_t2_tls tls;
+};
 
 static const char usage[] =
     "usage: pipit t2 serve ADDR...              serve a bus until stopped\n"
@@ -22,7 +30,14 @@ static const char usage[] =
     "       pipit t2 register NAME ADDR [--default]\n"
     "       pipit t2 unregister NAME\n"
     "\n"
-    "ADDR is tcp:IP:PORT, unix:PATH or name:NAME; without one, the first that is registered.\n";
+    "ADDR is tcp:IP:PORT, unix:PATH, tls:HOST:PORT or name:NAME; without one, the first that is\n"
+    "registered. For tls:\n"
+    "  --ca FILE         whom to trust: of sub, ls and pub the server, else as the system does; "
+    "of\n"
+    "                    serve the clients\n"
+    "  --cert FILE       the certificate to show, with\n"
+    "  --key FILE        its key\n"
+    "  --tls-name NAME   that the server's certificate bears; else its host name\n";
 
 static int misuse(const char *what)
 {
@@ -39,8 +54,15 @@ static int say(const char *what)
 /* --- clients ------------------------------------------------------------------------------ */
 
 /* A bus, or NULL: why has been said. */
-static pipit_bus *open_bus(const char *given)
+static pipit_bus *open_bus(const char *given, const struct cli_t2_tls *tls)
 {
+    const pipit_bus_options options = {
+        .struct_bytes = sizeof(options),
+        .tls_ca_file = tls->ca,
+        .tls_cert_file = tls->cert,
+        .tls_key_file = tls->key,
+        .tls_name = tls->name,
+    };
     const char *wrong = "";
     char *address = cli_t2_resolve(given, &wrong);
     pipit_bus *bus = NULL;
@@ -50,7 +72,7 @@ static pipit_bus *open_bus(const char *given)
         (void)say(wrong);
         return NULL;
     }
-    err = pipit_bus_connect(&bus, address);
+    err = pipit_bus_connect_with(&bus, address, &options);
     if (err)
         (void)printf("%s: %s\n", address, pipit_strerror(err));
     free(address);
@@ -100,17 +122,17 @@ static void on_message(void *context, pipit_bus *bus, const pipit_bus_msg *msg)
     free(shown);
 }
 
-static int listen_to(const char *topic, const char *address, bool once)
+static int listen_to(const struct line *line, const char *address, bool once)
 {
     struct listener listener = {.once = once};
     pipit_bus_subscription *subscription;
-    pipit_bus *bus = open_bus(address);
+    pipit_bus *bus = open_bus(address, &line->tls);
     pipit_err err;
 
     if (!bus)
         return 0;
     (void)setvbuf(stdout, NULL, _IOLBF, 0); /* else lines come late, no worse */
-    err = pipit_bus_subscribe(bus, topic, on_message, &listener, &subscription);
+    err = pipit_bus_subscribe(bus, line->words[0], on_message, &listener, &subscription);
     while (!err && !listener.failed && !ferror(stdout))
         err = pipit_bus_process(bus, -1);
     (void)say(listener.failed ? "Deserialize message failed. Protocol: CBOR"
@@ -122,8 +144,9 @@ static int listen_to(const char *topic, const char *address, bool once)
     return 0;
 }
 
-static int publish(const char *topic, const char *value, const char *address)
+static int publish(const struct line *line, const char *address)
 {
+    const char *topic = line->words[0], *value = line->words[1];
     bool number = strncmp(topic, "f32/", 4) == 0;
     pipit_bus *bus;
     void *payload;
@@ -133,7 +156,7 @@ static int publish(const char *topic, const char *value, const char *address)
         return say("Unknown protocol");
     if (number && !cli_t2_is_number(value))
         return say("When the topic starts with f32/ then the value must be a valid f32");
-    bus = open_bus(address);
+    bus = open_bus(address, &line->tls);
     if (!bus)
         return 0;
     payload = cli_t2_value_encode(topic, value, &bytes);
@@ -144,63 +167,6 @@ static int publish(const char *topic, const char *value, const char *address)
     free(payload);
     pipit_bus_close(bus);
     return 0;
-}
-
-/* --- serving ------------------------------------------------------------------------------ */
-
-static void show_log(void *context, pipit_log_level level, const char *text)
-{
-    (void)context;
-    if (level <= PIPIT_LOG_INFO)
-        (void)printf("%s\n", text);
-}
-
-/* Until told to end. NATS clients have a port of 127.0.0.1 that nobody else has. */
-static int run_server(const char *const *options, size_t count)
-{
-    pipit_server *server = NULL;
-    char wrong[512] = "";
-    sigset_t ends;
-    int signal_number;
-    pipit_err err;
-
-    (void)sigemptyset(&ends);
-    (void)sigaddset(&ends, SIGINT);
-    (void)sigaddset(&ends, SIGTERM);
-    (void)pthread_sigmask(SIG_BLOCK, &ends, NULL); /* before there are threads; cannot fail */
-    (void)setvbuf(stdout, NULL, _IOLBF, 0);
-    err = pipit_server_new(&server, options, count, show_log, NULL, wrong, sizeof(wrong));
-    if (!err)
-        err = pipit_server_start(server);
-    if (err)
-        (void)say(*wrong ? wrong : pipit_strerror(err));
-    else
-        (void)sigwait(&ends, &signal_number); /* fails for a bad set only */
-    pipit_server_free(server);
-    return 0;
-}
-
-static int serve(int count, char **addresses)
-{
-    static const char *const nats[] = {"--addr=127.0.0.1", "--port=-1"};
-    char texts[ADDRESSES_MAX][256];
-    const char *options[ADDRESSES_MAX + 2] = {nats[0], nats[1]};
-
-    if (count > ADDRESSES_MAX)
-        return misuse("too many addresses");
-    for (int i = 0; i < count; i++) {
-        const char *wrong;
-        char *address = cli_t2_resolve(addresses[i], &wrong);
-        int len = address ? snprintf(texts[i], sizeof(texts[i]), "--t2=%s", address) : 0;
-
-        free(address);
-        if (!address)
-            return say(wrong);
-        if (len >= (int)sizeof(texts[i]))
-            return say("the address is too long");
-        options[2 + i] = texts[i];
-    }
-    return run_server(options, (size_t)count + 2);
 }
 
 /* --- names -------------------------------------------------------------------------------- */
@@ -225,58 +191,101 @@ static int check_address(const char *address)
 {
     return !address || cli_t2_is_address(address)
                ? 0
-               : misuse("Invalid bus address. Must be in the format of (tcp|unix|name):<address or "
+               : misuse("Invalid bus address. Must be in the format of "
+                        "(tcp|unix|tls|name):<address or "
                         "name>");
 }
 
-/* Words behind the command's name, without --default. */
-static int run(const char *command, int count, char **words, bool first)
+static int serve(struct line *line)
 {
+    const char *wrong;
+
+    for (int i = 0; i < line->count; i++) {
+        if (check_address(line->words[i]))
+            return CLI_USAGE;
+    }
+    if (line->count > CLI_T2_ADDRESSES_MAX)
+        return misuse("too many addresses");
+    wrong = line->count ? cli_t2_serve(line->count, line->words, &line->tls) : NULL;
+    return !line->count ? misuse("serve on what?") : wrong ? say(wrong) : 0;
+}
+
+static int run(struct line *line)
+{
+    const char *command = line->command;
+    char **words = line->words;
+    int count = line->count;
     const char *last = count ? words[count - 1] : NULL;
 
-    if (strcmp(command, "serve") == 0) {
-        for (int i = 0; i < count; i++) {
-            if (check_address(words[i]))
-                return CLI_USAGE;
-        }
-        return count ? serve(count, words) : misuse("serve on what?");
-    }
+    if (strcmp(command, "serve") == 0)
+        return serve(line);
     if (strcmp(command, "sub") == 0 || strcmp(command, "ls") == 0) {
         const char *address = count == 2 ? last : NULL;
 
         if (count < 1 || count > 2)
             return misuse("give a topic");
-        return check_address(address) ? CLI_USAGE : listen_to(words[0], address, command[0] == 'l');
+        return check_address(address) ? CLI_USAGE : listen_to(line, address, command[0] == 'l');
     }
     if (strcmp(command, "pub") == 0) {
         const char *address = count == 3 ? last : NULL;
 
         if (count < 2 || count > 3)
             return misuse("give a topic and a value");
-        return check_address(address) ? CLI_USAGE : publish(words[0], words[1], address);
+        return check_address(address) ? CLI_USAGE : publish(line, address);
     }
     if (strcmp(command, "register") == 0 && count == 2)
-        return check_address(last) ? CLI_USAGE : register_name(words[0], last, first);
+        return check_address(last) ? CLI_USAGE : register_name(words[0], last, line->first);
     if (strcmp(command, "unregister") == 0 && count == 1)
         return register_name(words[0], NULL, false);
     return misuse("there is no such command, or not with these arguments");
 }
 
+/* Is it an option with a value, in this word or the next one? If so it is taken, with *at. */
+static bool take_value(struct cli_t2_tls *tls, int argc, char **argv, int *at)
+{
+    const struct {
+        const char *name;
+        const char **value;
+    } all[] = {{"--ca", &tls->ca},
+               {"--cert", &tls->cert},
+               {"--key", &tls->key},
+               {"--tls-name", &tls->name}};
+    const char *word = argv[*at];
+
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        size_t len = strlen(all[i].name);
+
+        if (strncmp(word, all[i].name, len) == 0 && word[len] == '=') {
+            *all[i].value = word + len + 1;
+            return true;
+        }
+        if (strcmp(word, all[i].name) == 0 && *at + 1 < argc) {
+            *all[i].value = argv[++*at];
+            return true;
+        }
+    }
+    return false;
+}
+
 int cli_t2(int argc, char **argv)
 {
-    char *words[ADDRESSES_MAX + 8];
-    int count = 0;
-    bool first = false;
+    struct line line = {0};
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             (void)printf("%s", usage);
             return 0;
         }
+        if (take_value(&line.tls, argc, argv, &i))
+            continue;
         if (strcmp(argv[i], "--default") == 0)
-            first = true;
-        else if (count < ADDRESSES_MAX + 8)
-            words[count++] = argv[i];
+            line.first = true;
+        else if (!line.command)
+            line.command = argv[i];
+        else if (line.count < WORDS_MAX)
+            line.words[line.count++] = argv[i];
     }
-    return count ? run(words[0], count - 1, words + 1, first) : misuse("give a command");
+    if (!line.tls.cert != !line.tls.key)
+        return misuse("--cert and --key go together");
+    return line.command ? run(&line) : misuse("give a command");
 }

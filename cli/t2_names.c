@@ -18,7 +18,7 @@ static bool is_one_of(const char *text, const char *const *schemes, size_t count
 
 bool cli_t2_is_address(const char *text)
 {
-    static const char *const schemes[] = {"tcp:", "unix:", "name:"};
+    static const char *const schemes[] = {"tcp:", "unix:", "tls:", "name:"};
 
     return is_one_of(text, schemes, sizeof(schemes) / sizeof(schemes[0]));
 }
@@ -39,11 +39,12 @@ static char *path_of_names(void)
 /* A line of the file, cut in two; false: it is none. */
 static bool split(char *line, char **out_name, char **out_address)
 {
-    static const char *const schemes[] = {"tcp:", "unix:"};
+    static const char *const schemes[] = {"tcp:", "unix:", "tls:"};
     char *blank = strchr(line, ' ');
 
     line[strcspn(line, "\n")] = '\0';
-    if (!blank || blank == line || !is_one_of(blank + 1, schemes, 2))
+    if (!blank || blank == line ||
+        !is_one_of(blank + 1, schemes, sizeof(schemes) / sizeof(schemes[0])))
         return false;
     *blank = '\0';
     *out_name = line;

@@ -9,7 +9,7 @@
  * and *out_error says why. */
 char *cli_t2_resolve(const char *given, const char **out_error);
 
-/* Is it "tcp:", "unix:" or "name:" and something? */
+/* Is it "tcp:", "unix:", "tls:" or "name:" and something? */
 bool cli_t2_is_address(const char *text);
 /* Letters from a to z, and _. */
 bool cli_t2_is_name(const char *text);

@@ -74,11 +74,10 @@ void cli_table_cell(cli_table *table, const char *text)
 void cli_table_cellf(cli_table *table, const char *format, ...)
 {
     va_list arguments;
-    char *text = NULL;
+    char *text;
 
     va_start(arguments, format);
-    if (vasprintf(&text, format, arguments) < 0)
-        cli_out_of_memory();
+    text = cli_vformat(format, arguments);
     va_end(arguments);
     cli_table_cell(table, text);
     free(text);

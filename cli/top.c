@@ -1,11 +1,11 @@
 #include "cli/top.h"
 
-#include "cli/await.h"
 #include "cli/globals.h"
 #include "cli/json.h"
 #include "cli/memory.h"
 #include "cli/say.h"
 #include "cli/table.h"
+#include "cli/turn.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -190,7 +190,7 @@ static int run_batch(cli_inquiry *inquiry, const cli_top_view *view, const cli_c
             show_json(look);
         else
             show(look, view, looks == 0);
-        if (++looks == options->count || ferror(stdout) || cli_await(options->interval_ns))
+        if (++looks == options->count || ferror(stdout) || cli_turn_wait(options->interval_ns))
             break;
     }
     cli_top_look_free(look);
@@ -220,7 +220,7 @@ static int run(const cli_call *call)
 
     if (!view.closed && index_of(view.sort) >= OPEN_SORTS)
         return cli_fail(CLI_USAGE, "--sort %s is for --closed", view.sort);
-    cli_await_init();
+    cli_turn_catch();
     inquiry = cli_inquiry_open_lasting(call, options->monitor, &status);
     if (!inquiry)
         return status;

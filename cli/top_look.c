@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Each page costs the server a walk over all; larger ones than this are over a megabyte. */
-enum { ALL_MAX = 100000, PAGE = 2048 };
+/* Each page costs the server a walk over all, so they are large: an answer is up to 8 MB then. */
+enum { ALL_MAX = 100000, PAGE = 16384 };
 
 /* What a connection had counted at a look. */
 struct counts {

@@ -1,5 +1,4 @@
 /* top on a terminal, by ncurses. Keys are those of nats-top where it has one for the same. */
-#include "cli/await.h"
 #include "cli/escape.h"
 #include "cli/memory.h"
 #include "cli/top.h"
@@ -342,7 +341,7 @@ static void run(struct screen *s)
 {
     bool going = true;
 
-    while (going && !cli_await(0)) {
+    while (going && !cli_turn_wait(0)) {
         int key;
 
         if (s->next_ns == 0 || (!s->paused && cli_now_ns() >= s->next_ns)) {

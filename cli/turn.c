@@ -78,6 +78,11 @@ cli_turn_end cli_turn_input(cli_connection *c, int fd, bool *out_ready)
     return turn(c, INT64_MAX, fd, out_ready);
 }
 
+bool cli_turn_wait(int64_t ns)
+{
+    return cli_turn(NULL, cli_now_ns() + ns) == CLI_TURN_INTERRUPTED;
+}
+
 void cli_clock_text(char out[16])
 {
     time_t now = time(NULL);

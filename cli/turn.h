@@ -1,5 +1,5 @@
-/* cli/turn.h -- commands that go on until they are interrupted: one thread that waits for messages,
- * for Ctrl-C and for the time at once. For connections with a loop of their own (cli_wish). */
+/* cli/turn.h -- commands that go on until they are interrupted: one thread that waits for Ctrl-C,
+ * for the time, and for messages of connections with a loop of their own (cli_wish), at once. */
 #ifndef CLI_TURN_H
 #define CLI_TURN_H
 
@@ -23,6 +23,9 @@ cli_turn_end cli_turn(cli_connection *connection, int64_t deadline_ns);
 
 /* The same while waiting for an input without end; *out_ready says whether there is some. */
 cli_turn_end cli_turn_input(cli_connection *connection, int fd, bool *out_ready);
+
+/* Wait for as long, or not at all with 0. True: interrupted, once and for all. */
+bool cli_turn_wait(int64_t ns);
 
 /* The clock that never goes back. */
 int64_t cli_now_ns(void);

@@ -54,8 +54,7 @@ void cli_verdict_add(cli_verdict *verdict, cli_grade grade, const char *format, 
     if (verdict->finding_count == FINDINGS_MAX)
         return; /* no check has as many */
     va_start(args, format);
-    if (vasprintf(&finding->text, format, args) < 0)
-        cli_out_of_memory();
+    finding->text = cli_vformat(format, args);
     va_end(args);
     finding->grade = grade;
     verdict->finding_count++;

@@ -13,6 +13,8 @@
 #                which builds where the newest cannot be listed or needs a newer Go
 #   tokens       what makes keys and tokens for the tests of operator mode, of NATS's own libraries;
 #                built with the Go toolchain as pinned in tests/tokens/go.mod
+#   nk           the newest, which makes keys and signs with them; built with the Go toolchain
+#   nsc          what operators make keys and tokens with, as pinned in scripts/peers/nsc/go.mod
 #   nats-top, prometheus-nats-exporter
 #                the newest, built with the Go toolchain
 #
@@ -122,29 +124,27 @@ bring_cli() {
     works nats || { say "nats was brought but does not run"; return 1; }
 }
 
-bring_tool() {
+bring_nk() {
+    if [ $update = no ] && [ -x "$bin/nk" ]; then
+        return 0
+    fi
+    have_go || { say "nk is missing: it needs the Go toolchain"; return 1; }
+    say "building the newest nk"
+    go_install github.com/nats-io/nkeys/nk@latest nk || [ -x "$bin/nk" ]
+}
+
+# build_pinned NAME FOLDER PACKAGE, in the versions of the go.mod in that folder
+build_pinned() {
     if [ $update = no ] && [ -x "$bin/$1" ]; then
         return 0
     fi
     have_go || { say "$1 is missing: it needs the Go toolchain"; return 1; }
-    say "building $1 as pinned in scripts/peers/tools/go.mod"
-    rm -rf "$scratch/tools"
-    cp -r "$root/scripts/peers/tools" "$scratch/tools"
-    (cd "$scratch/tools" && attempt env GOFLAGS=-mod=readonly go build -o "$scratch/$1" \
-        "github.com/nats-io/$1") && mv "$scratch/$1" "$bin/$1"
-}
-
-bring_tokens() {
-    if [ $update = no ] && [ -x "$bin/tokens" ]; then
-        return 0
-    fi
-    have_go || { say "tokens is missing: it needs the Go toolchain"; return 1; }
-    say "building tokens as pinned in tests/tokens/go.mod"
-    rm -rf "$scratch/tokens.d"
-    mkdir "$scratch/tokens.d"
-    cp "$root"/tests/tokens/*.go "$root"/tests/tokens/go.* "$scratch/tokens.d/"
-    (cd "$scratch/tokens.d" && attempt env GOFLAGS=-mod=readonly go build -o "$scratch/tokens" .) &&
-        mv "$scratch/tokens" "$bin/tokens"
+    say "building $1 as pinned in $2/go.mod"
+    rm -rf "$scratch/pinned"
+    mkdir "$scratch/pinned"
+    cp "$root/$2"/*.go "$root/$2"/go.* "$scratch/pinned/"
+    (cd "$scratch/pinned" && attempt env GOFLAGS=-mod=readonly go build -o "$scratch/$1" "$3") &&
+        mv "$scratch/$1" "$bin/$1"
 }
 
 status=0
@@ -160,18 +160,22 @@ elif [ -n "${CI:-}" ]; then
     say "nats is missing, which under CI is a failure"
     status=1
 fi
-if bring_tokens; then
-    say "tokens is there"
-elif [ -n "${CI:-}" ]; then
-    say "tokens is missing, which under CI is a failure"
-    status=1
-fi
-for tool in nats-top prometheus-nats-exporter; do
-    if bring_tool $tool; then
-        say "$tool is there"
+# must_have NAME COMMAND...: what brings it
+must_have() {
+    name=$1
+    shift
+    if "$@"; then
+        say "$name is there"
     elif [ -n "${CI:-}" ]; then
-        say "$tool is missing, which under CI is a failure"
+        say "$name is missing, which under CI is a failure"
         status=1
     fi
+}
+
+must_have tokens build_pinned tokens tests/tokens .
+must_have nk bring_nk
+must_have nsc build_pinned nsc scripts/peers/nsc github.com/nats-io/nsc/v2
+for tool in nats-top prometheus-nats-exporter; do
+    must_have $tool build_pinned $tool scripts/peers/tools "github.com/nats-io/$tool"
 done
 exit $status

@@ -41,6 +41,8 @@ typedef enum pipit_event {
     PIPIT_EVENT_SERVERS,      /* it told of servers that were not known */
     PIPIT_EVENT_LAME_DUCK,    /* it is about to leave; the client changes over by itself */
     PIPIT_EVENT_MISSED,       /* a subscription has begun to miss messages: it is too slow */
+    PIPIT_EVENT_CLAIM_LOST, /* it was not granted again after a lost connection: text is its subject
+                             */
 } pipit_event;
 
 /* Called when something has happened, maybe before pipit_client_connect has returned. Thread: the
@@ -146,7 +148,10 @@ PIPIT_API void pipit_client_free(pipit_client *client);
  *
  * Over memory: a recipient that has no room for a message makes its publisher wait in the same way.
  * If it has made no room by then it misses this message and those that follow, until it has; with
- * no_wait, own_loop, or in a callback, PIPIT_EAGAIN tells that nobody got the message.
+ * no_wait, own_loop, or in a callback, PIPIT_EAGAIN tells that nobody got the message. When a
+ * reload has brought the first mapping or import, or ended the last, it waits, 2 s at most, until
+ * recipients have taken what came before (no_wait: PIPIT_EAGAIN; own_loop and callbacks: what
+ * follows may overtake that).
  *
  * Units:  payload_bytes, at most the server's max_payload.
  * Owner:  everything is copied before return.
@@ -282,7 +287,8 @@ PIPIT_API pipit_err pipit_client_publish_matching(pipit_client *client, const pi
  * Claim a literal subject: of those who claim it, one has it, until it releases it or is gone.
  *
  * It keeps nobody from subscribing or publishing: it is an agreement among those who claim. Offered
- * as pipit_client_publish_matching is. After a lost connection claims have to be made anew.
+ * as pipit_client_publish_matching is. After a lost connection it is claimed anew before anything
+ * else is published; PIPIT_EVENT_CLAIM_LOST tells if somebody else has it meanwhile.
  *
  * Thread: any, but not in a callback.
  * Errors: those of pipit_client_request; PIPIT_EINUSE somebody else has it; PIPIT_EDENIED it is not

@@ -40,6 +40,19 @@ typedef struct pipit_config {
  */
 PIPIT_API pipit_err pipit_config_read(pipit_config **out_config, const char *path);
 
+/**
+ * Tell what a mapping of subjects makes of one: source and destination as a configuration has them.
+ *
+ * out gets the new subject, or cut to fit what is wrong; a NUL is behind either. subject NULL: only
+ * whether the two can be a mapping.
+ *
+ * Thread: any.
+ * Errors: PIPIT_EINVAL source or destination are none; PIPIT_ENOTFOUND the subject does not fall
+ * under source, or is none; PIPIT_ETOOBIG, PIPIT_ELIMIT over a limit; PIPIT_ENOMEM.
+ */
+PIPIT_API pipit_err pipit_mapping_try(const char *source, const char *destination,
+                                      const char *subject, char *out, size_t out_bytes);
+
 /** NULL is fine. */
 PIPIT_API void pipit_config_free(pipit_config *config);
 

@@ -28,6 +28,7 @@ static _Thread_local struct {
     unsigned line;  /* 0: not chosen yet */
     int64_t change; /* in bytes, not added up yet */
     int64_t given;  /* bytes, since memory was measured */
+    bool urgent;
 } mine;
 
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
@@ -84,11 +85,26 @@ static int64_t size_of(void *ptr)
     return (int64_t)malloc_usable_size(ptr);
 }
 
+static bool refused(size_t bytes)
+{
+    return pp_ceiling_refuses(bytes) && !(mine.urgent && pp_ceiling_reserves(bytes));
+}
+
+void pp_alloc_urgent_begin(void)
+{
+    mine.urgent = true;
+}
+
+void pp_alloc_urgent_end(void)
+{
+    mine.urgent = false;
+}
+
 void *pp_alloc(size_t bytes)
 {
     void *ptr;
 
-    if (pp_fault("alloc") || pp_ceiling_refuses(bytes))
+    if (pp_fault("alloc") || refused(bytes))
         return NULL;
     ptr = malloc(bytes ? bytes : 1);
     if (ptr) {
@@ -102,7 +118,7 @@ void *pp_calloc(size_t n, size_t bytes)
 {
     void *ptr;
 
-    if (pp_fault("alloc") || (bytes && n > SIZE_MAX / bytes) || pp_ceiling_refuses(n * bytes))
+    if (pp_fault("alloc") || (bytes && n > SIZE_MAX / bytes) || refused(n * bytes))
         return NULL;
     ptr = calloc(n ? n : 1, bytes ? bytes : 1);
     if (ptr) {
@@ -117,7 +133,7 @@ void *pp_realloc(void *old, size_t bytes)
     int64_t before = old ? size_of(old) : 0;
     void *ptr;
 
-    if (pp_fault("alloc") || ((int64_t)bytes > before && pp_ceiling_refuses(bytes)))
+    if (pp_fault("alloc") || ((int64_t)bytes > before && refused(bytes)))
         return NULL;
     ptr = realloc(old, bytes ? bytes : 1);
     if (ptr && !old)

@@ -13,6 +13,11 @@ void *pp_realloc(void *ptr, size_t bytes) __attribute__((alloc_size(2)));
 char *pp_memdupz(const char *bytes, size_t len);
 void pp_free(void *ptr);
 
+/* Between these two, what is kept free below the ceiling may be taken, too: by what is small, given
+ * back soon, and would otherwise lose a message. They do not nest. Thread: the one that allocates. */
+void pp_alloc_urgent_begin(void);
+void pp_alloc_urgent_end(void);
+
 /* Objects allocated and not yet freed, over all threads. Exact while no thread allocates. */
 int64_t pp_alloc_live(void);
 

@@ -64,6 +64,11 @@ static size_t low_mark(size_t bytes)
     return high_mark(bytes) - reserve(bytes) / 2;
 }
 
+static size_t refuse_mark(size_t bytes)
+{
+    return bytes - reserve(bytes) / 4;
+}
+
 static void set_marks_locked(size_t resident)
 {
     size_t bytes = atomic_load(&ceiling.bytes);
@@ -87,8 +92,7 @@ static void set_marks_locked(size_t resident)
     ceiling.pressed = used > (ceiling.pressed ? low_mark(bytes) : high_mark(bytes));
     mark = ceiling.pressed ? low_mark(bytes) : high_mark(bytes);
     atomic_store(&pp_ceiling_gauge.pressed_at, (int64_t)mark - (int64_t)beyond);
-    atomic_store(&pp_ceiling_gauge.refuse_at,
-                 (int64_t)(bytes - reserve(bytes) / 4) - (int64_t)beyond);
+    atomic_store(&pp_ceiling_gauge.refuse_at, (int64_t)refuse_mark(bytes) - (int64_t)beyond);
 }
 
 void pp_ceiling_pretend(size_t resident)
@@ -167,6 +171,13 @@ void pp_ceiling_release(pp_ceiling_claim *claim)
 size_t pp_ceiling_bytes(void)
 {
     return atomic_load(&ceiling.bytes);
+}
+
+bool pp_ceiling_reserves(size_t bytes)
+{
+    size_t used = pp_ceiling_used(), most = pp_ceiling_bytes();
+
+    return used <= most && bytes <= most - used;
 }
 
 size_t pp_ceiling_used(void)

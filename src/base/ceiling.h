@@ -77,6 +77,9 @@ static inline bool pp_ceiling_pressed(void)
 
 bool pp_ceiling_half_gone(void);
 
+/* Would so many bytes still be below the ceiling, though they would be refused? Thread: any. */
+bool pp_ceiling_reserves(size_t bytes);
+
 /* Must an allocation of so many bytes be refused? Thread: any. */
 static inline bool pp_ceiling_refuses(size_t bytes)
 {

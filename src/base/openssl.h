@@ -18,6 +18,7 @@
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
 #include <openssl/ocsp.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -50,8 +51,17 @@
     X(ERR_peek_error)                           \
     X(ERR_peek_last_error)                      \
     X(ERR_reason_error_string)                  \
+    X(EVP_aes_128_gcm)                          \
     X(EVP_aes_256_cbc)                          \
+    X(EVP_aes_256_gcm)                          \
+    X(EVP_chacha20_poly1305)                    \
+    X(EVP_CIPHER_CTX_ctrl)                      \
+    X(EVP_CIPHER_CTX_free)                      \
+    X(EVP_CIPHER_CTX_new)                       \
     X(EVP_CIPHER_get_iv_length)                 \
+    X(EVP_CipherFinal_ex)                       \
+    X(EVP_CipherInit_ex)                        \
+    X(EVP_CipherUpdate)                         \
     X(EVP_DecodeBlock)                          \
     X(EVP_DecryptInit_ex)                       \
     X(EVP_Digest)                               \
@@ -60,6 +70,11 @@
     X(EVP_DigestUpdate)                         \
     X(EVP_EncodeBlock)                          \
     X(EVP_EncryptInit_ex)                       \
+    X(EVP_KDF_CTX_free)                         \
+    X(EVP_KDF_CTX_new)                          \
+    X(EVP_KDF_derive)                           \
+    X(EVP_KDF_fetch)                            \
+    X(EVP_KDF_free)                             \
     X(EVP_MAC_CTX_set_params)                   \
     X(EVP_MD_CTX_free)                          \
     X(EVP_MD_CTX_new)                           \
@@ -87,10 +102,13 @@
     X(OPENSSL_sk_free)                          \
     X(OPENSSL_sk_new_null)                      \
     X(OPENSSL_sk_num)                           \
+    X(OPENSSL_sk_pop_free)                      \
     X(OPENSSL_sk_push)                          \
     X(OPENSSL_sk_value)                         \
     X(OpenSSL_version)                          \
+    X(SSL_CIPHER_get_protocol_id)               \
     X(SSL_CIPHER_standard_name)                 \
+    X(SSL_client_hello_get0_ext)                \
     X(SSL_ctrl)                                 \
     X(SSL_CTX_callback_ctrl)                    \
     X(SSL_CTX_check_private_key)                \
@@ -104,9 +122,11 @@
     X(SSL_CTX_set_cipher_list)                  \
     X(SSL_CTX_set_ciphersuites)                 \
     X(SSL_CTX_set_client_CA_list)               \
+    X(SSL_CTX_set_client_hello_cb)              \
     X(SSL_CTX_set_default_passwd_cb)            \
     X(SSL_CTX_set_default_verify_paths)         \
     X(SSL_CTX_set_ex_data)                      \
+    X(SSL_CTX_set_keylog_callback)              \
     X(SSL_CTX_set_num_tickets)                  \
     X(SSL_CTX_set_options)                      \
     X(SSL_CTX_set_session_id_context)           \
@@ -123,7 +143,9 @@
     X(SSL_get_current_cipher)                   \
     X(SSL_get_error)                            \
     X(SSL_get_peer_cert_chain)                  \
+    X(SSL_get_rbio)                             \
     X(SSL_get_servername)                       \
+    X(SSL_get_session)                          \
     X(SSL_get_SSL_CTX)                          \
     X(SSL_get_verify_result)                    \
     X(SSL_has_pending)                          \
@@ -131,17 +153,20 @@
     X(SSL_new)                                  \
     X(SSL_pending)                              \
     X(SSL_read_ex)                              \
+    X(SSL_SESSION_get_max_fragment_length)      \
     X(SSL_session_reused)                       \
     X(SSL_set1_host)                            \
     X(SSL_set_accept_state)                     \
     X(SSL_set_bio)                              \
     X(SSL_set_connect_state)                    \
+    X(SSL_set_num_tickets)                      \
     X(SSL_set_SSL_CTX)                          \
     X(SSL_shutdown)                             \
     X(SSL_version)                              \
     X(SSL_write_ex)                             \
     X(TLS_client_method)                        \
     X(TLS_server_method)                        \
+    X(X509_chain_up_ref)                        \
     X(X509_check_host)                          \
     X(X509_check_issued)                        \
     X(X509_cmp_current_time)                    \
@@ -214,8 +239,17 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define ERR_peek_error pp_openssl.ERR_peek_error
 #define ERR_peek_last_error pp_openssl.ERR_peek_last_error
 #define ERR_reason_error_string pp_openssl.ERR_reason_error_string
+#define EVP_aes_128_gcm pp_openssl.EVP_aes_128_gcm
 #define EVP_aes_256_cbc pp_openssl.EVP_aes_256_cbc
+#define EVP_aes_256_gcm pp_openssl.EVP_aes_256_gcm
+#define EVP_chacha20_poly1305 pp_openssl.EVP_chacha20_poly1305
+#define EVP_CIPHER_CTX_ctrl pp_openssl.EVP_CIPHER_CTX_ctrl
+#define EVP_CIPHER_CTX_free pp_openssl.EVP_CIPHER_CTX_free
+#define EVP_CIPHER_CTX_new pp_openssl.EVP_CIPHER_CTX_new
 #define EVP_CIPHER_get_iv_length pp_openssl.EVP_CIPHER_get_iv_length
+#define EVP_CipherFinal_ex pp_openssl.EVP_CipherFinal_ex
+#define EVP_CipherInit_ex pp_openssl.EVP_CipherInit_ex
+#define EVP_CipherUpdate pp_openssl.EVP_CipherUpdate
 #define EVP_DecodeBlock pp_openssl.EVP_DecodeBlock
 #define EVP_DecryptInit_ex pp_openssl.EVP_DecryptInit_ex
 #define EVP_Digest pp_openssl.EVP_Digest
@@ -224,6 +258,11 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define EVP_DigestUpdate pp_openssl.EVP_DigestUpdate
 #define EVP_EncodeBlock pp_openssl.EVP_EncodeBlock
 #define EVP_EncryptInit_ex pp_openssl.EVP_EncryptInit_ex
+#define EVP_KDF_CTX_free pp_openssl.EVP_KDF_CTX_free
+#define EVP_KDF_CTX_new pp_openssl.EVP_KDF_CTX_new
+#define EVP_KDF_derive pp_openssl.EVP_KDF_derive
+#define EVP_KDF_fetch pp_openssl.EVP_KDF_fetch
+#define EVP_KDF_free pp_openssl.EVP_KDF_free
 #define EVP_MAC_CTX_set_params pp_openssl.EVP_MAC_CTX_set_params
 #define EVP_MD_CTX_free pp_openssl.EVP_MD_CTX_free
 #define EVP_MD_CTX_new pp_openssl.EVP_MD_CTX_new
@@ -251,10 +290,13 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define OPENSSL_sk_free pp_openssl.OPENSSL_sk_free
 #define OPENSSL_sk_new_null pp_openssl.OPENSSL_sk_new_null
 #define OPENSSL_sk_num pp_openssl.OPENSSL_sk_num
+#define OPENSSL_sk_pop_free pp_openssl.OPENSSL_sk_pop_free
 #define OPENSSL_sk_push pp_openssl.OPENSSL_sk_push
 #define OPENSSL_sk_value pp_openssl.OPENSSL_sk_value
 #define OpenSSL_version pp_openssl.OpenSSL_version
+#define SSL_CIPHER_get_protocol_id pp_openssl.SSL_CIPHER_get_protocol_id
 #define SSL_CIPHER_standard_name pp_openssl.SSL_CIPHER_standard_name
+#define SSL_client_hello_get0_ext pp_openssl.SSL_client_hello_get0_ext
 #define SSL_ctrl pp_openssl.SSL_ctrl
 #define SSL_CTX_callback_ctrl pp_openssl.SSL_CTX_callback_ctrl
 #define SSL_CTX_check_private_key pp_openssl.SSL_CTX_check_private_key
@@ -268,9 +310,11 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define SSL_CTX_set_cipher_list pp_openssl.SSL_CTX_set_cipher_list
 #define SSL_CTX_set_ciphersuites pp_openssl.SSL_CTX_set_ciphersuites
 #define SSL_CTX_set_client_CA_list pp_openssl.SSL_CTX_set_client_CA_list
+#define SSL_CTX_set_client_hello_cb pp_openssl.SSL_CTX_set_client_hello_cb
 #define SSL_CTX_set_default_passwd_cb pp_openssl.SSL_CTX_set_default_passwd_cb
 #define SSL_CTX_set_default_verify_paths pp_openssl.SSL_CTX_set_default_verify_paths
 #define SSL_CTX_set_ex_data pp_openssl.SSL_CTX_set_ex_data
+#define SSL_CTX_set_keylog_callback pp_openssl.SSL_CTX_set_keylog_callback
 #define SSL_CTX_set_num_tickets pp_openssl.SSL_CTX_set_num_tickets
 #define SSL_CTX_set_options pp_openssl.SSL_CTX_set_options
 #define SSL_CTX_set_session_id_context pp_openssl.SSL_CTX_set_session_id_context
@@ -287,7 +331,9 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define SSL_get_current_cipher pp_openssl.SSL_get_current_cipher
 #define SSL_get_error pp_openssl.SSL_get_error
 #define SSL_get_peer_cert_chain pp_openssl.SSL_get_peer_cert_chain
+#define SSL_get_rbio pp_openssl.SSL_get_rbio
 #define SSL_get_servername pp_openssl.SSL_get_servername
+#define SSL_get_session pp_openssl.SSL_get_session
 #define SSL_get_SSL_CTX pp_openssl.SSL_get_SSL_CTX
 #define SSL_get_verify_result pp_openssl.SSL_get_verify_result
 #define SSL_has_pending pp_openssl.SSL_has_pending
@@ -295,17 +341,20 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define SSL_new pp_openssl.SSL_new
 #define SSL_pending pp_openssl.SSL_pending
 #define SSL_read_ex pp_openssl.SSL_read_ex
+#define SSL_SESSION_get_max_fragment_length pp_openssl.SSL_SESSION_get_max_fragment_length
 #define SSL_session_reused pp_openssl.SSL_session_reused
 #define SSL_set1_host pp_openssl.SSL_set1_host
 #define SSL_set_accept_state pp_openssl.SSL_set_accept_state
 #define SSL_set_bio pp_openssl.SSL_set_bio
 #define SSL_set_connect_state pp_openssl.SSL_set_connect_state
+#define SSL_set_num_tickets pp_openssl.SSL_set_num_tickets
 #define SSL_set_SSL_CTX pp_openssl.SSL_set_SSL_CTX
 #define SSL_shutdown pp_openssl.SSL_shutdown
 #define SSL_version pp_openssl.SSL_version
 #define SSL_write_ex pp_openssl.SSL_write_ex
 #define TLS_client_method pp_openssl.TLS_client_method
 #define TLS_server_method pp_openssl.TLS_server_method
+#define X509_chain_up_ref pp_openssl.X509_chain_up_ref
 #define X509_check_host pp_openssl.X509_check_host
 #define X509_check_issued pp_openssl.X509_check_issued
 #define X509_cmp_current_time pp_openssl.X509_cmp_current_time

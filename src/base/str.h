@@ -26,6 +26,34 @@ static inline bool pp_str_eq(pp_str a, pp_str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
 }
 
+/* Are len bytes the same? For subjects, which are short: two reads that overlap take less than a
+ * call. */
+static inline bool pp_short_eq(const char *a, const char *b, size_t len)
+{
+    uint64_t from[2], to[2];
+
+    if (len < sizeof(*from) || len > sizeof(from))
+        return len == 0 || memcmp(a, b, len) == 0;
+    memcpy(&from[0], a, sizeof(*from));
+    memcpy(&from[1], a + len - sizeof(*from), sizeof(*from));
+    memcpy(&to[0], b, sizeof(*to));
+    memcpy(&to[1], b + len - sizeof(*to), sizeof(*to));
+    return from[0] == to[0] && from[1] == to[1];
+}
+
+/* The same for copying: from and to do not overlap. */
+static inline void pp_short_copy(char *to, const char *from, size_t len)
+{
+    const size_t half = sizeof(uint64_t);
+
+    if (len >= half && len <= 2 * half) {
+        memcpy(to, from, half);
+        memcpy(to + len - half, from + len - half, half);
+    } else if (len) {
+        memcpy(to, from, len);
+    }
+}
+
 static inline bool pp_str_starts(pp_str s, pp_str prefix)
 {
     return s.len >= prefix.len && (prefix.len == 0 || memcmp(s.ptr, prefix.ptr, prefix.len) == 0);

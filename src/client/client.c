@@ -303,6 +303,7 @@ void pipit_client_free(pipit_client *client)
             ;
     }
     pp_client_free_subs(client);
+    pp_client_free_claims(client);
     pp_port_unref(client->port); /* it was closed when the client ended */
     pp_lodger_leave(client->lodger);
     pp_wire_close(&client->wire);

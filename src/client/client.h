@@ -13,11 +13,12 @@
 #include "base/clock.h"
 #include "base/counters.h"
 #include "base/list.h"
+#include "base/table.h"
+#include "base/timer.h"
 #include "client/dialog.h"
 #include "client/host.h"
 #include "client/servers.h"
 #include "client/wire.h"
-#include "net/timer.h"
 #include "pipit/client.h"
 
 #include <pthread.h>
@@ -123,6 +124,7 @@ struct pipit_client {
     struct pp_request_slot *slots;
     uint32_t slot_count, free_slot, request_count;
     pp_timers timers; /* of requests */
+    pp_table claims;  /* by a wire; over memory the server has them (claim.c) */
     unsigned waiting; /* for changed */
     char last_error[256];
     pipit_client_stats stats;
@@ -140,9 +142,12 @@ struct pipit_client {
     uint32_t watched; /* epoll events of the wire; 0: not watched */
     pp_dialog dialog;
     pp_buf sending, in;
-    size_t sent;                     /* of sending, or of what the dialog says before it is open */
-    int64_t attempt_deadline_ns;     /* of a connection in the making */
-    int64_t spin_ns;                 /* how long to look at the port before sleeping */
+    size_t sent;                 /* of sending, or of what the dialog says before it is open */
+    int64_t attempt_deadline_ns; /* of a connection in the making */
+    int64_t spin_ns;             /* how long to look at the port before sleeping */
+    int64_t rest_ns;             /* and how long not to, while records flow */
+    uint64_t flow_count;         /* records since flow_since_ns */
+    int64_t flow_since_ns;
     bool more;                       /* input is left though the socket may be silent */
     int64_t opened_ns;               /* when it was connected last */
     bool was_open;                   /* connected before */
@@ -210,9 +215,21 @@ bool pp_client_late_request(pipit_client *client, int64_t now_ns);
 /* End all of them. Thread: the driver. */
 void pp_client_end_requests(pipit_client *client, pipit_err err);
 
-/* Ask, and wait for one answer: pipit_client_request with a whole message. */
+/* Ask, and wait for one answer: pipit_client_request with a whole message. heard, which may be
+ * NULL, is called with it by who drives. */
 pipit_err pp_client_ask(pipit_client *client, const pipit_msg *msg, int64_t timeout_ms,
+                        void (*heard)(void *context, const pipit_msg *answer), void *context,
                         pipit_msg **out_reply);
+
+/* --- claim.c ------------------------------------------------------------------------------ */
+
+enum { PP_CLAIM_MARK = 'k' }; /* before the hash, in the reply subject of a renewal: no digit */
+
+/* Claim again what was granted, for a new connection. Under the lock. */
+pipit_err pp_client_reclaim_locked(pipit_client *client, pp_buf *out);
+/* A claim that was asked for again is granted or lost. Thread: the driver. */
+void pp_client_reclaimed(pipit_client *client, uint64_t hash, const pipit_msg *answer);
+void pp_client_free_claims(pipit_client *client);
 
 /* --- publish.c ---------------------------------------------------------------------------- */
 

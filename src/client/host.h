@@ -23,6 +23,8 @@ typedef struct pp_host_sub pp_host_sub;
  * of all of these. */
 pipit_err pp_lodger_join(pp_lodger **out_lodger, struct pipit_server *server, pp_port *port,
                          bool no_echo, void (*on_end)(void *context), void *context);
+/* Threads that wait for room to publish are told that it is over, with PIPIT_ECLOSED. */
+void pp_lodger_end(pp_lodger *lodger);
 /* Its subscriptions must have been ended. NULL is fine. */
 void pp_lodger_leave(pp_lodger *lodger);
 
@@ -30,13 +32,20 @@ void pp_lodger_leave(pp_lodger *lodger);
  * Give a message to everybody who is to have it.
  *
  * *out_nobody tells that there is nobody, if that is known. A recipient that has no room is waited
- * for, for wait_ns at most, and then misses the message; with 0 nobody gets it.
+ * for, for wait_ns at most, and then misses the message; with 0 nobody gets it. When a reload has
+ * changed the way of messages it is waited for until they have taken what came by the other. Less
+ * than 0: as 0, but what follows from a reload is not waited for, and may come out of order.
  *
  * Errors: PIPIT_EINVAL bad subject, reply or header; PIPIT_ETOOBIG; PIPIT_EAGAIN no room, and
  *         nobody got it; PIPIT_ENOMEM; PIPIT_ECLOSED.
  */
 pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,
                             bool *out_nobody);
+
+/* Give messages one after another, without waiting, as long as they are plain: small, without reply
+ * and header. Returns how many there were; for the next one, which may be wrong or find no room,
+ * there is pp_lodger_publish. */
+size_t pp_lodger_publish_run(pp_lodger *lodger, const pipit_msg *msgs, size_t count);
 
 /* Give a message that is but a header, and small, to those of its own subscriptions that hear it,
  * whether they hear what it publishes or not. It is missed where there is no room or no memory. */

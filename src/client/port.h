@@ -50,8 +50,9 @@ void pp_port_close(pp_port *port);
 void pp_port_ref(pp_port *port);
 void pp_port_unref(pp_port *port);
 
-/* Call each for what has come, most records at a time; returns how many there were. each must
- * not close the port. */
+/* Call each for what has come, most records at a time; returns how many there were. Lanes have
+ * turns, and who has had none when most is reached comes first the next time. each must not close
+ * the port. */
 size_t pp_port_take(pp_port *port, size_t most,
                     void (*each)(void *context, const pp_record *record), void *context);
 
@@ -76,10 +77,16 @@ bool pp_lane_has_room(pp_lane *lane, const pp_record *record);
 
 /* Write. Errors: PIPIT_EAGAIN no room; PIPIT_ENOMEM; PIPIT_ECLOSED the port is. */
 pipit_err pp_lane_write(pp_lane *lane, const pp_record *record);
+/* The same of a small one that has neither header nor reply. */
+pipit_err pp_lane_write_plain(pp_lane *lane, uint64_t sid, pp_str subject, pp_str data);
 
-/* Wait for room: until more has been taken than the writer has seen, until deadline_ns at most.
- * True: it has. Thread: any that holds a reference. */
-bool pp_lane_await_room(pp_lane *lane, uint64_t taken_seen, int64_t deadline_ns);
+/* Wait for room: until more has been taken than the writer has seen, until deadline_ns at most, or
+ * until over is set and pp_lane_rouse called. True: it has, or it need not wait any more. Thread:
+ * any that holds a reference. */
+bool pp_lane_await_room(pp_lane *lane, uint64_t taken_seen, int64_t deadline_ns,
+                        const atomic_bool *over);
+/* Have those who wait for room look at what they wait for again. Thread: any. */
+void pp_lane_rouse(pp_lane *lane);
 /* As of when there was no room. Thread: the writer. */
 uint64_t pp_lane_taken_seen(const pp_lane *lane);
 /* One more reference, for pp_lane_leave. */
@@ -87,6 +94,10 @@ void pp_lane_ref(pp_lane *lane);
 
 /* Has the reader taken all that was written? Thread: any. */
 bool pp_lane_settled(const pp_lane *lane);
+
+/* The same, as the writer sees it: pp_lane_await_room waits for more than that. Thread: the writer.
+ */
+bool pp_lane_emptied(pp_lane *lane);
 
 /* Has the reader let go of the port? Thread: any. */
 bool pp_lane_closed(const pp_lane *lane);

@@ -1,6 +1,7 @@
 /* Publishing: over a wire into the staged frames, over memory straight to the recipients. */
 #include "client/client.h"
 
+#include "base/assert.h"
 #include "base/clock.h"
 #include "client/frame.h"
 #include "core/subject.h"
@@ -134,24 +135,53 @@ static void say_nobody(pipit_client *client, const pipit_msg *msg)
     pp_lodger_answer_itself(client->lodger, &answer);
 }
 
-static pipit_err hand_over(pipit_client *client, const pipit_msg *msg)
+/* There was no room at once, which is err, or there is nobody. */
+static __attribute__((noinline)) pipit_err
+hand_over_late(pipit_client *client, const pipit_msg *msg, pipit_err err, bool nobody)
 {
     int64_t wait = client->no_wait ? 0 : client->publish_wait_ns;
-    bool nobody = false;
-    pipit_err err = PIPIT_ECLOSED;
 
-    if (!atomic_load_explicit(&client->closing, memory_order_relaxed))
-        err = pp_lodger_publish(client->lodger, msg, 0, &nobody);
     if (err == PIPIT_EAGAIN && wait) {
         (void)pthread_mutex_lock(&client->lock);
         if (pp_client_in_callback_locked(client) || client->own_loop)
-            wait = 0; /* the recipient may be this very thread */
+            wait = -1; /* the recipient may be this very thread */
         (void)pthread_mutex_unlock(&client->lock);
-        if (wait)
-            err = pp_lodger_publish(client->lodger, msg, wait, &nobody);
+        err = pp_lodger_publish(client->lodger, msg, wait, &nobody);
     }
     if (!err && nobody && msg->reply_bytes)
         say_nobody(client, msg);
+    return err;
+}
+
+static pipit_err hand_over(pipit_client *client, const pipit_msg *msg)
+{
+    bool nobody = false;
+    pipit_err err;
+
+    if (PP_UNLIKELY(atomic_load_explicit(&client->closing, memory_order_relaxed)))
+        return PIPIT_ECLOSED;
+    err = pp_lodger_publish(client->lodger, msg, 0, &nobody);
+    return PP_LIKELY(!err && !nobody) ? PIPIT_OK : hand_over_late(client, msg, err, nobody);
+}
+
+/* Runs of plain messages, and each other one by itself. */
+static pipit_err hand_over_many(pipit_client *client, const pipit_msg *msgs, size_t count,
+                                size_t *out_done)
+{
+    pipit_err err = PIPIT_OK;
+    size_t done = 0, run;
+
+    while (done < count && !err) {
+        run = 0;
+        if (!atomic_load_explicit(&client->closing, memory_order_relaxed))
+            run = pp_lodger_publish_run(client->lodger, &msgs[done], count - done);
+        done += run;
+        if (run)
+            continue;
+        err = hand_over(client, &msgs[done]);
+        done += !err;
+    }
+    *out_done = done;
     return err;
 }
 
@@ -165,15 +195,11 @@ pipit_err pipit_client_publish_msg(pipit_client *client, const pipit_msg *msg)
 pipit_err pipit_client_publish_many(pipit_client *client, const pipit_msg *msgs, size_t count,
                                     size_t *out_published)
 {
-    pipit_err err = PIPIT_OK;
-    size_t done = 0;
+    size_t done;
+    pipit_err err;
 
-    if (client->server) {
-        for (; done < count && !err; done += !err)
-            err = hand_over(client, &msgs[done]);
-    } else {
-        err = stage(client, msgs, count, &done);
-    }
+    err = client->server ? hand_over_many(client, msgs, count, &done)
+                         : stage(client, msgs, count, &done);
     if (out_published)
         *out_published = done;
     return err;

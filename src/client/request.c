@@ -111,10 +111,11 @@ static bool count_locked(pipit_client *client, pipit_request *request)
     return false;
 }
 
-/* Which request is meant: the last token of the subject, in hexadecimal. */
-static bool parse_id(const pipit_client *client, const pipit_msg *msg, uint64_t *out)
+/* What the last token of the subject says behind its mark, if it has one: a number in hexadecimal.
+ */
+static bool parse_id(const pipit_client *client, const pipit_msg *msg, size_t mark, uint64_t *out)
 {
-    size_t at = strlen(client->inbox);
+    size_t at = strlen(client->inbox) + mark;
 
     *out = 0;
     if (msg->subject_bytes <= at || msg->subject_bytes - at > TOKEN_MAX)
@@ -138,8 +139,11 @@ static void on_answer(void *context, pipit_sub *sub, const pipit_msg *msg)
     uint64_t id;
 
     (void)sub;
-    if (!parse_id(client, msg, &id))
+    if (!parse_id(client, msg, 0, &id)) {
+        if (parse_id(client, msg, 1, &id) && msg->subject[strlen(client->inbox)] == PP_CLAIM_MARK)
+            pp_client_reclaimed(client, id, msg);
         return;
+    }
     (void)pthread_mutex_lock(&client->lock);
     request = find_locked(client, id);
     if (request && nobody)
@@ -303,6 +307,8 @@ void pipit_request_cancel(pipit_request *request)
 
 struct wait {
     pipit_client *client;
+    void (*heard)(void *context, const pipit_msg *answer);
+    void *context;
     pipit_msg *msg;
     pipit_err err;
     bool done; /* under the lock */
@@ -316,6 +322,8 @@ static void on_waited_for(void *context, pipit_request *request, pipit_err err,
     (void)request;
     if (msg) {
         wait->msg = pipit_msg_copy(msg);
+        if (wait->heard)
+            wait->heard(wait->context, msg);
         return;
     }
     (void)pthread_mutex_lock(&wait->client->lock);
@@ -326,9 +334,10 @@ static void on_waited_for(void *context, pipit_request *request, pipit_err err,
 }
 
 pipit_err pp_client_ask(pipit_client *client, const pipit_msg *msg, int64_t timeout_ms,
+                        void (*heard)(void *context, const pipit_msg *answer), void *context,
                         pipit_msg **out_reply)
 {
-    struct wait wait = {.client = client};
+    struct wait wait = {.client = client, .heard = heard, .context = context};
     bool inside;
     pipit_err err;
 
@@ -361,5 +370,5 @@ pipit_err pipit_client_request(pipit_client *client, const char *subject, const 
         .payload_bytes = payload_bytes,
     };
 
-    return pp_client_ask(client, &msg, timeout_ms, out_reply);
+    return pp_client_ask(client, &msg, timeout_ms, NULL, NULL, out_reply);
 }

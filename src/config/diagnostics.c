@@ -116,6 +116,11 @@ void pp_diagnostics_warn(pp_diagnostics *d, pp_config_position at, const char *f
     va_end(args);
 }
 
+bool pp_diagnostics_is_full(const pp_diagnostics *d)
+{
+    return d->errors.kept == PP_DIAGNOSTICS_KEPT;
+}
+
 size_t pp_diagnostics_error_count(const pp_diagnostics *d)
 {
     return d->errors.count;

@@ -8,6 +8,7 @@
 #include "base/err.h"
 #include "config/value.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum {
@@ -34,6 +35,9 @@ void pp_diagnostics_error(pp_diagnostics *d, pp_config_position at, const char *
     __attribute__((format(printf, 3, 4)));
 void pp_diagnostics_warn(pp_diagnostics *d, pp_config_position at, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+
+/* Whether one more error would only be counted: then its text is not worth much work. */
+bool pp_diagnostics_is_full(const pp_diagnostics *d);
 
 size_t pp_diagnostics_error_count(const pp_diagnostics *d);
 size_t pp_diagnostics_warning_count(const pp_diagnostics *d);

@@ -31,10 +31,16 @@ const pp_key_block *pp_key_block_find(const char *name)
 
 pp_str pp_key_next_name(const char **names)
 {
-    pp_str name = {*names, strcspn(*names, " ")};
+    const char *end = *names, *next;
+    pp_str name;
 
-    *names += name.len;
-    *names += strspn(*names, " ");
+    /* by hand: names are short, and every entry of a file looks through those of its block */
+    while (*end && *end != ' ')
+        end++;
+    for (next = end; *next == ' ';)
+        next++;
+    name = (pp_str){*names, (size_t)(end - *names)};
+    *names = next;
     return name;
 }
 

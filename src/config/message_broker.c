@@ -9,6 +9,10 @@ void pp_read_message_broker(pp_reader *reader, const pp_key *key, const pp_value
     pp_read_block(reader, key, value, base);
     if (value->kind == PP_VALUE_MAP && broker->port == 0)
         broker->port = PP_MESSAGE_BROKER_DEFAULT_PORT; /* the block alone asks for the door */
+    if (broker->key && broker->key_file)
+        pp_reader_refuse(reader, key, value, "has a key and a key_file");
+    if ((broker->key || broker->key_file) && broker->store == PP_MESSAGE_BROKER_MEMORY)
+        pp_reader_refuse(reader, key, value, "has a key, and keeps nothing on disk");
     /* Empty texts stand for the defaults. */
     if (!broker->account)
         broker->account = "$G";

@@ -336,7 +336,11 @@ typedef struct pp_message_broker_options {
     int32_t port;        /* 0: none; -1: any that is free */
     const char *account; /* never NULL */
     enum pp_message_broker_store store;
-    const char *store_dir; /* never NULL */
+    const char *store_dir;    /* never NULL */
+    int64_t sync_interval_ns; /* 0: before anything is delivered */
+    bool compression;
+    const char *key;      /* of encryption, as text; NULL: none */
+    const char *key_file; /* NULL: none */
     int64_t ack_timeout_ns;
     int64_t ack_delay_ns;
     uint32_t max_deliver;
@@ -349,6 +353,8 @@ typedef struct pp_message_broker_options {
     uint32_t max_subscriptions; /* of one client */
     uint32_t max_outstanding;   /* of one subscription */
     int64_t frame_timeout_ns;
+    int64_t scrub_interval_ns; /* 0: never */
+    uint64_t scrub_rate;       /* bytes a second */
 } pp_message_broker_options;
 
 typedef struct pp_options {

@@ -442,9 +442,12 @@ static bool asks_for_nothing(const pp_key *key, const pp_value *value)
 static void refuse_unknown(pp_reader *reader, const pp_key_block *block, const pp_entry *entry)
 {
     const pp_key_block *other = NULL;
-    pp_str nearest = pp_key_nearest(block, entry->key, &other);
+    pp_str nearest = {0};
     char hint[160] = "";
 
+    /* dear: a file of 100 000 unknown keys is not compared with every known one */
+    if (!pp_diagnostics_is_full(reader->diagnostics))
+        nearest = pp_key_nearest(block, entry->key, &other);
     if (nearest.len && other == block)
         (void)snprintf(hint, sizeof(hint), ": did you mean \"%.*s\"?", PP_STR_ARGS(nearest));
     else if (nearest.len)

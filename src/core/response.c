@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/list.h"
 #include "base/random.h"
 #include "core/desk.h"
 #include "core/realm.h"
@@ -28,52 +29,9 @@ void pp_responses_init(pp_responses *responses)
     (void)pthread_mutex_init(&responses->lock, NULL);
 }
 
-/* --- the heap: what ends first is on top -------------------------------------------------- */
-
-static void place(pp_responses *responses, pp_response *response, uint32_t at)
+static pp_response *of_timer(pp_timer *timer)
 {
-    responses->heap[at] = response;
-    response->heap_at = at + 1;
-}
-
-static void rise(pp_responses *responses, pp_response *response, uint32_t at)
-{
-    while (at) {
-        uint32_t above = (at - 1) / 2;
-
-        if (responses->heap[above]->deadline_ns <= response->deadline_ns)
-            break;
-        place(responses, responses->heap[above], at);
-        at = above;
-    }
-    place(responses, response, at);
-}
-
-static void sink(pp_responses *responses, pp_response *response, uint32_t at)
-{
-    for (uint32_t below = 2 * at + 1; below < responses->count; below = 2 * at + 1) {
-        if (below + 1 < responses->count &&
-            responses->heap[below + 1]->deadline_ns < responses->heap[below]->deadline_ns)
-            below++;
-        if (response->deadline_ns <= responses->heap[below]->deadline_ns)
-            break;
-        place(responses, responses->heap[below], at);
-        at = below;
-    }
-    place(responses, response, at);
-}
-
-static void leave_heap(pp_responses *responses, const pp_response *response)
-{
-    uint32_t at = response->heap_at - 1;
-    pp_response *last = responses->heap[--responses->count];
-
-    if (last == response)
-        return;
-    if (at && responses->heap[(at - 1) / 2]->deadline_ns > last->deadline_ns)
-        rise(responses, last, at);
-    else
-        sink(responses, last, at);
+    return PP_CONTAINER(timer, pp_response, timer);
 }
 
 /* --- the table ---------------------------------------------------------------------------- */
@@ -100,8 +58,8 @@ static pipit_err grow_table(pp_responses *responses)
     pp_free(responses->table);
     responses->table = table;
     responses->table_mask = size - 1;
-    for (uint32_t i = 0; i < responses->count; i++) {
-        pp_response *response = responses->heap[i];
+    for (size_t i = 0; i < responses->timers.count; i++) {
+        pp_response *response = of_timer(responses->timers.heap[i]);
         pp_response **at = &table[response->token & responses->table_mask];
 
         response->hash_next = *at;
@@ -112,22 +70,13 @@ static pipit_err grow_table(pp_responses *responses)
 
 static pipit_err reserve_locked(pp_responses *responses)
 {
-    pipit_err err = PIPIT_OK;
+    size_t count = responses->timers.count;
 
-    if (responses->count >= PP_AWAITED_MAX)
+    if (count >= PP_AWAITED_MAX)
         return PIPIT_ELIMIT;
-    if (!responses->table || responses->count > responses->table_mask)
-        err = grow_table(responses);
-    if (!err && responses->count == responses->heap_cap) {
-        uint32_t cap = responses->heap_cap ? 2 * responses->heap_cap : TABLE_AT_START;
-        pp_response **heap = pp_realloc(responses->heap, cap * sizeof(pp_response *));
-
-        if (!heap)
-            return PIPIT_ENOMEM;
-        responses->heap = heap;
-        responses->heap_cap = cap;
-    }
-    return err;
+    if ((!responses->table || count > responses->table_mask) && grow_table(responses))
+        return PIPIT_ENOMEM;
+    return pp_timers_reserve(&responses->timers, count + 1);
 }
 
 /* --- beginning ---------------------------------------------------------------------------- */
@@ -179,7 +128,8 @@ static uint64_t next_token(pp_responses *responses)
     return responses->tokens[--responses->tokens_left] % PP_DESK_TOKENS;
 }
 
-static pipit_err enter_locked(pp_router *router, pp_response *response, pp_client *client)
+static pipit_err enter_locked(pp_router *router, pp_response *response, pp_client *client,
+                              int64_t deadline_ns)
 {
     pp_responses *responses = &router->responses;
     pipit_err err = reserve_locked(responses);
@@ -192,7 +142,7 @@ static pipit_err enter_locked(pp_router *router, pp_response *response, pp_clien
         at = find_locked(responses, response->token);
     } while (*at);
     *at = response;
-    rise(responses, response, responses->count++);
+    pp_timer_set(&responses->timers, &response->timer, deadline_ns, NULL);
     if (client)
         join_client(response, client);
     return PIPIT_OK;
@@ -213,6 +163,7 @@ pipit_err pp_response_await(pp_router *router, const pp_response_setup *setup, p
 {
     pp_realm *realm = router->realm;
     pp_response *response = pp_alloc(sizeof(*response) + setup->reply.len);
+    int64_t deadline_ns = realm->ops->now_ns(realm->context) + setup->threshold_ns;
     pipit_err err;
 
     if (!response) {
@@ -224,7 +175,6 @@ pipit_err pp_response_await(pp_router *router, const pp_response_setup *setup, p
         .requester = setup->requester,
         .router = router,
         .threshold_ns = setup->threshold_ns,
-        .deadline_ns = realm->ops->now_ns(realm->context) + setup->threshold_ns,
         .latency = setup->latency,
         .holders = 2,
         .kind = setup->kind,
@@ -238,13 +188,13 @@ pipit_err pp_response_await(pp_router *router, const pp_response_setup *setup, p
         return PIPIT_ELIMIT;
     }
     lock(&router->responses);
-    err = enter_locked(router, response, setup->client);
+    err = enter_locked(router, response, setup->client, deadline_ns);
     unlock(&router->responses);
     if (err) {
         free_response(response);
         return err;
     }
-    schedule(router, response->deadline_ns);
+    schedule(router, deadline_ns);
     *out = response;
     return PIPIT_OK;
 }
@@ -256,11 +206,10 @@ static void end_locked(pp_response *response)
 {
     pp_responses *responses = &response->router->responses;
 
-    PP_ASSERT(response->heap_at);
+    PP_ASSERT(response->timer.place != PP_TIMER_IDLE);
     *find_locked(responses, response->token) = response->hash_next;
-    leave_heap(responses, response);
+    pp_timer_cancel(&responses->timers, &response->timer);
     leave_client(response);
-    response->heap_at = 0;
     response->holders--;
 }
 
@@ -270,7 +219,7 @@ bool pp_response_end(pp_response *response)
     bool ends;
 
     lock(responses);
-    ends = response->heap_at != 0;
+    ends = response->timer.place != PP_TIMER_IDLE;
     if (ends)
         end_locked(response);
     unlock(responses);
@@ -308,8 +257,8 @@ pp_response *pp_response_find(pp_realm *realm, pp_account *exporter, pp_str subj
         if (response->kind == PP_RESPONSE_ONE || last) {
             end_locked(response);
         } else { /* the time is that between one and the next */
-            response->deadline_ns = realm->ops->now_ns(realm->context) + response->threshold_ns;
-            sink(responses, response, response->heap_at - 1);
+            pp_timer_set(&responses->timers, &response->timer,
+                         realm->ops->now_ns(realm->context) + response->threshold_ns, NULL);
         }
     }
     unlock(responses);
@@ -339,12 +288,9 @@ int64_t pp_responses_expire(pp_router *router, int64_t now_ns)
         pp_response *response = NULL;
 
         lock(responses);
-        if (responses->count)
-            next_ns = responses->heap[0]->deadline_ns;
-        else
-            next_ns = INT64_MAX;
+        next_ns = pp_timers_next_ns(&responses->timers);
         if (next_ns <= now_ns && i < EXPIRED_AT_ONCE) {
-            response = responses->heap[0];
+            response = of_timer(responses->timers.heap[0]);
             response->holders++;
             end_locked(response);
         }
@@ -420,13 +366,13 @@ void pp_responses_forget_client(pp_router *router, pp_client *client)
 
 void pp_responses_fini(pp_responses *responses)
 {
-    while (responses->count) {
-        pp_response *response = responses->heap[0];
+    while (responses->timers.count) {
+        pp_response *response = of_timer(responses->timers.heap[0]);
 
         end_locked(response);
         free_response(response);
     }
     pp_free(responses->table);
-    pp_free(responses->heap);
+    pp_timers_fini(&responses->timers);
     (void)pthread_mutex_destroy(&responses->lock);
 }

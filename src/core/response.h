@@ -10,6 +10,7 @@
 #ifndef PP_CORE_RESPONSE_H
 #define PP_CORE_RESPONSE_H
 
+#include "base/timer.h"
 #include "core/account.h"
 #include "core/client.h"
 #include "core/export.h"
@@ -28,9 +29,9 @@ typedef struct pp_response {
     pp_account *exporter, *requester;
     pp_client *client; /* who asked, if it is still there */
     struct pp_router *router;
-    int64_t threshold_ns, deadline_ns;
+    int64_t threshold_ns;
+    pp_timer timer;      /* nobody fires it; idle: it has ended */
     pp_latency *latency; /* NULL: not tracked */
-    uint32_t heap_at;    /* plus 1; 0: it has ended */
     uint32_t holders;    /* the table is one */
     pp_response_kind kind;
     uint32_t reply_len;
@@ -44,8 +45,7 @@ typedef struct pp_responses {
     pthread_mutex_t lock; /* guards all of it */
     pp_response **table;
     size_t table_mask;
-    pp_response **heap; /* the first to end on top */
-    uint32_t count, heap_cap;
+    pp_timers timers;                         /* of all in the table */
     uint64_t tokens[PP_RESPONSE_TOKENS_KEPT]; /* of the system's random numbers */
     unsigned tokens_left;
     int64_t scheduled_ns; /* when somebody will look; INT64_MAX: nobody will */

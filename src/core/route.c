@@ -1,6 +1,7 @@
 #include "core/route.h"
 
 #include "base/alloc.h"
+#include "base/ceiling.h"
 #include "base/random.h"
 #include "core/mapping.h"
 #include "core/route_build.h"
@@ -408,7 +409,9 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
         bury(router);
     pp_count(&router->counters->route_misses, 1);
     cache->changes++;
+    pp_alloc_urgent_begin();
     route = ask(cache, subject);
+    pp_alloc_urgent_end();
     if (!route)
         return NULL;
     route->hash = hash;
@@ -416,7 +419,7 @@ pp_route *pp_route_resolve(pp_route_cache *cache, pp_str subject, uint64_t hash)
     route->gen = gen;
     if (!route->complete)
         route->gen.wild--; /* good for this message; the next one asks again */
-    if (route->bytes > router->bytes_max / 2) {
+    if (route->bytes > router->bytes_max / 2 || pp_ceiling_refuses(0)) {
         forget_single(router);
         router->single = route;
         router->single_of = cache;

@@ -175,7 +175,7 @@ static inline bool pp_route_valid(const pp_route *route)
     return gen.wild == route->gen.wild && gen.slot == route->gen.slot;
 }
 
-/* The route of a subject. Valid until the next call on this cache. NULL: no memory. */
+/* The route of a subject. Valid until the next call on any cache of its router. NULL: no memory. */
 static inline pp_route *pp_route_find(pp_route_cache *cache, pp_str subject)
 {
     uint64_t hash = pp_hash(subject.ptr, subject.len, cache->seed);

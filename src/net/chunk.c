@@ -131,6 +131,31 @@ void pp_chunk_give(pp_chunk_pool *pool, pp_chunk *chunk)
     pp_free(chunk);
 }
 
+bool pp_chunk_list_add(pp_chunk_list *list, pp_chunk *chunk)
+{
+    if (!chunk)
+        return false;
+    chunk->next = NULL;
+    if (list->last)
+        list->last->next = chunk;
+    else
+        list->first = chunk;
+    list->last = chunk;
+    list->bytes += chunk->len;
+    return true;
+}
+
+void pp_chunk_list_free(pp_chunk_pool *pool, pp_chunk_list *list)
+{
+    while (list->first) {
+        pp_chunk *chunk = list->first;
+
+        list->first = chunk->next;
+        pp_chunk_give(pool, chunk);
+    }
+    *list = (pp_chunk_list){0};
+}
+
 size_t pp_chunk_pool_bytes(const pp_chunk_pool *pool)
 {
     return (size_t)pool->count * PP_CHUNK_BYTES + (size_t)pool->small_count * PP_CHUNK_SMALL_BYTES;

@@ -7,6 +7,7 @@
 
 #include "base/body.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,12 @@ typedef struct pp_chunk {
     size_t cap;    /* of bytes; 0 for a view */
     char bytes[];
 } pp_chunk;
+
+/* A chain of them on its way; bytes: what they hold. */
+typedef struct pp_chunk_list {
+    pp_chunk *first, *last;
+    size_t bytes;
+} pp_chunk_list;
 
 typedef struct pp_chunk_pool {
     pp_chunk *free, *free_small;
@@ -55,6 +62,12 @@ pp_chunk *pp_chunk_fit(pp_chunk_pool *pool, pp_chunk *chunk);
 
 /* Give back. pool is the calling loop's, or NULL: to the allocator. */
 void pp_chunk_give(pp_chunk_pool *pool, pp_chunk *chunk);
+
+/* Add at the end. False: chunk is NULL, which is what there is without memory. */
+bool pp_chunk_list_add(pp_chunk_list *list, pp_chunk *chunk);
+
+/* Give back all of them. pool as above. */
+void pp_chunk_list_free(pp_chunk_pool *pool, pp_chunk_list *list);
 
 void pp_chunk_pool_fini(pp_chunk_pool *pool);
 

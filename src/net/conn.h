@@ -12,6 +12,7 @@
 #include "base/str.h"
 #include "net/layer.h"
 #include "net/loop.h"
+#include "net/outbox.h"
 #include "net/outlet.h"
 
 #include <stdatomic.h>

@@ -11,8 +11,8 @@
 #include "base/err.h"
 #include "base/list.h"
 #include "base/reclaim.h"
+#include "base/timer.h"
 #include "net/chunk.h"
-#include "net/timer.h"
 #include "net/turns.h"
 
 #include <pthread.h>

@@ -4,23 +4,12 @@
  * chunk: no lock, no allocation. At the end of the turn the outlet is flushed: if nobody else is
  * sending to that connection and nothing waits, it is sent from here, whatever loop the
  * connection is on. What the socket does not take goes into the connection's outbox, the one
- * place shared between loops, and the connection's owner sends it when there is room.
- *
- * Outbox rules, under its lock:
- *   sending   one loop is in send(); others append and leave, the sender looks again afterwards.
- *   armed     the owner's epoll watches for room; set when a send left something behind.
- *   closed    nothing is accepted any more; staged bytes are dropped.
- *   No send is made under the lock. Order is kept: each loop's bytes in its order; leftovers of a
- *   send go back to the front.
- *   A connection that may miss messages has its leftovers kept as frames, in a backlog behind the
- *   chunks (net/slow.h). */
+ * place shared between loops, and the connection's owner sends it when there is room. */
 #ifndef PP_NET_OUTLET_H
 #define PP_NET_OUTLET_H
 
 #include "base/assert.h"
-#include "base/mutex.h"
 #include "base/str.h"
-#include "net/backlog.h"
 #include "net/chunk.h"
 #include "net/loop.h"
 
@@ -28,7 +17,6 @@ struct pp_conn;
 
 enum {
     PP_OUTLET_REFS_MAX = 256,
-    PP_OUT_TIME_SHIFT = 24,  /* 17 ms; 32 bits last for two years after the machine's start */
     PP_STAGED_MAX = 1 << 20, /* bytes staged on a loop after which it flushes before it goes on */
 };
 
@@ -67,26 +55,6 @@ typedef struct pp_outlet {
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
     pp_task ungate;
 } pp_outlet;
-
-typedef struct pp_outbox {
-    pp_mutex lock;
-    uint32_t posted; /* tasks under way that hold the connection */
-    pp_chunk *first, *last;
-    size_t pending_bytes; /* in them and in the backlog */
-    int64_t mark_ns;      /* when the bytes up to the mark began to wait; dropping: last progress */
-    size_t mark_bytes;    /* still to be sent until the mark */
-    pp_backlog *backlog;  /* what waits behind the chunks; NULL: never was needed */
-    pp_outlet *outlets;   /* of other loops than the owner */
-    bool sending : 1, armed : 1, retry : 1, closed : 1;
-    bool noticed : 1;             /* the owner's notice is posted */
-    bool owner_waits : 1;         /* the owner closes, or goes on, when all is sent */
-    bool watching : 1;            /* the owner's write timer runs */
-    uint8_t fault;                /* pp_close_reason why the owner must close; 0: none */
-    uint8_t policy;               /* pp_slow_policy */
-    atomic_bool framed;           /* the policy is, or was, one that drops: leftovers are frames */
-    uint32_t out_time;            /* of the last message, in units of 1 << PP_OUT_TIME_SHIFT ns */
-    uint64_t out_msgs, out_bytes; /* totals, folded in at each flush */
-} pp_outbox;
 
 /* Slow part of pp_outlet_room. */
 char *pp_outlet_more_room(pp_outlet *outlet, size_t len);
@@ -131,24 +99,5 @@ bool pp_outlet_lags(pp_outlet *outlet);
 
 /* Drop what is staged and what it holds. */
 void pp_outlet_fini(pp_outlet *outlet);
-
-/* Publishers that wait for conn may go on. The lock is held. */
-void pp_outbox_open_gate_locked(struct pp_conn *conn);
-
-/* The socket has room again. Thread: the connection's loop. */
-void pp_outbox_on_writable(struct pp_conn *conn);
-
-/* Bytes that wait to be sent, also in layers. The lock is held. */
-size_t pp_outbox_waiting_locked(const struct pp_conn *conn);
-
-/* A layer holds something, or can carry now: see that it goes. Thread: the connection's loop. */
-void pp_outbox_nudge(struct pp_conn *conn);
-
-/* Send the owner a notice now and at the end of each send, until it has seen that all is sent.
- * Thread: the connection's loop. */
-void pp_outbox_notify_sent(struct pp_conn *conn);
-
-/* Refuse new bytes, free those that wait. Thread: the connection's loop. */
-void pp_outbox_shut(struct pp_conn *conn);
 
 #endif

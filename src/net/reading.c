@@ -196,6 +196,7 @@ static ssize_t receive(pp_conn *conn, char *to, size_t len)
 static void on_no_input(pp_conn *conn, ssize_t n)
 {
     pp_close_reason reason = n == 0 ? PP_CLOSE_CLIENT : PP_CLOSE_READ_ERROR;
+    bool flush;
 
     if (n < 0 && errno == EAGAIN) {
         /* A layer may have taken what there was for itself, and the end be next. */
@@ -205,9 +206,13 @@ static void on_no_input(pp_conn *conn, ssize_t n)
             pp_conn_mark_ready(conn);
         return;
     }
-    if (conn->layer)
+    flush = n == 0 && conn->door->proto->hears_end;
+    if (conn->layer) {
         reason = (pp_close_reason)pp_layers_reason(conn->layer, (uint8_t)reason);
-    pp_conn_close(conn, reason, reason == PP_CLOSE_CLIENT && conn->door->proto->hears_end);
+        /* An alert may stand behind what another loop is sending just now. */
+        flush = (flush && reason == PP_CLOSE_CLIENT) || (n < 0 && pp_layers_held(conn->layer));
+    }
+    pp_conn_close(conn, reason, flush);
 }
 
 static void read_body(pp_conn *conn)

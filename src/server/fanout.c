@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "proto/fanout/session.h"
 #include "proto/fanout/writer.h"
-#include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/system/conns.h"
 #include "server/tls.h"
@@ -135,8 +134,7 @@ static void install(pipit_server *server, void *fresh)
     fanout->old = fanout->now;
     fanout->now = fresh;
     (void)pthread_rwlock_unlock(&server->options_lock);
-    atomic_store(&fanout->door.limits.pending_max, fanout->now->queue_bytes);
-    atomic_store(&fanout->door.limits.write_deadline_ns, fanout->now->write_deadline_ns);
+    pp_side_door_limit(&fanout->door, fanout->now->queue_bytes, fanout->now->write_deadline_ns);
     for (unsigned i = 0; first && i < server->worker_count; i++) /* the loops do not run yet */
         fanout->shared.contexts[i].settings = &fanout->now->settings;
 }
@@ -159,13 +157,6 @@ static void settle(pipit_server *server)
 }
 
 /* --- what sessions tell ------------------------------------------------------------------- */
-
-static void on_closed(void *context, pp_conn *conn)
-{
-    pipit_server *server = context;
-
-    pp_history_note(server->history, conn);
-}
 
 static void on_counted(void *context, pp_account *account)
 {
@@ -198,7 +189,7 @@ static pipit_err init(pipit_server *server)
     fanout->client_limit = limit_by_descriptors(server);
     pp_fanout_channels_init(&shared->channels);
     shared->log = &server->log;
-    shared->observer = (pp_fanout_observer){on_closed, on_counted, server};
+    shared->observer = (pp_fanout_observer){pp_side_door_closed, on_counted, server};
     shared->start_ns = server->start_mono_ns;
     shared->contexts = pp_calloc(server->worker_count, sizeof(*shared->contexts));
     if (!shared->contexts)
@@ -228,10 +219,7 @@ static void fini(pipit_server *server)
 
 static pipit_err adopt(pipit_server *server, int fd)
 {
-    if (server->fanout.adopted >= 0)
-        return PIPIT_EEXIST;
-    server->fanout.adopted = fd;
-    return PIPIT_OK;
+    return pp_side_door_adopt(&server->fanout.adopted, fd);
 }
 
 /* --- listening ---------------------------------------------------------------------------- */

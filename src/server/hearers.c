@@ -3,12 +3,14 @@
 #include "server/lodger_inside.h"
 
 #include "base/alloc.h"
+#include "base/hash.h"
 
 #include <string.h>
 
 enum {
     ROUTES = 1024, /* remembered, at most one for each place */
     LANES_SWEPT_FROM = 64,
+    TARGETS_MAX = 256 * 1024, /* remembered, of all routes: 4 MiB */
 };
 
 static void forget_routes(pp_lodger *lodger)
@@ -17,72 +19,103 @@ static void forget_routes(pp_lodger *lodger)
         pp_free(lodger->routes[i]);
         lodger->routes[i] = NULL;
     }
+    lodger->targets = 0;
     lodger->recent = NULL;
 }
 
-static void drop_passage(struct pp_passage_to *passage)
+/* --- passages ----------------------------------------------------------------------------- */
+
+static void drop_passage(pp_lodger *lodger, struct pp_passage_to *passage)
 {
+    lodger->direct_count -= passage->direct;
+    pp_table_remove(&lodger->passages, &passage->entry);
+    pp_list_remove(&passage->link);
     pp_lane_leave(passage->lane);
     pp_lodger_unref(passage->to);
     pp_free(passage);
+}
+
+/* Those to lodgers that have left, or all of them. */
+static void drop_passages(pp_lodger *lodger, bool only_closed)
+{
+    for (pp_link *at = lodger->passage_list.next, *next; at != &lodger->passage_list; at = next) {
+        struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
+
+        next = at->next;
+        if (!only_closed || pp_lane_closed(passage->lane))
+            drop_passage(lodger, passage);
+    }
 }
 
 void pp_hearers_forget(pp_lodger *lodger)
 {
     forget_routes(lodger);
     pp_free(lodger->routes);
-    for (size_t i = 0; i < lodger->passage_count; i++)
-        drop_passage(lodger->passages[i]);
-    pp_free(lodger->passages);
+    drop_passages(lodger, false);
+    pp_table_fini(&lodger->passages);
+}
+
+void pp_hearers_give_up(pp_lodger *lodger, const pp_lane *lane)
+{
+    for (pp_link *at = lodger->passage_list.next; at != &lodger->passage_list; at = at->next) {
+        struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
+
+        passage->stuck |= passage->lane == lane;
+    }
 }
 
 /* Let go of passages to lodgers that have left. */
 static void sweep_passages(pp_lodger *lodger)
 {
-    size_t kept = 0;
+    size_t twice;
 
-    if (lodger->passage_count < lodger->sweep_at)
+    if (lodger->passages.count < lodger->sweep_at)
         return;
     forget_routes(lodger); /* they point to passages */
-    for (size_t i = 0; i < lodger->passage_count; i++) {
-        if (pp_lane_closed(lodger->passages[i]->lane))
-            drop_passage(lodger->passages[i]);
-        else
-            lodger->passages[kept++] = lodger->passages[i];
-    }
-    lodger->passage_count = kept;
-    lodger->sweep_at = 2 * kept > LANES_SWEPT_FROM ? 2 * kept : LANES_SWEPT_FROM;
+    drop_passages(lodger, true);
+    twice = 2 * lodger->passages.count;
+    lodger->sweep_at = twice > LANES_SWEPT_FROM ? twice : LANES_SWEPT_FROM;
 }
 
-static struct pp_passage_to *passage_to(pp_lodger *lodger, pp_lodger *to)
+static struct pp_passage_to *passage_new(pp_lodger *lodger, pp_lodger *to, uint64_t hash)
 {
-    struct pp_passage_to *passage, **grown;
+    struct pp_passage_to *passage = pp_calloc(1, sizeof(*passage));
 
-    for (size_t i = 0; i < lodger->passage_count; i++) {
-        if (lodger->passages[i]->to == to)
-            return lodger->passages[i];
-    }
-    grown = pp_realloc(lodger->passages, (lodger->passage_count + 1) * sizeof(*grown));
-    if (!grown)
-        return NULL;
-    lodger->passages = grown;
-    passage = pp_calloc(1, sizeof(*passage));
     if (!passage)
         return NULL;
+    passage->entry.hash = hash;
     passage->lane = pp_lane_new(to->port);
-    if (!passage->lane) {
+    if (!passage->lane || pp_table_add(&lodger->passages, &passage->entry)) {
+        pp_lane_leave(passage->lane);
         pp_free(passage);
         return NULL;
     }
     (void)atomic_fetch_add(&to->refs, 1);
     passage->to = to;
-    lodger->passages[lodger->passage_count++] = passage;
+    passage->direct = !lodger->indirect_mark;
+    lodger->direct_count += passage->direct;
+    pp_list_append(&lodger->passage_list, &passage->link);
     return passage;
 }
 
-static struct pp_hearers *hearers_new(pp_str subject, size_t sub_count)
+static struct pp_passage_to *passage_to(pp_lodger *lodger, pp_lodger *to)
 {
-    size_t targets = sub_count * sizeof(struct pp_heard_by);
+    uint64_t hash = pp_hash(&to, sizeof(to), 0); /* no peer has a say in addresses */
+
+    for (pp_table_entry *e = pp_table_first(&lodger->passages, hash); e; e = e->next) {
+        struct pp_passage_to *passage = PP_CONTAINER(e, struct pp_passage_to, entry);
+
+        if (passage->to == to)
+            return passage;
+    }
+    return passage_new(lodger, to, hash);
+}
+
+/* --- who hears a subject ------------------------------------------------------------------ */
+
+static struct pp_hearers *hearers_new(pp_str subject, size_t target_count)
+{
+    size_t targets = target_count * sizeof(struct pp_heard_by);
     struct pp_hearers *h = pp_calloc(1, sizeof(*h) + targets + subject.len);
 
     if (!h)
@@ -92,6 +125,12 @@ static struct pp_hearers *hearers_new(pp_str subject, size_t sub_count)
     h->subject_len = subject.len;
     memcpy(h->subject, subject.ptr, subject.len);
     return h;
+}
+
+/* Does it get the message from this lodger at once? */
+static bool is_plain(const pp_sub *sub)
+{
+    return pp_lodger_has(sub) && !sub->queue_len;
 }
 
 /* Add one. False: no memory. */
@@ -108,20 +147,25 @@ static bool add_hearer(pp_lodger *lodger, struct pp_hearers *h, const pp_sub *su
     return target->passage != NULL;
 }
 
+/* Of all that match, only lodgers' take up room here: how many others there are is for peers to
+ * say. */
 static struct pp_hearers *gather(pp_lodger *lodger, pp_str subject, const pp_sub_set *set)
 {
-    struct pp_hearers *h = hearers_new(subject, set->count);
     const pp_account *account = lodger->account;
+    struct pp_hearers *h;
+    size_t plain = 0;
 
+    for (size_t i = 0; i < set->count; i++)
+        plain += is_plain(set->subs[i]);
+    if (plain > UINT32_MAX)
+        return NULL;
+    h = hearers_new(subject, plain);
     if (!h)
         return NULL;
-    h->elsewhere = atomic_load(&account->importers) || atomic_load(&account->desk);
+    h->elsewhere =
+        plain < set->count || atomic_load(&account->importers) || atomic_load(&account->desk);
     for (size_t i = 0; i < set->count; i++) {
-        const pp_sub *sub = set->subs[i];
-
-        if (!pp_lodger_has(sub) || sub->queue_len) {
-            h->elsewhere = true;
-        } else if (!add_hearer(lodger, h, sub)) {
+        if (is_plain(set->subs[i]) && !add_hearer(lodger, h, set->subs[i])) {
             pp_free(h);
             return NULL;
         }
@@ -129,12 +173,29 @@ static struct pp_hearers *gather(pp_lodger *lodger, pp_str subject, const pp_sub
     return h;
 }
 
+/* Remember it in the place of what was there before. Together they are limited; one alone is what
+ * it must be, since all of them are to get the message. */
+static void remember(pp_lodger *lodger, struct pp_hearers *h)
+{
+    struct pp_hearers **place = &lodger->routes[h->hash % ROUTES];
+
+    if (*place)
+        lodger->targets -= (*place)->count;
+    pp_free(*place);
+    *place = NULL;
+    if (lodger->targets + h->count > TARGETS_MAX)
+        forget_routes(lodger);
+    *place = h;
+    lodger->targets += h->count;
+    lodger->recent = h;
+}
+
 /* Ask the index. NULL: no memory. */
 static struct pp_hearers *ask(pp_lodger *lodger, pp_str subject, uint64_t hash)
 {
     pp_lodging *lodging = &lodger->server->lodging;
     const pp_sublist_gens *gens = pp_sublist_generations(lodger->account->subs);
-    struct pp_hearers *h = NULL, **place;
+    struct pp_hearers *h = NULL;
     pp_sub_set set = {0};
     pp_sublist_gen gen;
 
@@ -155,16 +216,28 @@ static struct pp_hearers *ask(pp_lodger *lodger, pp_str subject, uint64_t hash)
         return NULL;
     h->hash = hash;
     h->gen = gen;
-    place = &lodger->routes[hash % ROUTES];
-    pp_free(*place);
-    *place = h;
-    lodger->recent = h;
+    remember(lodger, h);
     return h;
 }
 
-static bool is_about(const struct pp_hearers *h, pp_str subject)
+static inline bool is_about(const struct pp_hearers *h, pp_str subject)
 {
-    return h && h->subject_len == subject.len && memcmp(h->subject, subject.ptr, subject.len) == 0;
+    return h && h->subject_len == subject.len && pp_short_eq(h->subject, subject.ptr, subject.len);
+}
+
+static inline bool is_current(const pp_lodger *lodger, const struct pp_hearers *h)
+{
+    pp_sublist_gen gen =
+        pp_sublist_gen_read(pp_sublist_generations(lodger->account->subs), h->hash);
+
+    return gen.wild == h->gen.wild && gen.slot == h->gen.slot;
+}
+
+const struct pp_hearers *pp_hearers_recent(const pp_lodger *lodger, pp_str subject)
+{
+    const struct pp_hearers *h = lodger->recent;
+
+    return PP_LIKELY(is_about(h, subject)) && PP_LIKELY(is_current(lodger, h)) ? h : NULL;
 }
 
 /* What is remembered of the subject, mostly without a look at the table. It has been checked. */
@@ -185,16 +258,12 @@ pipit_err pp_hearers_find(pp_lodger *lodger, pp_str subject, struct pp_hearers *
 {
     uint64_t hash;
     struct pp_hearers *h = recall(lodger, subject, &hash);
-    pp_sublist_gen gen;
     pipit_err err;
 
-    if (PP_LIKELY(h)) {
-        gen = pp_sublist_gen_read(pp_sublist_generations(lodger->account->subs), hash);
-        if (PP_LIKELY(gen.wild == h->gen.wild && gen.slot == h->gen.slot)) {
-            lodger->recent = h;
-            *out = h;
-            return PIPIT_OK;
-        }
+    if (PP_LIKELY(h && is_current(lodger, h))) {
+        lodger->recent = h;
+        *out = h;
+        return PIPIT_OK;
     }
     err = pp_lodger_check_subject(lodger->server, subject);
     if (err)
@@ -209,11 +278,15 @@ struct pp_hearers *pp_hearers_own(pp_lodger *lodger, pp_str subject)
     pp_lodging *lodging = &lodger->server->lodging;
     struct pp_hearers *h = NULL;
     pp_sub_set set = {0};
+    size_t own = 0;
 
     (void)pthread_mutex_lock(&lodging->reading);
     pp_reclaim_enter(&lodging->reader);
-    if (!pp_sublist_match(lodger->account->subs, subject, &set))
-        h = hearers_new(subject, set.count);
+    if (!pp_sublist_match(lodger->account->subs, subject, &set)) {
+        for (size_t i = 0; i < set.count; i++)
+            own += set.subs[i]->client == &lodger->client;
+        h = hearers_new(subject, own);
+    }
     for (size_t i = 0; h && i < set.count; i++) {
         struct pp_heard_by *target = &h->targets[h->count];
 

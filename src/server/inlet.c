@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/ceiling.h"
+#include "base/clock.h"
 #include "core/subject.h"
 #include "server/server.h"
 
@@ -118,6 +119,8 @@ static size_t take_chunk(pp_inlet *inlet, pp_chunk *chunk)
     (void)pthread_mutex_lock(&inlet->lock);
     pp_chunk_give(&inlet->pool, chunk);
     inlet->bytes -= bytes;
+    if (PP_UNLIKELY(inlet->awaited))
+        (void)pthread_cond_broadcast(&inlet->room);
     (void)pthread_mutex_unlock(&inlet->lock);
     return bytes;
 }
@@ -152,11 +155,17 @@ static void on_task(pp_task *task)
 
 void pp_inlet_init(pp_inlet *inlet, pp_worker *worker)
 {
+    pthread_condattr_t attr;
+
     inlet->worker = worker;
     inlet->task.run = on_task;
     inlet->waiter.resume = on_gate_open;
     pp_list_init(&inlet->waiter.link);
     (void)pthread_mutex_init(&inlet->lock, NULL);
+    (void)pthread_condattr_init(&attr);
+    (void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&inlet->room, &attr);
+    (void)pthread_condattr_destroy(&attr);
 }
 
 void pp_inlet_fini(pp_inlet *inlet)
@@ -164,6 +173,7 @@ void pp_inlet_fini(pp_inlet *inlet)
     pp_bag_drop(&inlet->bag, NULL);
     pp_bag_drop(&inlet->taking, NULL);
     pp_chunk_pool_fini(&inlet->pool);
+    (void)pthread_cond_destroy(&inlet->room);
     (void)pthread_mutex_destroy(&inlet->lock);
 }
 
@@ -231,17 +241,46 @@ static bool join(const pipit_msg *msg, char *small, pp_body **out_body)
     return true;
 }
 
+/* Is there no room for so much more? One message fits where nothing waits. */
+static bool full_locked(const pp_inlet *inlet, size_t data_bytes)
+{
+    size_t bytes_max = inlet->worker->server->client_door.limits.pending_max;
+
+    return inlet->bytes && (inlet->bytes + data_bytes > bytes_max || pp_ceiling_pressed());
+}
+
+bool pp_inlet_await_room(pp_inlet *inlet, size_t data_bytes, int64_t deadline_ns,
+                         const atomic_bool *over)
+{
+    const struct timespec at = {deadline_ns / PP_NS_PER_S, deadline_ns % PP_NS_PER_S};
+    int late = 0;
+
+    (void)pthread_mutex_lock(&inlet->lock);
+    inlet->awaited++;
+    while (!late && full_locked(inlet, data_bytes) && !atomic_load((atomic_bool *)over))
+        late = pthread_cond_timedwait(&inlet->room, &inlet->lock, &at);
+    inlet->awaited--;
+    (void)pthread_mutex_unlock(&inlet->lock);
+    return !late;
+}
+
+void pp_inlet_rouse(pp_inlet *inlet)
+{
+    (void)pthread_mutex_lock(&inlet->lock);
+    (void)pthread_cond_broadcast(&inlet->room);
+    (void)pthread_mutex_unlock(&inlet->lock);
+}
+
 /* from: who it is of, and whether lodgers have it; NULL: it is not a lodger's. */
 static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, const pp_address *from,
                      uint64_t *out_number)
 {
-    size_t bytes_max = inlet->worker->server->client_door.limits.pending_max;
     pipit_err err = PIPIT_OK;
     bool post_it = false;
     size_t bytes;
 
     (void)pthread_mutex_lock(&inlet->lock);
-    if (inlet->bytes && (inlet->bytes + parcel->data.len > bytes_max || pp_ceiling_pressed())) {
+    if (full_locked(inlet, parcel->data.len)) {
         err = PIPIT_EAGAIN;
     } else {
         bytes = pp_bag_pack(&inlet->bag, &inlet->pool, parcel);

@@ -33,6 +33,8 @@ typedef struct pp_inlet {
     size_t bytes;                /* in bag and taking; under the lock */
     bool posted;                 /* the loop knows of what is in bag; under the lock */
     uint64_t put;                /* messages, ever; under the lock */
+    pthread_cond_t room;         /* some has been made */
+    unsigned awaited;            /* by how many; under the lock */
     atomic_uint_fast64_t routed; /* of them; written by the loop */
     uint64_t routing;            /* the same, not told yet; the loop's */
     /* Of the message that is being routed; the loop's. */
@@ -56,5 +58,12 @@ void pp_inlet_fini(pp_inlet *inlet);
  * PIPIT_ENOMEM. Thread: any. */
 pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const struct pp_lodger *from,
                        bool hosted_done, uint64_t *out_number);
+
+/* Wait until there is room again for what has been refused, until deadline_ns at most, or until
+ * over is set and pp_inlet_rouse called. False: it is too late. Thread: any but the loop's. */
+bool pp_inlet_await_room(pp_inlet *inlet, size_t data_bytes, int64_t deadline_ns,
+                         const atomic_bool *over);
+/* Have those who wait for room look at what they wait for again. Thread: any. */
+void pp_inlet_rouse(pp_inlet *inlet);
 
 #endif

@@ -9,20 +9,17 @@
  *     as done with the first kind.
  *
  * So each subscription gets all messages of one publisher by one way, and in order. With mappings
- * or imports, where only a loop can say who is to have a message, all of it goes by the inlet; when
- * a reload has ended that, a lodger goes on with lanes only when the inlet is through with what it
- * has put there and the recipients have taken what came by it.
+ * or imports, where only a loop can say who is to have a message, all of it goes by the inlet. When
+ * a reload changes that, a recipient first takes what has come to it by the one way, before the
+ * lodger uses the other (`direct` of its passage).
  *
  * Loops deliver to a lodger by lanes of their own (`ways`). */
 #include "server/lodger_inside.h"
 
 #include "base/alloc.h"
-#include "base/clock.h"
 #include "core/claim.h"
-#include "core/subject.h"
 
 #include <string.h>
-#include <time.h>
 
 struct pp_host_sub {
     pp_lodger *lodger;
@@ -81,8 +78,8 @@ void pp_lodging_count(pp_lodging *lodging, pipit_server_stats *stats)
 
 void pp_lodger_count(const pp_lodger *lodger, uint64_t *out_msgs, uint64_t *out_bytes)
 {
-    *out_msgs = get(&lodger->published);
-    *out_bytes = get(&lodger->published_bytes);
+    *out_msgs = get(&lodger->in_msgs) + get(&lodger->put_msgs);
+    *out_bytes = get(&lodger->in_bytes) + get(&lodger->put_bytes);
 }
 
 /* --- what loops deliver ------------------------------------------------------------------- */
@@ -187,6 +184,8 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
     pp_port_ref(port);
     lodger->no_echo = no_echo;
     pp_biased_init(&lodger->lock);
+    pp_list_init(&lodger->awaiting);
+    pp_list_init(&lodger->passage_list);
     lodger->on_end = on_end;
     lodger->context = context;
     lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
@@ -303,254 +302,4 @@ void pp_lodger_release(pp_lodger *lodger, pp_str subject)
 bool pp_lodger_has(const pp_sub *sub)
 {
     return sub->client->ops == &lodger_ops;
-}
-
-/* --- publishing --------------------------------------------------------------------------- */
-
-pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject)
-{
-    if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
-        return PIPIT_EINVAL;
-    return subject.len > atomic_load((atomic_size_t *)&server->max_line) ? PIPIT_ETOOBIG : PIPIT_OK;
-}
-
-/* Has everything that went by the inlet reached who hears this? */
-static bool way_is_free(pp_lodger *lodger, const struct pp_hearers *h)
-{
-    unsigned home = lodger->home->loop.index;
-
-    if (PP_LIKELY(!lodger->indirect_mark))
-        return true;
-    if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
-        return false;
-    for (uint32_t i = 0; i < h->count; i++) {
-        const struct pp_way *way = &h->targets[i].passage->to->ways[home];
-        const pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_acquire);
-
-        if (lane && !pp_lane_settled(lane))
-            return false;
-    }
-    return true;
-}
-
-static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_done)
-{
-    const pp_parcel parcel = {record->subject, record->reply, record->data,
-                              (uint32_t)record->header_len, record->body};
-    uint64_t number;
-    pipit_err err = pp_inlet_put(&lodger->home->local.inlet, &parcel, lodger, hosted_done, &number);
-
-    if (err)
-        return err;
-    atomic_store_explicit(&lodger->inlet_mark, number, memory_order_relaxed);
-    if (!hosted_done)
-        lodger->indirect_mark = number;
-    return PIPIT_OK;
-}
-
-/* The first recipient that has no room and is not passed over; NULL: none. */
-static pp_lane *find_full(const struct pp_hearers *h, const pp_record *record)
-{
-    for (uint32_t i = 0; i < h->count; i++) {
-        struct pp_passage_to *passage = h->targets[i].passage;
-
-        if (PP_LIKELY(pp_lane_has_room(passage->lane, record)))
-            passage->stuck = false;
-        else if (!passage->stuck)
-            return passage->lane;
-    }
-    return NULL;
-}
-
-static void hand(pp_lodger *lodger, const struct pp_heard_by *target, pp_record *record)
-{
-    pipit_err err;
-
-    record->sid = target->sid;
-    err = pp_lane_write(target->passage->lane, record);
-    if (PP_LIKELY(!err)) {
-        pp_count(&lodger->out_msgs, 1);
-        pp_count(&lodger->out_bytes, record->data.len);
-    } else if (err != PIPIT_ECLOSED) {
-        pp_port_count_missed(target->passage->to->port);
-    }
-}
-
-static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, pp_record *record,
-                        pp_lane **out_full)
-{
-    pipit_err err = PIPIT_OK;
-
-    *out_full = find_full(h, record);
-    if (*out_full)
-        return PIPIT_EAGAIN;
-    if (h->elsewhere)
-        err = put(lodger, record, true);
-    if (err)
-        return err;
-    for (uint32_t i = 0; i < h->count; i++)
-        hand(lodger, &h->targets[i], record);
-    if (!h->elsewhere) {
-        pp_count(&lodger->in_msgs, 1);
-        pp_count(&lodger->in_bytes, record->data.len);
-    }
-    return PIPIT_OK;
-}
-
-/* *out_full tells which recipient is in the way, if any. */
-static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, bool *out_nobody,
-                                pp_lane **out_full)
-{
-    const pp_account *account = lodger->account;
-    struct pp_hearers *h;
-    pipit_err err = pp_hearers_find(lodger, record->subject, &h);
-
-    *out_full = NULL;
-    if (err)
-        return err;
-    if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
-                    atomic_load_explicit(&account->imports, memory_order_relaxed) ||
-                    !way_is_free(lodger, h))) {
-        err = put(lodger, record, false);
-    } else {
-        lodger->indirect_mark = 0;
-        *out_nobody = !h->elsewhere && !h->count;
-        err = spread(lodger, h, record, out_full);
-    }
-    if (!err) {
-        pp_count(&lodger->published, 1);
-        pp_count(&lodger->published_bytes, record->data.len);
-    }
-    return err;
-}
-
-/* Wait for room, without the lock: with one recipient, which is passed over from now on if it makes
- * none in time, or with the inlet (full NULL). False: it is too late. */
-static bool await_room(pp_lodger *lodger, pp_lane *full, int64_t deadline_ns)
-{
-    const struct timespec nap = {0, 100000};
-    uint64_t seen;
-    bool room;
-
-    if (!full) {
-        pp_biased_unlock(&lodger->lock);
-        (void)nanosleep(&nap, NULL);
-        pp_biased_lock(&lodger->lock);
-        return pp_clock_mono_ns() < deadline_ns;
-    }
-    seen = pp_lane_taken_seen(full);
-    pp_lane_ref(full);
-    pp_biased_unlock(&lodger->lock);
-    room = pp_lane_await_room(full, seen, deadline_ns);
-    pp_biased_lock(&lodger->lock);
-    for (size_t i = 0; i < lodger->passage_count && !room; i++)
-        lodger->passages[i]->stuck |= lodger->passages[i]->lane == full;
-    pp_lane_leave(full);
-    return true;
-}
-
-/* All but the subject, which is checked when it is looked up. */
-static pipit_err check(const pp_lodger *lodger, const pipit_msg *msg)
-{
-    int64_t max_payload = pp_lodger_max_payload(lodger);
-    size_t data = msg->header_bytes + msg->payload_bytes;
-    const char *header = msg->header;
-
-    if (!msg->subject_bytes)
-        return PIPIT_EINVAL;
-    if (msg->reply_bytes) {
-        pipit_err err =
-            pp_lodger_check_subject(lodger->server, (pp_str){msg->reply, msg->reply_bytes});
-
-        if (err)
-            return err;
-    }
-    if (msg->header_bytes > UINT32_MAX || msg->payload_bytes > UINT32_MAX ||
-        (max_payload >= 0 && data > (uint64_t)max_payload))
-        return PIPIT_ETOOBIG;
-    if (msg->header_bytes && (msg->header_bytes < 12 || memcmp(header, "NATS/1.0", 8) != 0 ||
-                              memcmp(header + msg->header_bytes - 4, "\r\n\r\n", 4) != 0))
-        return PIPIT_EINVAL;
-    return PIPIT_OK;
-}
-
-/* Header and payload in one piece: in small, or, when they are large, in a body. */
-static bool join(const pipit_msg *msg, char *small, pp_record *record)
-{
-    size_t len = msg->header_bytes + msg->payload_bytes;
-
-    record->data = (pp_str){msg->payload, len};
-    if (len >= PP_LANE_REFER_MIN) {
-        record->body = pp_lane_body((pp_str){msg->header, msg->header_bytes},
-                                    (pp_str){msg->payload, msg->payload_bytes});
-        if (!record->body)
-            return false;
-        record->data.ptr = record->body->bytes;
-    } else if (msg->header_bytes) {
-        memcpy(small, msg->header, msg->header_bytes);
-        if (msg->payload_bytes)
-            memcpy(small + msg->header_bytes, msg->payload, msg->payload_bytes);
-        record->data.ptr = small;
-    }
-    return true;
-}
-
-void pp_lodger_answer_itself(pp_lodger *lodger, const pipit_msg *msg)
-{
-    pp_record record = {
-        .subject = {msg->subject, msg->subject_bytes},
-        .data = {msg->header, msg->header_bytes},
-        .header_len = msg->header_bytes,
-    };
-    struct pp_hearers *h;
-
-    pp_biased_lock(&lodger->lock);
-    h = pp_hearers_own(lodger, record.subject);
-    for (uint32_t i = 0; h && i < h->count; i++)
-        hand(lodger, &h->targets[i], &record);
-    pp_biased_unlock(&lodger->lock);
-    pp_free(h);
-}
-
-pipit_err pp_lodger_publish_matching(pp_lodger *lodger, const pipit_msg *msg,
-                                     uint64_t *out_recipients)
-{
-    size_t recipients = 0;
-    pipit_err err = pipit_server_publish_matching(lodger->server, msg, &recipients);
-
-    *out_recipients = recipients;
-    return err;
-}
-
-pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,
-                            bool *out_nobody)
-{
-    char small[PP_LANE_REFER_MIN];
-    pp_record record = {
-        .subject = {msg->subject, msg->subject_bytes},
-        .reply = {msg->reply, msg->reply_bytes},
-        .header_len = msg->header_bytes,
-    };
-    int64_t deadline_ns = 0;
-    pp_lane *full;
-    pipit_err err;
-
-    if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
-        return PIPIT_ECLOSED;
-    err = check(lodger, msg);
-    if (err)
-        return err;
-    if (!join(msg, small, &record))
-        return PIPIT_ENOMEM;
-    pp_biased_lock(&lodger->lock);
-    while ((err = publish_locked(lodger, &record, out_nobody, &full)) == PIPIT_EAGAIN && wait_ns) {
-        if (!deadline_ns)
-            deadline_ns = pp_clock_mono_ns() + wait_ns;
-        if (!await_room(lodger, full, deadline_ns))
-            break;
-    }
-    pp_biased_unlock(&lodger->lock);
-    if (record.body)
-        pp_body_unref(record.body);
-    return err;
 }

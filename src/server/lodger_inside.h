@@ -1,9 +1,10 @@
-/* server/lodger_inside.h -- what a lodger is made of: for lodger.c, and for hearers.c, which
- * remembers who hears what it publishes. */
+/* server/lodger_inside.h -- what a lodger is made of: for lodger.c and lodger_publish.c, and for
+ * hearers.c, which remembers who hears what it publishes. */
 #ifndef PP_SERVER_LODGER_INSIDE_H
 #define PP_SERVER_LODGER_INSIDE_H
 
 #include "base/biased.h"
+#include "base/table.h"
 #include "core/route.h"
 #include "server/server.h"
 
@@ -16,9 +17,12 @@ struct pp_way {
 
 /* A lodger's own way to another. */
 struct pp_passage_to {
+    pp_table_entry entry;
+    pp_link link;
     pp_lodger *to; /* a reference is held */
     pp_lane *lane;
-    bool stuck; /* it has been waited for in vain: no more, until it goes on */
+    bool stuck;  /* it has been waited for in vain: no more, until it goes on */
+    bool direct; /* it has all that came from here by the inlet, so that the lane is the way */
 };
 
 struct pp_heard_by {
@@ -51,15 +55,24 @@ struct pp_lodger {
     pp_worker *home;                 /* whose inlet it uses */
     atomic_uint_fast64_t inlet_mark; /* number of what it has put there last; 0: nothing */
 
-    pp_biased lock; /* of all below: who publishes holds it */
+    atomic_bool ended; /* it need not wait any more; written under the lock */
+
+    pp_biased lock;   /* of all below: who publishes holds it */
+    pp_link awaiting; /* who waits for room with a recipient (room.c) */
     struct pp_hearers **routes;
     struct pp_hearers *recent; /* one of them, found last; NULL: none */
-    struct pp_passage_to **passages;
-    size_t passage_count, sweep_at;
-    uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none matters */
-    atomic_uint_fast64_t published, published_bytes;
-    /* Of them, those that no loop has counted; and what others got of them. */
+    size_t targets;            /* of routes, together */
+    pp_table passages;         /* by lodger */
+    pp_link passage_list;
+    size_t sweep_at;
+    size_t direct_count;    /* of passages */
+    uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none */
+    int64_t leave_by_ns; /* until then recipients may empty their lanes before one does; 0: none is
+                            held up */
+    /* What went to others without a loop, and what they got of it; and what went to a loop, which
+     * counts it as the server's. */
     atomic_uint_fast64_t in_msgs, in_bytes, out_msgs, out_bytes;
+    atomic_uint_fast64_t put_msgs, put_bytes;
 };
 
 /* --- lodger.c ----------------------------------------------------------------------------- */
@@ -70,13 +83,23 @@ bool pp_lodger_has(const pp_sub *sub);
 /* Is it a subject that can be published on? Errors: PIPIT_EINVAL; PIPIT_ETOOBIG. */
 pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject);
 
+/* --- room.c; under the lodger's lock, which is let go of while waiting -------------------- */
+
+/* Wait for room for data_bytes: with one recipient, which is passed over from now on if it makes
+ * none in time, or with the inlet (full NULL). False: it is too late, or the lodger has ended. */
+bool pp_room_await(pp_lodger *lodger, pp_lane *full, size_t data_bytes, int64_t deadline_ns);
+
 /* --- hearers.c; all under the lodger's lock ----------------------------------------------- */
 
+/* Who hears the subject, if that was found last and is still true; NULL: it takes a look. */
+const struct pp_hearers *pp_hearers_recent(const pp_lodger *lodger, pp_str subject);
 /* Who hears the subject now, until something else is asked. Errors: PIPIT_EINVAL; PIPIT_ETOOBIG;
  * PIPIT_ENOMEM. */
 pipit_err pp_hearers_find(pp_lodger *lodger, pp_str subject, struct pp_hearers **out);
 /* Those of its own subscriptions that hear the subject; to be freed. NULL: no memory. */
 struct pp_hearers *pp_hearers_own(pp_lodger *lodger, pp_str subject);
+/* The recipient at the end of lane is not waited for any more, until it goes on. */
+void pp_hearers_give_up(pp_lodger *lodger, const pp_lane *lane);
 /* Let go of all that is remembered. */
 void pp_hearers_forget(pp_lodger *lodger);
 

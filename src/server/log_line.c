@@ -82,32 +82,11 @@ static size_t format_text(const pp_log_form *form, const pp_log_entry *entry, ch
 
 /* --- JSON --------------------------------------------------------------------------------- */
 
-/* How many bytes the character takes that text begins with; 0: it begins with none. */
-static size_t utf8_len(pp_str text)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    const unsigned char *p = (const unsigned char *)text.ptr;
-    size_t len = p[0] < 0x80 ? 1 : p[0] < 0xc0 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
-    uint32_t c;
-
-    if (len < 2)
-        return len;
-    if (p[0] >= 0xf8 || text.len < len)
-        return 0;
-    c = p[0] & (0xffu >> (len + 1));
-    for (size_t i = 1; i < len; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    return c < least[len] || c > 0x10ffff || (c >= 0xd800 && c < 0xe000) ? 0 : len;
-}
-
 static size_t escape_json(pp_str text, char *out, size_t at)
 {
     while (text.len) {
         unsigned char c = (unsigned char)text.ptr[0];
-        size_t len = utf8_len(text);
+        size_t len = pp_str_utf8_len(text);
 
         if (c == '"' || c == '\\') {
             out[at++] = '\\';

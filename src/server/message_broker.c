@@ -1,6 +1,7 @@
 #include "server/message_broker.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "proto/message_broker/session.h"
 #include "server/server.h"
 
@@ -39,6 +40,8 @@ static pp_mb_settings settings_of(const pp_options *options)
                 .stream = {.messages = o->max_messages,
                            .bytes = bytes_max(o),
                            .age_ns = o->max_age_ns},
+                .scrub_interval_ns = o->scrub_interval_ns,
+                .scrub_rate = o->scrub_rate,
             },
         .ack_timeout_ns = o->ack_timeout_ns,
         .ack_delay_ns = o->ack_delay_ns,
@@ -77,8 +80,7 @@ static void install(pipit_server *server, void *fresh_)
     fresh *f = fresh_;
 
     front->settings = f->settings;
-    atomic_store(&front->door.limits.pending_max, f->pending_max);
-    atomic_store(&front->door.limits.write_deadline_ns, f->write_deadline_ns);
+    pp_side_door_limit(&front->door, f->pending_max, f->write_deadline_ns);
     pp_free(f);
 }
 
@@ -109,40 +111,43 @@ static void fini(pipit_server *server)
     if (!front->door.proto)
         return; /* it has not come to init */
     pp_mb_broker_free(front->broker);
-    if (front->account)
-        (void)atomic_fetch_sub(&front->account->named_by, 1);
+    pp_side_door_leave_account(front->account);
     if (front->adopted >= 0)
         (void)close(front->adopted);
 }
 
 static pipit_err adopt(pipit_server *server, int fd)
 {
-    if (server->message_broker.adopted >= 0)
-        return PIPIT_EEXIST;
-    server->message_broker.adopted = fd;
-    return PIPIT_OK;
+    return pp_side_door_adopt(&server->message_broker.adopted, fd);
 }
 
-static pipit_err name_account(pipit_server *server)
+/* The keys that topics are encrypted with. Errors: there are none that can be used, why says so. */
+static pipit_err take_keys(const pp_message_broker_options *o, struct pp_store_keys *out_keys,
+                           char why[PP_STORE_KEYS_WHY_BYTES])
 {
-    const char *name = server->options->message_broker.account;
-    pp_account *account = strcmp(name, "$G") == 0
-                              ? server->global
-                              : pp_accounts_find(&server->accounts, pp_str_of(name));
+    *why = '\0';
+    *out_keys = (struct pp_store_keys){0};
+    if (o->key_file)
+        return pp_store_keys_read(o->key_file, out_keys, why);
+    return o->key ? pp_store_keys_parse(pp_str_of(o->key), out_keys, why) : PIPIT_OK;
+}
 
-    if (!account)
-        return PIPIT_EINVAL; /* it was there when the options were checked */
-    (void)atomic_fetch_add(&account->named_by, 1);
-    server->message_broker.account = account;
-    return PIPIT_OK;
+static void say_how_lazy(const pipit_server *server, const pp_message_broker_options *o)
+{
+    if (o->store == PP_MESSAGE_BROKER_FILE && o->sync_interval_ns)
+        pp_log_write(&server->log, PP_LOG_WARN,
+                     "message-broker: what is delivered may be lost with the power: it is synced "
+                     "every %lld ms",
+                     (long long)(o->sync_interval_ns / PP_NS_PER_MS));
 }
 
 static pipit_err new_broker(pipit_server *server)
 {
     pp_message_broker *front = &server->message_broker;
     const pp_message_broker_options *o = &server->options->message_broker;
-    pp_router **routers = pp_calloc(server->worker_count, sizeof(pp_router *));
+    pp_router **routers = pp_side_door_routers(server);
     char dir[2048], why[PP_MB_WHY_BYTES];
+    struct pp_store_keys keys;
     pp_mb_host host = {
         .log = &server->log,
         .account = front->account,
@@ -151,21 +156,28 @@ static pipit_err new_broker(pipit_server *server)
         .loop_count = server->worker_count,
         .home = front->home,
         .dir = o->store == PP_MESSAGE_BROKER_FILE ? dir : NULL,
+        .ctx = server,
+        .on_closed = pp_side_door_closed,
+        .files = {.sync_interval_ns = o->sync_interval_ns, .compress = o->compression},
     };
     pipit_err err;
 
     if (!routers)
         return PIPIT_ENOMEM;
-    for (unsigned i = 0; i < server->worker_count; i++)
-        routers[i] = &server->workers[i].router;
     front->settings = settings_of(server->options);
-    err = (size_t)snprintf(dir, sizeof(dir), "%s" TOPICS_DIR, o->store_dir) < sizeof(dir)
-              ? pp_mb_broker_new(&front->broker, &host, &front->settings, why)
-              : PIPIT_ETOOBIG;
+    err = take_keys(o, &keys, why);
+    host.files.keys = keys.count ? &keys : NULL;
+    if (!err)
+        err = (size_t)snprintf(dir, sizeof(dir), "%s" TOPICS_DIR, o->store_dir) < sizeof(dir)
+                  ? pp_mb_broker_new(&front->broker, &host, &front->settings, why)
+                  : PIPIT_ETOOBIG;
+    pp_store_keys_wipe(&keys);
     pp_free(routers);
     if (err)
         pp_log_write(&server->log, PP_LOG_FATAL, "Unable to open the topics of message-broker: %s",
                      err == PIPIT_ETOOBIG ? "the folder's name is too long" : why);
+    else
+        say_how_lazy(server, o);
     front->door.context = front->broker;
     return err;
 }
@@ -200,9 +212,10 @@ static pipit_err listen_there(pipit_server *server)
     if (!server->options->message_broker.port && front->adopted < 0)
         return PIPIT_OK;
     init_listener(server);
-    err = name_account(server);
-    if (!err)
-        err = new_broker(server);
+    front->account = pp_side_door_name_account(server, server->options->message_broker.account);
+    if (!front->account)
+        return PIPIT_EINVAL; /* it was there when the options were checked */
+    err = new_broker(server);
     if (!err)
         err = bind_socket(server);
     if (err)

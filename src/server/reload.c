@@ -192,6 +192,7 @@ static void install(pipit_server *server, struct candidate *c)
     const pp_nats_settings *old_settings = server->settings;
     pp_options *old_options = server->options;
 
+    pp_stapler_hurry(server->stapler);
     *pp_directory_next(server->directory) = server->old_directories;
     server->old_directories = server->directory;
     /* Answers about the server that are being made have the old ones still. */
@@ -210,7 +211,6 @@ static void install(pipit_server *server, struct candidate *c)
     pp_server_install_https(server, c->https);
     pp_websocket_install_tls(server, c->wss);
     pp_side_doors_install(server, &c->side);
-    pp_stapler_hurry(server->stapler);
     (void)pp_http_credentials_set(&server->http_door.credentials, pp_str_of(c->options->http_user),
                                   pp_str_of(c->options->http_password)); /* checked before */
     pp_options_forget_secrets(c->options); /* nothing needs them any more */

@@ -146,6 +146,9 @@ void pp_server_on_all(pipit_server *server, void (*run)(pp_worker *worker));
 /* Complete a listener for clients that come in by door; nothing is bound yet. */
 void pp_server_init_listener(pipit_server *server, pp_listener *listener, const pp_door *door);
 
+/* Bind all listeners; nobody is accepted yet. */
+pipit_err pp_server_listen(pipit_server *server);
+
 /* Accept nobody any more. Thread: the worker's loop. */
 void pp_server_stop_listening(pp_worker *worker);
 

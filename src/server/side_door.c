@@ -1,8 +1,10 @@
 #include "server/side_door.h"
 
+#include "base/alloc.h"
 #include "net/listener.h"
 #include "server/fanout.h"
 #include "server/message_broker.h"
+#include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/t2.h"
 
@@ -64,6 +66,51 @@ pipit_err pp_side_door_listen(const pipit_server *server, const pp_side_listen *
     pp_log_write(&server->log, PP_LOG_FATAL, "Unable to listen for %s clients: %s:%d: %s",
                  where->whose, where->host, where->port, errno ? reason : "no such host");
     return err;
+}
+
+pipit_err pp_side_door_adopt(int *adopted, int fd)
+{
+    if (*adopted >= 0)
+        return PIPIT_EEXIST;
+    *adopted = fd;
+    return PIPIT_OK;
+}
+
+pp_account *pp_side_door_name_account(pipit_server *server, const char *name)
+{
+    pp_account *account = strcmp(name, "$G") == 0
+                              ? server->global
+                              : pp_accounts_find(&server->accounts, pp_str_of(name));
+
+    if (account)
+        (void)atomic_fetch_add(&account->named_by, 1);
+    return account;
+}
+
+void pp_side_door_leave_account(pp_account *account)
+{
+    if (account)
+        (void)atomic_fetch_sub(&account->named_by, 1);
+}
+
+pp_router **pp_side_door_routers(pipit_server *server)
+{
+    pp_router **routers = pp_calloc(server->worker_count, sizeof(pp_router *));
+
+    for (unsigned i = 0; routers && i < server->worker_count; i++)
+        routers[i] = &server->workers[i].router;
+    return routers;
+}
+
+void pp_side_door_limit(pp_door *door, size_t pending_max, int64_t write_deadline_ns)
+{
+    atomic_store(&door->limits.pending_max, pending_max);
+    atomic_store(&door->limits.write_deadline_ns, write_deadline_ns);
+}
+
+void pp_side_door_closed(void *server, pp_conn *conn)
+{
+    pp_history_note(((pipit_server *)server)->history, conn);
 }
 
 pipit_err pp_side_doors_init(struct pipit_server *server)

@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "config/options.h"
+#include "core/route.h"
 #include "core/sub.h"
 #include "net/conn.h"
 #include "server/directory.h"
@@ -98,6 +99,23 @@ typedef struct pp_side_listen {
 /* Bind and listen; why it cannot be is logged. Errors: as pp_listen_tcp(). */
 pipit_err pp_side_door_listen(const struct pipit_server *server, const pp_side_listen *where,
                               int *out_fd, uint16_t *out_port);
+
+/* Take fd for *adopted, once. Errors: PIPIT_EEXIST there is one already. */
+pipit_err pp_side_door_adopt(int *adopted, int fd);
+
+/* The account of that name, which is named by a door from now on; NULL: there is none. */
+pp_account *pp_side_door_name_account(struct pipit_server *server, const char *name);
+/* It is not any more. NULL is fine. */
+void pp_side_door_leave_account(pp_account *account);
+
+/* The routers of all loops, by loop. Owner: the caller frees them. NULL: no memory. */
+pp_router **pp_side_door_routers(struct pipit_server *server);
+
+/* Put a door's connections under other limits. */
+void pp_side_door_limit(pp_door *door, size_t pending_max, int64_t write_deadline_ns);
+
+/* A connection has ended: monitoring remembers it. server is a pipit_server. Thread: its loop's. */
+void pp_side_door_closed(void *server, pp_conn *conn);
 
 /* The hooks of all of them, in turn. */
 pipit_err pp_side_doors_init(struct pipit_server *server);

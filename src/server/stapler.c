@@ -229,10 +229,15 @@ pipit_err pp_stapler_start(pp_stapler *stapler, pp_buf *error)
 
 void pp_stapler_hurry(pp_stapler *stapler)
 {
+    int64_t now_ns = pp_clock_mono_ns(), due_ns;
     pp_tls_staple *staple;
-    int64_t due_ns;
 
     pp_tls_staples_hurry(&stapler->staples);
+    /* Asking makes it due later than now. */
+    while ((staple = pp_tls_staples_unheard(&stapler->staples, now_ns))) {
+        ask_again(stapler, staple);
+        pp_tls_staple_unref(staple);
+    }
     staple = pp_tls_staples_due(&stapler->staples, pp_clock_mono_ns(), &due_ns);
     if (!staple)
         return; /* there are none */

@@ -23,7 +23,9 @@ pp_tls_staples *pp_stapler_staples(pp_stapler *stapler);
 /* Ask for the first time, and wait for the answers; then go on doing so.
  * Errors: PIPIT_EINVAL one cannot be had, or is not good; error says so. PIPIT_ELIMIT no thread. */
 pipit_err pp_stapler_start(pp_stapler *stapler, pp_buf *error);
-/* Contexts are new: ask anew. Thread: the one that reloads. */
+/* Contexts are new, and not in use yet: wait for what has never been asked about, so that nobody is
+ * shown a certificate without it; then ask anew about the others, without waiting. Thread: the one
+ * that reloads. */
 void pp_stapler_hurry(pp_stapler *stapler);
 void pp_stapler_stop(pp_stapler *stapler);
 

@@ -2,7 +2,6 @@
 
 #include "base/alloc.h"
 #include "proto/t2/session.h"
-#include "server/monitor/history.h"
 #include "server/server.h"
 #include "server/tls.h"
 #include "tls/layer.h"
@@ -86,7 +85,7 @@ static void stop(void *context)
 
 static void on_closed(void *context, pp_conn *conn)
 {
-    pp_history_note(server_of(context)->history, conn);
+    pp_side_door_closed(server_of(context), conn);
 }
 
 /* --- life --------------------------------------------------------------------------------- */
@@ -94,7 +93,7 @@ static void on_closed(void *context, pp_conn *conn)
 static pipit_err new_bus(pipit_server *server)
 {
     pp_t2_front *front = &server->t2;
-    pp_router **routers = pp_calloc(server->worker_count, sizeof(pp_router *));
+    pp_router **routers = pp_side_door_routers(server);
     pp_t2_host host = {
         .log = &server->log,
         .account = front->account,
@@ -109,8 +108,6 @@ static pipit_err new_bus(pipit_server *server)
 
     if (!routers)
         return PIPIT_ENOMEM;
-    for (unsigned i = 0; i < server->worker_count; i++)
-        routers[i] = &server->workers[i].router;
     err = pp_t2_bus_new(&front->bus, &host);
     pp_free(routers);
     return err;
@@ -126,12 +123,9 @@ static pipit_err init(pipit_server *server)
     front->has_lock = true;
     if (!o->listen_count)
         return PIPIT_OK;
-    front->account = strcmp(o->account, "$G") == 0
-                         ? server->global
-                         : pp_accounts_find(&server->accounts, pp_str_of(o->account));
+    front->account = pp_side_door_name_account(server, o->account);
     if (!front->account)
         return PIPIT_EINVAL; /* it was there when the options were checked */
-    (void)atomic_fetch_add(&front->account->named_by, 1);
     front->farewells = pp_calloc(server->worker_count, sizeof(*front->farewells));
     if (!front->farewells)
         return PIPIT_ENOMEM;
@@ -152,8 +146,7 @@ static void fini(pipit_server *server)
     pp_t2_front *front = &server->t2;
 
     pp_t2_bus_free(front->bus);
-    if (front->account)
-        (void)atomic_fetch_sub(&front->account->named_by, 1);
+    pp_side_door_leave_account(front->account);
     for (unsigned i = 0; i < PP_T2_LISTENS_MAX; i++)
         pp_free(front->paths[i]);
     pp_free(front->farewells);
@@ -303,12 +296,6 @@ static void install_limits(pp_t2_bus *bus, const fresh *f)
     atomic_store(&limits->allow_stop, o->allow_stop);
 }
 
-static void install_door_limits(pp_door *door, const fresh *f)
-{
-    atomic_store(&door->limits.pending_max, f->pending_max);
-    atomic_store(&door->limits.write_deadline_ns, f->write_deadline_ns);
-}
-
 static void install(pipit_server *server, void *fresh_)
 {
     pp_t2_front *front = &server->t2;
@@ -316,8 +303,8 @@ static void install(pipit_server *server, void *fresh_)
 
     if (front->bus)
         install_limits(front->bus, f);
-    install_door_limits(&front->plain, f);
-    install_door_limits(&front->secured, f);
+    pp_side_door_limit(&front->plain, f->pending_max, f->write_deadline_ns);
+    pp_side_door_limit(&front->secured, f->pending_max, f->write_deadline_ns);
     if (f->tls) {
         pp_tls_context *old;
 

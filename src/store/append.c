@@ -63,16 +63,17 @@ static pipit_err check_limits(pp_store *store, const struct pp_store_message *me
 /* The message that its subject's limit lets go for this one; 0: none. */
 static pipit_err find_evicted(pp_store *store, uint32_t id, uint64_t *out_seq)
 {
+    bool hurried = store->options.readers != NULL;
     uint32_t max = store->limits.per_subject;
     pipit_err err;
 
     *out_seq = 0;
     if (!max || id == PP_SUBJECT_NONE || pp_subjects_at(&store->subjects, id)->count < max)
         return PIPIT_OK;
+    store->hurried = hurried;
     err = pp_store_first_of(store, id, out_seq);
-    if (!err)
-        err = pp_store_prepare_kill(store, *out_seq, *out_seq);
-    return err;
+    store->hurried = false;
+    return err ? err : pp_store_prepare_one(store, *out_seq, hurried);
 }
 
 static void note_message(pp_store *store, const struct pp_store_message *message, uint64_t seq,
@@ -163,6 +164,9 @@ pipit_err pp_store_append(pp_store *store, const struct pp_store_message *messag
     uint32_t id;
     pipit_err err = check_message(store, message, expected_last);
 
+    if (err)
+        return err;
+    err = pp_store_make_way(store);
     if (err)
         return err;
     id = pp_subjects_find(&store->subjects, message->subject);

@@ -36,7 +36,7 @@ struct pp_cache_block *pp_cache_find(pp_cache *cache, uint64_t file, uint64_t at
     return NULL;
 }
 
-struct pp_cache_block *pp_cache_take(pp_cache *cache, uint64_t file, uint64_t at)
+static struct pp_cache_block *oldest_of(pp_cache *cache)
 {
     struct pp_cache_block *block = &cache->blocks[0];
 
@@ -44,6 +44,26 @@ struct pp_cache_block *pp_cache_take(pp_cache *cache, uint64_t file, uint64_t at
         if (cache->blocks[i].tick < block->tick)
             block = &cache->blocks[i];
     block->file = 0;
+    return block;
+}
+
+struct pp_cache_block *pp_cache_put(pp_cache *cache, uint64_t file, uint64_t at, char *bytes,
+                                    uint32_t len)
+{
+    struct pp_cache_block *block = pp_cache_find(cache, file, at);
+
+    if (!block)
+        block = oldest_of(cache);
+    pp_free(block->bytes);
+    *block = (struct pp_cache_block){file, at, ++cache->tick, len, bytes};
+    cache->last = (uint32_t)(block - cache->blocks);
+    return block;
+}
+
+struct pp_cache_block *pp_cache_take(pp_cache *cache, uint64_t file, uint64_t at)
+{
+    struct pp_cache_block *block = oldest_of(cache);
+
     if (!block->bytes)
         block->bytes = pp_alloc(PP_CACHE_BLOCK_BYTES);
     if (!block->bytes)
@@ -58,6 +78,7 @@ struct pp_cache_block *pp_cache_take(pp_cache *cache, uint64_t file, uint64_t at
 
 void pp_cache_forget(pp_cache *cache, uint64_t file)
 {
+    cache->forgotten++;
     for (uint32_t i = 0; i < cache->count; i++)
         if (cache->blocks[i].file == file) {
             cache->blocks[i].file = 0;

@@ -23,6 +23,7 @@ typedef struct pp_cache {
     uint32_t count;
     uint32_t last; /* the block that was found last */
     uint64_t tick;
+    uint64_t forgotten; /* times that something was */
 } pp_cache;
 
 /* Errors: PIPIT_ENOMEM. Blocks get their memory when they are first used. */
@@ -31,6 +32,10 @@ void pp_cache_fini(pp_cache *cache);
 
 /* The block at this place of the file if it is there; NULL otherwise. */
 struct pp_cache_block *pp_cache_find(pp_cache *cache, uint64_t file, uint64_t at);
+/* Enter what was read of this place, instead of what is there of it. Owner: bytes, with room for a
+ * whole block, are the cache's. */
+struct pp_cache_block *pp_cache_put(pp_cache *cache, uint64_t file, uint64_t at, char *bytes,
+                                    uint32_t len);
 /* An empty block for this place. NULL: no memory. */
 struct pp_cache_block *pp_cache_take(pp_cache *cache, uint64_t file, uint64_t at);
 /* Forget what is known of the file. */

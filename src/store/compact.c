@@ -46,7 +46,7 @@ static pipit_err copy_live(pp_store *store, pp_segment *from, pp_segment *to)
                                          .headers = message.headers,
                                          .payload = message.payload};
         pp_record_encode_message(to->memory + to->end, &head, &parts, NULL, seed, to->end);
-        pp_segment_push(to, message.seq, to->end, from->subjects[nth], 0);
+        pp_segment_push(to, message.seq, to->end, pp_segment_subject(from, nth), 0);
         to->end += pp_record_bytes(head.body_bytes);
     }
     return err;

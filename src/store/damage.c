@@ -26,6 +26,13 @@ bool pp_store_is_lost(const pp_store *store, uint64_t seq)
     return at < store->lost.count && store->lost.items[at].first <= seq;
 }
 
+void pp_store_complain(const pp_store *store, pp_log_level level, const char *what, uint64_t number)
+{
+    if (store->options.log)
+        pp_log_write(store->options.log, level, "store: %s dir=%s n=%llu", what, store->dir,
+                     (unsigned long long)number);
+}
+
 void pp_store_find_out(const pp_store *store, struct pp_finding finding)
 {
     if (store->options.on_finding)

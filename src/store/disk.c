@@ -8,9 +8,13 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
-enum { INTERRUPTIONS_MAX = 100 }; /* then it is taken for a failure */
+enum {
+    INTERRUPTIONS_MAX = 100, /* then it is taken for a failure */
+    HASTENED_BYTES = 4 * 1024 * 1024,
+};
 
 pipit_err pp_disk_open(pp_disk *disk, const char *path, int flags, int *out_fd)
 {
@@ -47,6 +51,11 @@ pipit_err pp_disk_read(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t 
     return PIPIT_OK;
 }
 
+bool pp_disk_read_now(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t at)
+{
+    return disk->ops->read_now && disk->ops->read_now(disk, fd, out, bytes, at) == (ssize_t)bytes;
+}
+
 pipit_err pp_disk_write(pp_disk *disk, int fd, const void *from, size_t bytes, uint64_t at)
 {
     ssize_t put = -EINTR;
@@ -56,6 +65,19 @@ pipit_err pp_disk_write(pp_disk *disk, int fd, const void *from, size_t bytes, u
     if (put == -ENOSPC || put == -EDQUOT)
         return PIPIT_ENOSPC;
     return put >= 0 && (size_t)put == bytes ? PIPIT_OK : PIPIT_EIO;
+}
+
+pipit_err pp_disk_write_much(pp_disk *disk, int fd, const void *from, size_t bytes, uint64_t at)
+{
+    size_t done = 0;
+    pipit_err err = PIPIT_OK;
+
+    for (; disk->ops->hasten && bytes - done > HASTENED_BYTES && !err; done += HASTENED_BYTES) {
+        err = pp_disk_write(disk, fd, (const char *)from + done, HASTENED_BYTES, at + done);
+        if (!err && disk->ops->hasten(disk, fd, at + done, HASTENED_BYTES) < 0)
+            err = PIPIT_EIO;
+    }
+    return err ? err : pp_disk_write(disk, fd, (const char *)from + done, bytes - done, at + done);
 }
 
 pipit_err pp_disk_sync(pp_disk *disk, int fd)
@@ -105,6 +127,15 @@ static ssize_t real_read(pp_disk *disk, int fd, void *out, size_t bytes, uint64_
     return got < 0 ? -errno : got;
 }
 
+static ssize_t real_read_now(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t at)
+{
+    const struct iovec to = {out, bytes};
+    ssize_t got = preadv2(fd, &to, 1, (off_t)at, RWF_NOWAIT);
+
+    (void)disk;
+    return got < 0 ? -errno : got;
+}
+
 static ssize_t real_write(pp_disk *disk, int fd, const void *from, size_t bytes, uint64_t at)
 {
     ssize_t put = pwrite(fd, from, bytes, (off_t)at);
@@ -117,6 +148,17 @@ static int real_sync(pp_disk *disk, int fd)
 {
     (void)disk;
     return answer(fdatasync(fd)); /* a size that changed is synced as well */
+}
+
+static int real_hasten(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
+{
+    (void)disk;
+    /* This only begins: it does not take the news of a failure from fdatasync. A system that does
+     * not know how, or that forbids it, syncs all the same. */
+    if (sync_file_range(fd, (off_t)at, (off_t)bytes, SYNC_FILE_RANGE_WRITE) == 0 ||
+        (errno != EIO && errno != ENOSPC && errno != EDQUOT))
+        return 0;
+    return -errno;
 }
 
 static int real_resize(pp_disk *disk, int fd, uint64_t bytes)
@@ -136,6 +178,12 @@ static int real_punch(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
     (void)disk;
     return answer(
         fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, (off_t)bytes));
+}
+
+static void real_forget(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
+{
+    (void)disk;
+    (void)posix_fadvise(fd, (off_t)at, (off_t)bytes, POSIX_FADV_DONTNEED); /* advice */
 }
 
 static int64_t real_size(pp_disk *disk, int fd)
@@ -215,11 +263,14 @@ pp_disk *pp_disk_real(void)
         .open = real_open,
         .close = real_close,
         .read = real_read,
+        .read_now = real_read_now,
         .write = real_write,
         .sync = real_sync,
+        .hasten = real_hasten,
         .resize = real_resize,
         .reserve = real_reserve,
         .punch = real_punch,
+        .forget = real_forget,
         .size = real_size,
         .used = real_used,
         .rename = real_rename,

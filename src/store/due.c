@@ -166,11 +166,16 @@ pipit_err pp_store_due(pp_store *store, int64_t now_ns, uint64_t *out_seq)
 
 pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_t *out_count)
 {
+    bool hurried = store->options.readers != NULL;
     uint64_t seq;
     pipit_err err = PIPIT_OK;
 
     for (*out_count = 0; *out_count < max && !err; (*out_count)++) {
+        store->hurried = hurried;
         err = pp_store_due(store, now_ns, &seq);
+        store->hurried = false;
+        if (!err)
+            err = pp_store_prepare_one(store, seq, hurried);
         if (!err)
             err = pp_store_delete(store, seq, false);
         if (err)

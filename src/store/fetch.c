@@ -1,6 +1,7 @@
 /* Bytes of records: from the batches that wait to be written, from the cache, or from the file. */
 #include "store/inside.h"
 
+#include "base/alloc.h"
 #include "base/assert.h"
 
 /* Copy what a batch still has. PIPIT_ENOTFOUND: it is in the file by now, or will never be. */
@@ -25,14 +26,84 @@ static pipit_err copy_pending(pp_store *store, const pp_segment *segment, uint64
     return err;
 }
 
+static bool is_written(const pp_segment *segment, uint64_t end)
+{
+    return end <= atomic_load_explicit(&segment->written, memory_order_acquire);
+}
+
+/* How much of a block can be read: what is behind may change yet, it is read when it has been
+ * written. */
+static size_t written_of_block(const pp_segment *segment, uint64_t block_at)
+{
+    uint64_t written = atomic_load_explicit(&segment->written, memory_order_acquire);
+
+    return block_at + PP_CACHE_BLOCK_BYTES <= written ? PP_CACHE_BLOCK_BYTES
+                                                      : (size_t)(written - block_at);
+}
+
+/* The block behind this one: who reads on finds it read. */
+static void hint_next(pp_store *store, const pp_segment *segment, uint64_t block_at)
+{
+    uint64_t next_at = block_at + PP_CACHE_BLOCK_BYTES;
+
+    if (pp_store_may_hurry(store, segment) &&
+        is_written(segment, segment->sealed ? next_at + 1 : next_at + PP_CACHE_BLOCK_BYTES) &&
+        !pp_cache_find(&store->cache, segment->number, next_at))
+        pp_ahead_hint(store, segment, next_at, written_of_block(segment, next_at));
+}
+
+/* What is left of a block, if it is in the system's memory. */
+static bool read_block_now(pp_store *store, const pp_segment *segment, struct pp_cache_block *block,
+                           size_t wanted)
+{
+    bool is_there = pp_disk_read_now(store->disk, segment->fd, block->bytes + block->len,
+                                     wanted - block->len, block->at + block->len);
+
+    if (is_there)
+        block->len = (uint32_t)wanted;
+    return is_there;
+}
+
+/* Have a block without waiting for the disk. False: it has to be read here and now, as is the end
+ * of what is written, which was in memory a moment ago. */
+static bool hurry_block(pp_store *store, const pp_segment *segment, uint64_t block_at,
+                        struct pp_cache_block **block, pipit_err *out_err)
+{
+    size_t wanted = written_of_block(segment, block_at);
+    char *bytes;
+
+    if (!segment->sealed && wanted < PP_CACHE_BLOCK_BYTES)
+        return false;
+    *out_err = PIPIT_OK;
+    switch (pp_ahead_take_bytes(store, segment, block_at, wanted, &bytes)) {
+    case PP_AHEAD_HERE:
+        *block = pp_cache_put(&store->cache, segment->number, block_at, bytes, (uint32_t)wanted);
+        hint_next(store, segment, block_at);
+        return true;
+    case PP_AHEAD_FAILED:
+        return false;
+    case PP_AHEAD_COMING:
+        break;
+    case PP_AHEAD_UNKNOWN:
+        if (!*block)
+            *block = pp_cache_take(&store->cache, segment->number, block_at);
+        if (!*block || read_block_now(store, segment, *block, wanted))
+            return *block != NULL;
+        if (!pp_ahead_ask_bytes(store, segment, block_at, wanted))
+            return false;
+        break;
+    }
+    *out_err = PIPIT_EAGAIN;
+    return true;
+}
+
 /* Have the block that holds the byte at, up to the byte end or the block's end. */
 static pipit_err read_block(pp_store *store, pp_segment *segment, uint64_t at, uint64_t end,
                             struct pp_cache_block **out_block)
 {
     uint64_t block_at = at - at % PP_CACHE_BLOCK_BYTES;
     struct pp_cache_block *block = pp_cache_find(&store->cache, segment->number, block_at);
-    uint64_t written;
-    size_t wanted, got;
+    size_t got;
     pipit_err err;
 
     if (end > block_at + PP_CACHE_BLOCK_BYTES)
@@ -44,20 +115,20 @@ static pipit_err read_block(pp_store *store, pp_segment *segment, uint64_t at, u
     err = pp_store_file(store, segment);
     if (err)
         return err;
-    if (!block)
-        block = pp_cache_take(&store->cache, segment->number, block_at);
-    if (!block)
-        return PIPIT_ENOMEM;
-    /* What is behind may change yet: it is read when it has been written. */
-    written = atomic_load_explicit(&segment->written, memory_order_acquire);
-    wanted = PP_CACHE_BLOCK_BYTES;
-    if (block_at + wanted > written)
-        wanted = (size_t)(written - block_at);
-    err = pp_disk_read(store->disk, segment->fd, block->bytes + block->len, wanted - block->len,
-                       block_at + block->len, &got);
+    if (!pp_store_may_hurry(store, segment) ||
+        !hurry_block(store, segment, block_at, &block, &err)) {
+        if (!block)
+            block = pp_cache_take(&store->cache, segment->number, block_at);
+        if (!block)
+            return PIPIT_ENOMEM;
+        err = pp_disk_read(store->disk, segment->fd, block->bytes + block->len,
+                           written_of_block(segment, block_at) - block->len, block_at + block->len,
+                           &got);
+        if (!err)
+            block->len += (uint32_t)got;
+    }
     if (err)
         return err;
-    block->len += (uint32_t)got;
     *out_block = block;
     return block_at + block->len >= end ? PIPIT_OK : PIPIT_EDAMAGED;
 }
@@ -82,13 +153,41 @@ static pipit_err copy_blocks(pp_store *store, pp_segment *segment, uint64_t at, 
     return PIPIT_OK;
 }
 
+/* The same for a record that no block holds. */
+static bool hurry_large(pp_store *store, const pp_segment *segment, uint64_t at, size_t bytes,
+                        pipit_err *out_err)
+{
+    char *read;
+
+    *out_err = PIPIT_OK;
+    switch (pp_ahead_take_bytes(store, segment, at, bytes, &read)) {
+    case PP_AHEAD_HERE:
+        memcpy(store->scratch.ptr, read, bytes);
+        pp_free(read);
+        return true;
+    case PP_AHEAD_FAILED:
+        return false;
+    case PP_AHEAD_COMING:
+        break;
+    case PP_AHEAD_UNKNOWN:
+        if (pp_disk_read_now(store->disk, segment->fd, store->scratch.ptr, bytes, at))
+            return true;
+        if (!pp_ahead_ask_bytes(store, segment, at, bytes))
+            return false;
+        break;
+    }
+    *out_err = PIPIT_EAGAIN;
+    return true;
+}
+
 static pipit_err read_large(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes)
 {
     size_t got;
     pipit_err err = pp_store_file(store, segment);
 
-    if (!err)
-        err = pp_disk_read(store->disk, segment->fd, store->scratch.ptr, bytes, at, &got);
+    if (err || (pp_store_may_hurry(store, segment) && hurry_large(store, segment, at, bytes, &err)))
+        return err;
+    err = pp_disk_read(store->disk, segment->fd, store->scratch.ptr, bytes, at, &got);
     if (!err && got < bytes)
         err = PIPIT_EDAMAGED;
     return err;
@@ -103,11 +202,6 @@ static pipit_err make_scratch(pp_store *store, size_t bytes)
         pp_buf_fini(&store->scratch);
     store->scratch.len = 0;
     return pp_buf_reserve(&store->scratch, bytes);
-}
-
-static bool is_written(const pp_segment *segment, uint64_t end)
-{
-    return end <= atomic_load_explicit(&segment->written, memory_order_acquire);
 }
 
 static pipit_err fetch_copy(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes)

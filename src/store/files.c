@@ -56,7 +56,8 @@ static void close_one(pp_store *store)
     for (uint32_t i = 0; i < store->segment_count; i++) {
         pp_segment *segment = store->segments[i];
 
-        if (segment->fd >= 0 && (!oldest || segment->used_tick < oldest->used_tick))
+        if (segment->fd >= 0 && !segment->rewriting &&
+            (!oldest || segment->used_tick < oldest->used_tick))
             oldest = segment;
     }
     if (oldest)

@@ -64,7 +64,7 @@ static pipit_err gather(struct locals *locals, const pp_segment *segment, uint32
     if (!locals->of_id || !locals->of_nth)
         return PIPIT_ENOMEM;
     for (uint32_t i = 0; i < segment->count; i++) {
-        uint32_t id = segment->subjects[i];
+        uint32_t id = pp_segment_subject(segment, i);
         struct pp_footer_subject *subject;
 
         locals->of_nth[i] = PP_SUBJECT_NONE;

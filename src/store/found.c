@@ -9,7 +9,8 @@
 enum { SECTOR_BYTES = 4096 };
 
 /* Read a piece; what cannot be read is zeros, and will be seen as a hole. */
-static pipit_err read_in_pieces(pp_store *store, int fd, char *out, uint64_t bytes)
+static pipit_err read_in_pieces(pp_store *store, int fd, char *out, uint64_t bytes,
+                                uint64_t *out_unread)
 {
     for (uint64_t at = 0; at < bytes; at += SECTOR_BYTES) {
         size_t part = bytes - at < SECTOR_BYTES ? (size_t)(bytes - at) : SECTOR_BYTES, got;
@@ -17,13 +18,16 @@ static pipit_err read_in_pieces(pp_store *store, int fd, char *out, uint64_t byt
 
         if (err && err != PIPIT_EIO)
             return err;
-        if (err)
+        if (err) {
             memset(out + at, 0, part);
+            *out_unread += part;
+        }
     }
     return PIPIT_OK;
 }
 
-static pipit_err read_file(pp_store *store, int fd, char **out_bytes, uint64_t *out_len)
+static pipit_err read_file(pp_store *store, int fd, char **out_bytes, uint64_t *out_len,
+                           uint64_t *out_unread)
 {
     int64_t size = store->disk->ops->size(store->disk, fd);
     char *bytes;
@@ -39,7 +43,7 @@ static pipit_err read_file(pp_store *store, int fd, char **out_bytes, uint64_t *
         return PIPIT_ENOMEM;
     err = pp_disk_read(store->disk, fd, bytes, (size_t)size, 0, &got);
     if (err == PIPIT_EIO)
-        err = read_in_pieces(store, fd, bytes, (uint64_t)size);
+        err = read_in_pieces(store, fd, bytes, (uint64_t)size, out_unread);
     if (err) {
         pp_free(bytes);
         return err;
@@ -77,9 +81,10 @@ static pipit_err take_ranges(struct pp_ranges *ranges, const struct pp_scan_item
 
 static pipit_err take_deletes(pp_segment *segment, const struct pp_scan_item *item)
 {
+    uint32_t before = segment->deletes.count;
     pipit_err err = take_ranges(&segment->deletes, item);
 
-    for (uint32_t i = 0; i < segment->deletes.count; i++)
+    for (uint32_t i = before; i < segment->deletes.count; i++)
         if (segment->deletes.items[i].first < segment->lowest_delete)
             segment->lowest_delete = segment->deletes.items[i].first;
     return err;
@@ -169,7 +174,7 @@ static pipit_err take_item(pp_store *store, struct pp_found *found, const struct
     found->ends_in_hole = false;
     if (item->kind == PP_SCAN_ERASED) {
         segment->last_seq = message ? seq : last;
-        return err;
+        return !err && message && found->erased_too ? suspect(suspects, seq, seq) : err;
     }
     if (!err && item->kind == PP_SCAN_RECORD)
         err = message ? take_message(store, segment, item) : take_other(segment, item);
@@ -286,7 +291,7 @@ static pipit_err read_records(pp_store *store, struct pp_found *found, bool last
 {
     uint64_t len = 0, end = UINT64_MAX;
     char *bytes = NULL;
-    pipit_err err = read_file(store, found->segment->fd, &bytes, &len);
+    pipit_err err = read_file(store, found->segment->fd, &bytes, &len, &found->unread);
 
     if (err)
         return err;
@@ -327,7 +332,7 @@ pipit_err pp_found_read(pp_store *store, struct pp_found *found, bool last,
     err = pp_store_read_footer(store, found->segment, &found->footer, &found->front);
     if (!err)
         err = take_footer(found);
-    else if (err == PIPIT_EDAMAGED || err == PIPIT_EIO)
+    else if (pp_footer_is_lost(err))
         err = read_records(store, found, last, suspects);
     return err;
 }

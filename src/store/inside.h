@@ -8,10 +8,12 @@
 
 #include "base/buf.h"
 #include "base/list.h"
+#include "store/ahead.h"
 #include "store/cache.h"
 #include "store/footer.h"
 #include "store/identity.h"
 #include "store/pool_seat.h"
+#include "store/rewrite.h"
 #include "store/segment.h"
 #include "store/store.h"
 
@@ -22,9 +24,17 @@ enum {
     PP_SEGMENT_BYTES_MIN = 64 * 1024,
     PP_FIRST_SEGMENT_BYTES = 1024 * 1024, /* the next is twice that, and so on */
     PP_PATH_BYTES = 4096,
+    PP_RANGES_PIECE = 1024, /* that are told by one record */
 };
 
-typedef enum pp_action_kind { PP_ACTION_REMOVE, PP_ACTION_PUNCH, PP_ACTION_ERASE } pp_action_kind;
+typedef enum pp_action_kind {
+    PP_ACTION_REMOVE,
+    PP_ACTION_PUNCH,
+    PP_ACTION_ERASE,
+    PP_ACTION_COPY,    /* bytes go to the file that rewrite.c makes */
+    PP_ACTION_REPLACE, /* which takes the place of the segment `number`, */
+    PP_ACTION_ABANDON, /* or goes; these bytes of it are overwritten first */
+} pp_action_kind;
 
 /* What is done to files once the records that say so are on disk. */
 struct pp_action {
@@ -33,6 +43,7 @@ struct pp_action {
     uint64_t at;
     uint64_t bytes;
     struct pp_record_head head; /* of what is erased: it stays, and zeros follow */
+    char *copy;                 /* COPY: the action's own */
 };
 
 /* Records that are written with one write, all into one segment. */
@@ -51,6 +62,7 @@ struct pp_batch {
     struct pp_action *actions;
     uint32_t action_count;
     uint32_t action_room;
+    bool urgent;     /* its actions need its records on disk */
     uint64_t ticket; /* the newest of its mutations */
     uint64_t seq;    /* the newest sequence with it */
 };
@@ -61,8 +73,15 @@ struct pp_writer {
     uint64_t number; /* its number */
     int spare_fd;    /* of the next one, while it has no name */
     bool unsynced;   /* something was written since the last sync */
+    bool removed;    /* a file was, and the folder was not synced since */
     int64_t sync_due_ns;
     int64_t took_ns; /* the last batch */
+};
+
+/* What is known before all that records delete has been applied. */
+struct pp_opening {
+    struct pp_ranges suspects; /* sequences that may be lost */
+    struct pp_ranges deletes;  /* and what explains that they are missing */
 };
 
 /* What the next segment's file is like. */
@@ -81,6 +100,7 @@ struct pp_store {
     pp_segment **segments; /* in the order of the log; the last one is written to */
     uint32_t segment_count;
     uint32_t segment_room;
+    pp_segment *tail;  /* the last one, under the lock: the array is the owner's */
     pp_segment *limbo; /* not there any more, but a batch knows them */
     pp_subjects subjects;
     uint64_t messages;
@@ -97,15 +117,21 @@ struct pp_store {
     uint64_t tick;
     bool reclaim_wanted; /* some segment is dead, or nearly so */
     bool subjects_held;  /* none gets the number of another: segments yet to come have them */
-    bool index_held;     /* nothing is unloaded meanwhile */
-    size_t index_loaded; /* bytes of indexes of sealed segments */
+    struct pp_opening *opening; /* NULL: it is open */
+    bool index_held;            /* nothing is unloaded meanwhile */
+    size_t index_loaded;        /* bytes of indexes of sealed segments */
     uint32_t files_open;
     uint64_t next_number;
     struct pp_expiry *due; /* a heap by time of messages with their own */
     uint32_t due_count;
     uint32_t due_room;
-    uint64_t age_seq; /* messages before were looked at for their age, and stay */
+    bool subjects_over; /* some have more than limits.per_subject, which was refused for now */
+    uint64_t age_seq;   /* messages before were looked at for their age, and stay */
+    struct pp_rewrite rewrite;
+    uint64_t rewritten;
     pp_cache cache;
+    struct pp_ahead ahead;
+    bool hurried;               /* in this call the disk is not waited for */
     pp_buf scratch;             /* a record that lies nowhere in one piece */
     pp_buf opened;              /* a body that was sealed */
     pp_buf raw;                 /* headers and payload that were compressed */
@@ -121,6 +147,7 @@ struct pp_store {
     pthread_cond_t more;   /* as much is in the batch as was waited for */
     uint64_t gather_at;    /* the ticket with which that is so; 0: nobody waits */
     uint64_t last_count;   /* mutations that the last batch settled */
+    bool awaited;          /* the owner waits for a ticket, and does nothing else */
     pp_link batches;       /* in order; the first may be taken */
     struct pp_batch *idle; /* one that was written, with its memory */
     size_t pending_bytes;
@@ -130,6 +157,8 @@ struct pp_store {
     uint64_t settled;
     uint64_t settled_seq;
     pipit_err failure;
+    bool rewrite_failed; /* what rewrite.c makes could not be written */
+    bool rewrite_done;   /* or has its name */
     pp_spare_state spare;
     uint64_t spare_bytes; /* wanted, or there */
     pipit_err spare_err;  /* why there was none, the last time */
@@ -169,6 +198,14 @@ pipit_err pp_store_find_live(pp_store *store, uint64_t seq, pp_segment **out_seg
                              uint32_t *out_nth);
 /* first_seq, after messages went. */
 void pp_store_find_first(pp_store *store);
+
+/* May a reader be asked for something of it? Readers open files by their names, and while another
+ * one takes its place it is not known which file that is. What was asked for before is forgotten
+ * when that has happened. */
+static inline bool pp_store_may_hurry(const pp_store *store, const pp_segment *segment)
+{
+    return store->hurried && !(segment->rewriting && store->rewrite.state == PP_REWRITE_REPLACE);
+}
 
 /* fetch.c: bytes of records. *out_bytes is valid until the next fetch. at + bytes lies within the
  * records of the segment. Errors: PIPIT_EDAMAGED the file is shorter; PIPIT_EIO; PIPIT_ENOMEM. */
@@ -236,6 +273,12 @@ void pp_journal_end(pp_store *store, uint64_t newest);
 struct pp_batch *pp_batch_take(pp_store *store);
 void pp_batch_free(struct pp_batch *batch);
 
+/* action.c: do it. Only what must not fail is a failure. Thread: who serves the store. Errors:
+ * PIPIT_EIO, PIPIT_ENOSPC. */
+pipit_err pp_action_run(pp_store *store, const struct pp_action *action);
+/* Free what they own. */
+void pp_actions_forget(struct pp_action *actions, uint32_t count);
+
 /* writer.c. */
 int64_t pp_writer_serve(pp_pool_seat *seat, bool due);
 /* Write a mark if nothing else is going on. */
@@ -250,14 +293,32 @@ extern const char pp_spare_name[];
 /* killing.c: messages go from the index, after the records that say so are in the journal. */
 /* Load what is between, and have bits for it. Errors: PIPIT_ENOMEM, PIPIT_EIO. */
 pipit_err pp_store_prepare_kill(pp_store *store, uint64_t first, uint64_t last);
+/* The same for one message, and all that is needed besides is in memory then. Errors: also
+ * PIPIT_EAGAIN, if hurried: it is being read. */
+pipit_err pp_store_prepare_one(pp_store *store, uint64_t seq, bool hurried);
 /* Live messages from first to last, sequences that were prepared, go. Answers how many. */
 uint64_t pp_store_kill(pp_store *store, uint64_t first, uint64_t last);
 /* Journal ranges and kill what is in them, in pieces that fit. Errors: as pp_store_append(); then
  * some may be done. */
 pipit_err pp_store_delete_ranges(pp_store *store, const struct pp_ranges *ranges, bool erase,
                                  uint64_t *out_count);
+
+/* reclaim.c. */
 /* Whole dead segments go. What fails is left for later. */
 void pp_store_reclaim(pp_store *store);
+
+/* What segments that go may say of older ones, the first `end`, from the sequence lowest on: it is
+ * said again. Errors: as pp_store_append(). */
+pipit_err pp_store_say_again(pp_store *store, uint32_t end, uint64_t lowest);
+
+/* The numbers up to that of the last segment that no segment has, without those at first up to but
+ * not at last. Answers how many ranges; UINT32_MAX: more than PP_RANGES_PIECE, which out has room
+ * for. */
+uint32_t pp_store_missing_numbers(const pp_store *store, uint32_t first, uint32_t last,
+                                  struct pp_range *out);
+
+/* waste.c: segments that should be written anew, by their positions. False: there are none. */
+bool pp_store_find_waste(pp_store *store, uint32_t *out_first, uint32_t *out_last);
 
 /* Say that segments whose numbers are missing are no more. Errors: as pp_store_append(). */
 pipit_err pp_store_forget_files(pp_store *store);
@@ -271,10 +332,16 @@ void pp_store_free_limbo(pp_store *store);
 void pp_store_compact_memory(pp_store *store);
 
 /* limits.c */
-/* What is over the limits goes. Errors: as pp_store_append(). */
+/* What is over the limits goes; of an owner who does not wait for the disk, some of it. Errors: as
+ * pp_store_append(). */
 pipit_err pp_store_enforce(pp_store *store);
+/* Before a message comes: so far beyond the limits that it has to wait? Errors: PIPIT_EAGAIN. */
+pipit_err pp_store_make_way(pp_store *store);
+/* As pp_store_limit(). */
+pipit_err pp_store_take_limits(pp_store *store, const struct pp_store_limits *limits, bool hurried);
 
-/* purge.c: what is behind the cut goes; a segment's index is loaded. */
+/* purge.c: what is behind the cut goes. The index of a segment is loaded, or all of it is dead:
+ * then some that are cut off may still be counted among the dead. */
 void pp_store_cut(pp_segment *segment, uint64_t seq);
 /* All above seq goes from the first `end` segments; prepared, and store->cut has room for so many.
  */
@@ -298,6 +365,9 @@ pipit_err pp_store_first_of(pp_store *store, uint32_t id, uint64_t *out_seq);
 pipit_err pp_store_last_of(pp_store *store, uint32_t id, uint64_t *out_seq);
 
 /* damage.c */
+/* A line in the log, if there is one. */
+void pp_store_complain(const pp_store *store, pp_log_level level, const char *what,
+                       uint64_t number);
 /* Tell whoever wants to know. */
 void pp_store_find_out(const pp_store *store, struct pp_finding finding);
 void pp_store_note_lost(pp_store *store, uint64_t first, uint64_t last, const char *what);
@@ -305,12 +375,19 @@ bool pp_store_is_lost(const pp_store *store, uint64_t seq);
 
 /* recovery.c */
 pipit_err pp_store_recover(pp_store *store, char *out_why);
-/* Write the manifest anew. Errors: PIPIT_EIO, PIPIT_ENOSPC. */
+
+/* manifest.c: from the header of a file. Errors: PIPIT_ENOTFOUND there is none; PIPIT_EDAMAGED;
+ * PIPIT_EPROTO, and why says more. */
+pipit_err pp_store_read_identity(pp_store *store, const char *path, uint64_t magic,
+                                 struct pp_identity *out_id, char *why);
+/* What is written from now on is as the options say; what was may be compressed anyway. */
+void pp_store_choose_features(pp_store *store);
+/* A first segment under its name; then the manifest, with which a store exists. Errors: PIPIT_EIO,
+ * PIPIT_ENOSPC. */
+pipit_err pp_store_create(pp_store *store);
+/* Write the manifest anew. Errors: the same. */
 pipit_err pp_store_write_manifest(pp_store *store);
 /* Make an empty segment's file. Errors: the same. */
 pipit_err pp_store_make_segment(pp_store *store, uint64_t number, uint64_t first_seq);
-/* The index of a sealed segment whose footer is damaged, from its records. Errors: PIPIT_EIO,
- * PIPIT_ENOMEM. */
-pipit_err pp_store_rebuild_index(pp_store *store, pp_segment *segment);
 
 #endif

@@ -11,8 +11,10 @@
 #include <errno.h>
 
 enum {
-    BATCH_KEPT_BYTES = 1024 * 1024, /* of memory that is kept for the next batch */
     BATCH_BYTES_MAX = 1 << 30,
+    /* Then the next one begins: what is in this one is settled sooner, and who waits for that has
+     * more to write by the time that the next one is on disk. */
+    BATCH_BYTES_ENOUGH = 8 * 1024 * 1024,
     /* At the end of a segment there is always room for the record of what limits evicted, and for
      * a mark. */
     LAST_BYTES = PP_RECORD_HEAD_BYTES + sizeof(struct pp_range) + PP_RECORD_HEAD_BYTES,
@@ -26,6 +28,7 @@ void pp_batch_free(struct pp_batch *batch)
         return;
     pp_buf_fini(&batch->bytes);
     pp_buf_fini(&batch->footer);
+    pp_actions_forget(batch->actions, batch->action_count);
     pp_free(batch->actions);
     pp_free(batch);
 }
@@ -93,12 +96,13 @@ static void begin_batch(pp_store *store, struct pp_batch *batch, pp_segment *seg
     pp_list_append(&store->batches, &batch->link);
 }
 
-/* A batch to add to. */
-static pipit_err open_batch(pp_store *store, bool fresh)
+/* A batch to add so many bytes to. */
+static pipit_err open_batch(pp_store *store, bool fresh, size_t bytes)
 {
     struct pp_batch *batch = last_batch(store);
 
-    if (batch && !batch->taken && !fresh && batch->segment == pp_store_active(store))
+    if (batch && !batch->taken && !fresh && batch->segment == pp_store_active(store) &&
+        (batch->bytes.len == 0 || batch->bytes.len + bytes <= BATCH_BYTES_ENOUGH))
         return PIPIT_OK;
     batch = pp_batch_take(store);
     if (!batch)
@@ -151,6 +155,8 @@ static pipit_err want_spare(pp_store *store, uint64_t room)
     (void)pthread_mutex_unlock(&store->lock);
     (void)pp_writer_serve(&store->seat, false);
     (void)pthread_mutex_lock(&store->lock);
+    if (store->failure) /* of what has been written meanwhile */
+        return store->failure;
     if (store->spare == PP_SPARE_READY && store->spare_bytes >= room)
         return PIPIT_OK;
     return store->spare_err ? store->spare_err : PIPIT_EIO;
@@ -190,7 +196,7 @@ static pipit_err settle_evicted(pp_store *store)
         return PIPIT_OK;
     err = pp_ranges_reserve(&active->deletes, 1);
     if (!err)
-        err = open_batch(store, false);
+        err = open_batch(store, false, LAST_BYTES);
     if (!err)
         err = pp_buf_reserve(&last_batch(store)->bytes, LAST_BYTES);
     if (err)
@@ -293,7 +299,7 @@ static pipit_err make_room(pp_store *store, const struct pp_journal_needs *needs
     if (!needs->new_segment && pp_store_suits(store, pp_store_active(store)) &&
         fits(pp_store_active(store), needs->bytes, needs->message))
         return PIPIT_OK;
-    store->reclaim_wanted = true; /* the one that is sealed may be dead already */
+    store->reclaim_wanted = store->rewrite.wanted = true; /* the one that is sealed may be dead */
     return store->memory ? roll_memory(store, needs->bytes, seq)
                          : roll_file(store, needs->bytes, seq);
 }
@@ -343,7 +349,7 @@ static pipit_err begin_locked(pp_store *store, const struct pp_journal_needs *ne
     err = prepare_segment(store, needs);
     if (err || store->memory)
         return err;
-    err = open_batch(store, needs->fresh);
+    err = open_batch(store, needs->fresh, needs->bytes);
     if (!err) /* and what settle_evicted() may add later has its own */
         err = pp_buf_reserve(&last_batch(store)->bytes, needs->bytes);
     if (!err)
@@ -421,6 +427,7 @@ void pp_journal_action(pp_store *store, struct pp_action action)
         return;
     PP_ASSERT(batch->action_count < batch->action_room);
     batch->actions[batch->action_count++] = action;
+    batch->urgent |= action.kind != PP_ACTION_COPY;
 }
 
 void pp_journal_end(pp_store *store, uint64_t newest)

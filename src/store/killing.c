@@ -1,15 +1,11 @@
-/* Messages go: first the records that say so, then from the index; dead segments with their files.
- */
+/* Messages go: first the records that say so, then from the index. */
 #include "store/inside.h"
 
-#include "base/alloc.h"
 #include "base/assert.h"
 
 enum {
-    PIECE_RANGES = 1024, /* in one record */
-    NEIGHBOURS = 4096,   /* how far is looked for dead ones beside those that go */
-    BLOCK_BYTES = 4096,  /* of the file system */
-    DROPS_AT_ONCE = 64,
+    NEIGHBOURS = 4096,  /* how far is looked for dead ones beside those that go */
+    BLOCK_BYTES = 4096, /* of the file system */
 };
 
 pipit_err pp_store_prepare_kill(pp_store *store, uint64_t first, uint64_t last)
@@ -31,18 +27,47 @@ pipit_err pp_store_prepare_kill(pp_store *store, uint64_t first, uint64_t last)
     return err;
 }
 
+/* What it counts for stands in its head, which has to be read then. */
+static bool needs_head(const pp_segment *segment)
+{
+    return !segment->sized && segment->count - segment->dead > 1;
+}
+
+/* Errors: as pp_store_fetch_head(), which brings it to where it is found again. */
+static pipit_err have_head(pp_store *store, uint64_t seq)
+{
+    struct pp_record_head head;
+    pp_segment *segment;
+    uint32_t nth;
+    pipit_err err = pp_store_find(store, seq, &segment, &nth);
+
+    return err || !needs_head(segment) ? err : pp_store_fetch_head(store, segment, nth, &head);
+}
+
+pipit_err pp_store_prepare_one(pp_store *store, uint64_t seq, bool hurried)
+{
+    bool before = store->hurried;
+    pipit_err err;
+
+    store->hurried = hurried;
+    err = pp_store_prepare_kill(store, seq, seq);
+    if (!err && hurried && have_head(store, seq) == PIPIT_EAGAIN)
+        err = PIPIT_EAGAIN; /* all else does not keep it from going */
+    store->hurried = before;
+    return err;
+}
+
 /* What it counts for. If that cannot be told any more its share of what is left is as good a guess
  * as any, and with the last message of a segment the sum is right again. */
 static uint64_t counted_bytes(pp_store *store, pp_segment *segment, uint32_t nth)
 {
-    uint32_t live = segment->count - segment->dead;
-    uint64_t bytes = segment->live_bytes / live;
+    uint64_t bytes = segment->live_bytes / (segment->count - segment->dead);
     struct pp_record_head head;
     uint32_t size;
 
-    if (live == 1)
+    if (segment->count - segment->dead == 1)
         return segment->live_bytes;
-    if (segment->sized)
+    if (!needs_head(segment))
         bytes = segment->sizes[nth];
     else if (pp_store_fetch_head(store, segment, nth, &head) == PIPIT_OK)
         bytes = pp_record_head_counts(store->memory, &head);
@@ -69,6 +94,13 @@ static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
         subject->first_stale = true;
     if (seq == subject->last)
         subject->last_stale = true;
+    if (subject->count > 1 || subject->first_stale == subject->last_stale)
+        return;
+    if (subject->first_stale) /* the only one is the first and the last */
+        subject->first = subject->last;
+    else
+        subject->last = subject->first;
+    subject->first_stale = subject->last_stale = false;
 }
 
 /* Is there something to reclaim by now? */
@@ -77,6 +109,8 @@ static void note_dead(pp_store *store, const pp_segment *segment)
     if (segment->sealed &&
         (segment->dead == segment->count || (store->memory && segment->dead > segment->count / 2)))
         store->reclaim_wanted = true;
+    if (segment->sealed && segment->dead % (segment->count / 16 + 1) == 0)
+        store->rewrite.wanted = true; /* now and then */
 }
 
 static void kill_one(pp_store *store, pp_segment *segment, uint32_t nth)
@@ -87,7 +121,7 @@ static void kill_one(pp_store *store, pp_segment *segment, uint32_t nth)
     segment->live_bytes -= bytes;
     store->bytes -= bytes;
     store->messages--;
-    leave_subject(store, segment->subjects[nth], pp_segment_seq(segment, nth));
+    leave_subject(store, pp_segment_subject(segment, nth), pp_segment_seq(segment, nth));
     note_dead(store, segment);
 }
 
@@ -99,7 +133,7 @@ static uint64_t kill_segment(pp_store *store, pp_segment *segment)
     for (uint32_t nth = pp_segment_next_live(segment, 0); nth < segment->count;
          nth = pp_segment_next_live(segment, nth + 1)) {
         pp_segment_kill(segment, nth);
-        leave_subject(store, segment->subjects[nth], pp_segment_seq(segment, nth));
+        leave_subject(store, pp_segment_subject(segment, nth), pp_segment_seq(segment, nth));
         killed++;
     }
     store->messages -= killed;
@@ -167,8 +201,8 @@ static struct pp_action plan_punch(const pp_segment *segment, uint64_t first, ui
 /* Holes are punched where nothing but messages lies, and a footer tells where they lay. */
 static bool may_punch(const pp_store *store, const pp_segment *segment)
 {
-    return !store->memory && segment->sealed && segment->footer_at && !segment->has_ops &&
-           segment->places;
+    return !store->memory && segment->sealed && !segment->rewriting && segment->footer_at &&
+           !segment->has_ops && segment->places;
 }
 
 /* Call visit for each punch that ranges allow. */
@@ -252,6 +286,8 @@ static pipit_err delete_piece(pp_store *store, const struct pp_range *ranges, ui
         needs.bytes += pp_record_bytes(sizeof(floor));
         needs.ranges++;
     }
+    if (erase)
+        err = pp_rewrite_before_erase(store, ranges[0].first);
     for (uint32_t i = 0; i < count && !err; i++)
         err = pp_store_prepare_kill(store, ranges[i].first, ranges[i].last);
     if (!err && erase)
@@ -284,8 +320,8 @@ pipit_err pp_store_delete_ranges(pp_store *store, const struct pp_ranges *ranges
     pipit_err err = PIPIT_OK;
 
     store->index_held = true;
-    for (uint32_t i = 0; i < ranges->count && !err; i += PIECE_RANGES) {
-        uint32_t piece = ranges->count - i < PIECE_RANGES ? ranges->count - i : PIECE_RANGES;
+    for (uint32_t i = 0; i < ranges->count && !err; i += PP_RANGES_PIECE) {
+        uint32_t piece = ranges->count - i < PP_RANGES_PIECE ? ranges->count - i : PP_RANGES_PIECE;
 
         err = delete_piece(store, ranges->items + i, piece, erase, &count);
     }
@@ -293,218 +329,4 @@ pipit_err pp_store_delete_ranges(pp_store *store, const struct pp_ranges *ranges
     pp_store_reclaim(store);
     *out_count = count;
     return err;
-}
-
-/* Batches that concern it may be under way: then it is freed later. */
-void pp_store_remove_segment(pp_store *store, uint32_t at)
-{
-    pp_segment *segment = store->segments[at];
-
-    if (segment->sealed)
-        store->index_loaded -= pp_segment_index_bytes(segment);
-    pp_store_close_file(store, segment);
-    if (!store->memory)
-        pp_cache_forget(&store->cache, segment->number);
-    store->segment_count--;
-    memmove(store->segments + at, store->segments + at + 1,
-            (store->segment_count - at) * sizeof(*store->segments));
-    pp_segment_unload(segment);
-    segment->next_limbo = store->limbo;
-    store->limbo = segment;
-    pp_store_free_limbo(store);
-}
-
-void pp_store_free_limbo(pp_store *store)
-{
-    pp_segment **at = &store->limbo;
-
-    (void)pthread_mutex_lock(&store->lock);
-    while (*at) {
-        pp_segment *segment = *at;
-
-        if (segment->pending) {
-            at = &segment->next_limbo;
-            continue;
-        }
-        *at = segment->next_limbo;
-        pp_segment_free(segment);
-    }
-    (void)pthread_mutex_unlock(&store->lock);
-}
-
-/* Dead, and nobody needs what its records say but what will be said again. */
-static bool may_drop(const pp_store *store, uint32_t at)
-{
-    const pp_segment *segment = store->segments[at];
-
-    return segment->dead == segment->count &&
-           (at == 0 || segment->truncate == PP_SEGMENT_NO_TRUNCATION);
-}
-
-/* Runs of dead messages of a segment, from the sequence lowest on. */
-static pipit_err add_dead(pp_store *store, pp_segment *segment, uint64_t lowest,
-                          struct pp_ranges *ranges)
-{
-    pipit_err err = segment->dead ? pp_store_load(store, segment) : PIPIT_OK;
-
-    for (uint32_t nth = pp_segment_lower(segment, lowest); nth < segment->count && !err; nth++) {
-        uint64_t seq;
-
-        if (!segment->dead || !pp_segment_is_dead(segment, nth))
-            continue;
-        seq = pp_segment_seq(segment, nth);
-        err = pp_ranges_reserve(ranges, 1);
-        if (!err)
-            pp_ranges_push(ranges, seq, seq);
-    }
-    return err;
-}
-
-/* Segments that go may say of older ones, the first `end`, what is deleted in them from lowest on:
- * that is said again. */
-static pipit_err say_again(pp_store *store, uint32_t end, uint64_t lowest)
-{
-    struct pp_ranges ranges = {0};
-    pipit_err err = PIPIT_OK;
-
-    for (uint32_t i = 0; i < end && !err && lowest != UINT64_MAX; i++)
-        if (store->segments[i]->last_seq >= lowest)
-            err = add_dead(store, store->segments[i], lowest, &ranges);
-    for (uint32_t i = 0; i < ranges.count && !err; i += PIECE_RANGES) {
-        uint32_t piece = ranges.count - i < PIECE_RANGES ? ranges.count - i : PIECE_RANGES;
-        struct pp_journal_needs needs = {.bytes = pp_record_bytes(piece * sizeof(struct pp_range)),
-                                         .ranges = piece};
-
-        err = pp_journal_begin(store, &needs);
-        if (err)
-            break;
-        pp_journal_deletes(store, PP_RECORD_DELETE, store->last_seq, ranges.items + i, piece);
-        pp_journal_end(store, store->last_seq);
-    }
-    pp_ranges_fini(&ranges);
-    return err;
-}
-
-/* The numbers that no segment has any more, up to the last: complete each time it is said. */
-static uint32_t missing_numbers(const pp_store *store, uint32_t without, struct pp_range *out)
-{
-    uint64_t next = 1;
-    uint32_t count = 0;
-
-    for (uint32_t i = 0; i < store->segment_count; i++) {
-        uint64_t number = store->segments[i]->number;
-
-        if (i == without)
-            continue;
-        if (number > next) {
-            if (count == PIECE_RANGES)
-                return UINT32_MAX;
-            out[count++] = (struct pp_range){next, number - 1};
-        }
-        next = number + 1;
-    }
-    return count;
-}
-
-/* Have the files of segments removed, once it is on disk that they are no more. `without` is the
- * place of one that is still there, or UINT32_MAX. */
-static pipit_err drop_files(pp_store *store, uint32_t without, const struct pp_ranges *numbers)
-{
-    struct pp_range *missing = pp_alloc(PIECE_RANGES * sizeof(*missing));
-    struct pp_journal_needs needs = {0};
-    uint32_t count;
-    pipit_err err = PIPIT_ENOMEM;
-
-    if (!missing)
-        return err;
-    count = missing_numbers(store, without, missing);
-    err = PIPIT_ELIMIT; /* they stay, and take no room but what is not punched */
-    if (count == UINT32_MAX)
-        goto out;
-    for (uint32_t i = 0; i < numbers->count; i++)
-        needs.actions += (uint32_t)(numbers->items[i].last - numbers->items[i].first + 1);
-    needs.bytes = pp_record_bytes(count * sizeof(*missing));
-    needs.drops = count;
-    err = pp_journal_begin(store, &needs);
-    if (err)
-        goto out;
-    pp_journal_ranges(store, PP_RECORD_DROP, store->last_seq, missing, count);
-    pp_store_active(store)->drops.count = 0;
-    for (uint32_t i = 0; i < count; i++)
-        pp_ranges_push(&pp_store_active(store)->drops, missing[i].first, missing[i].last);
-    for (uint32_t i = 0; i < numbers->count; i++)
-        for (uint64_t n = numbers->items[i].first; n <= numbers->items[i].last; n++)
-            pp_journal_action(store, (struct pp_action){.kind = PP_ACTION_REMOVE, .number = n});
-    pp_journal_end(store, store->last_seq);
-out:
-    pp_free(missing);
-    return err;
-}
-
-pipit_err pp_store_forget_files(pp_store *store)
-{
-    struct pp_ranges none = {0};
-
-    return drop_files(store, UINT32_MAX, &none);
-}
-
-static pipit_err drop_segment(pp_store *store, uint32_t at)
-{
-    struct pp_range number = {store->segments[at]->number, store->segments[at]->number};
-    struct pp_ranges numbers = {&number, 1, 1};
-    pipit_err err = say_again(store, at, store->segments[at]->lowest_delete);
-
-    if (!err)
-        err = drop_files(store, at, &numbers);
-    if (!err)
-        pp_store_remove_segment(store, at);
-    return err;
-}
-
-/* What a truncation took out goes. */
-static pipit_err drop_cut(pp_store *store)
-{
-    pipit_err err;
-
-    if (store->cut.count == 0 || store->memory) {
-        store->cut.count = 0;
-        return PIPIT_OK;
-    }
-    err = say_again(store, store->segment_count, store->cut_lowest);
-    if (!err)
-        err = drop_files(store, UINT32_MAX, &store->cut);
-    if (!err) {
-        store->cut.count = 0;
-        store->cut_lowest = UINT64_MAX;
-    }
-    return err;
-}
-
-void pp_store_reclaim(pp_store *store)
-{
-    uint32_t dropped = 0;
-
-    if (!store->reclaim_wanted || store->failure)
-        return;
-    store->reclaim_wanted = false;
-    pp_store_free_limbo(store);
-    if (drop_cut(store)) {
-        store->reclaim_wanted = true;
-        return;
-    }
-    for (uint32_t at = 0; at + 1 < store->segment_count && dropped < DROPS_AT_ONCE;) {
-        if (!may_drop(store, at)) {
-            at++;
-            continue;
-        }
-        if (store->memory) {
-            pp_store_remove_segment(store, at);
-        } else if (drop_segment(store, at)) {
-            store->reclaim_wanted = true;
-            return;
-        }
-        dropped++;
-    }
-    if (store->memory)
-        pp_store_compact_memory(store);
 }

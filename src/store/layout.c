@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "store/footer_file.h"
 
 pipit_err pp_store_add_segment(pp_store *store, pp_segment *segment)
 {
@@ -16,6 +17,7 @@ pipit_err pp_store_add_segment(pp_store *store, pp_segment *segment)
         store->segment_room = room;
     }
     store->segments[store->segment_count++] = segment;
+    store->tail = segment;
     return PIPIT_OK;
 }
 
@@ -42,8 +44,8 @@ static bool may_unload(pp_store *store, const pp_segment *segment)
     bool may;
 
     (void)pthread_mutex_lock(&store->lock);
-    may = segment->sealed && segment->places && !segment->pending && segment->footer_at &&
-          !segment->footer_missing;
+    may = segment->sealed && segment->places && !segment->rewriting && !segment->pending &&
+          segment->footer_at && !segment->footer_missing;
     (void)pthread_mutex_unlock(&store->lock);
     return may;
 }
@@ -65,25 +67,6 @@ static void unload_some(pp_store *store, const pp_segment *but)
         store->index_loaded -= pp_segment_index_bytes(oldest);
         pp_segment_unload(oldest);
     }
-}
-
-static pipit_err read_section(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes,
-                              char **out_section)
-{
-    char *section = pp_alloc(bytes + 1);
-    size_t got;
-    pipit_err err = section ? pp_store_file(store, segment) : PIPIT_ENOMEM;
-
-    if (!err)
-        err = pp_disk_read(store->disk, segment->fd, section, bytes, at, &got);
-    if (!err && got < bytes)
-        err = PIPIT_EDAMAGED;
-    if (err) {
-        pp_free(section);
-        return err;
-    }
-    *out_section = section;
-    return PIPIT_OK;
 }
 
 /* The ids of the subjects of a segment, by their numbers in its footer. */
@@ -111,54 +94,19 @@ static pipit_err map_subjects(pp_store *store, const struct pp_footer *footer, c
 }
 
 /* Messages that were dead when the segment was sealed have no subject. */
-static pipit_err take_index(pp_segment *segment, const struct pp_footer *footer,
-                            const uint32_t *ids, const char *section)
+static void take_index(pp_segment *segment, struct pp_footer_index *index, const uint32_t *ids)
 {
-    uint32_t count = segment->count;
-    size_t bytes = count * sizeof(uint32_t), stride = footer->count * sizeof(uint32_t);
-
-    segment->places = pp_alloc(bytes + 1);
-    segment->subjects = pp_alloc(bytes + 1);
-    if (!(footer->flags & PP_FOOTER_DENSE))
-        segment->gaps = pp_alloc(bytes + 1);
-    if (!segment->places || !segment->subjects ||
-        (!(footer->flags & PP_FOOTER_DENSE) && !segment->gaps)) {
-        pp_segment_unload(segment);
-        return PIPIT_ENOMEM;
-    }
-    segment->index_room = count;
-    memcpy(segment->places, section, bytes);
-    memcpy(segment->subjects, section + stride, bytes);
-    if (segment->gaps)
-        memcpy(segment->gaps, section + 3 * stride, bytes);
-    for (uint32_t i = 0; i < count; i++) {
+    segment->places = index->places;
+    segment->subjects = index->subjects;
+    segment->gaps = index->gaps;
+    index->places = index->subjects = index->gaps = NULL;
+    segment->index_room = segment->count;
+    for (uint32_t i = 0; i < segment->count; i++) {
         uint32_t local = segment->subjects[i];
 
-        segment->subjects[i] = local < footer->subject_count ? ids[local] : PP_SUBJECT_NONE;
+        segment->subjects[i] = local < index->footer.subject_count ? ids[local] : PP_SUBJECT_NONE;
     }
-    return PIPIT_OK;
-}
-
-static pipit_err read_trailer(pp_store *store, pp_segment *segment, struct pp_footer *out_footer)
-{
-    int64_t size;
-    size_t got;
-    pipit_err err = pp_store_file(store, segment);
-
-    if (err)
-        return err;
-    size = store->disk->ops->size(store->disk, segment->fd);
-    if (size < (int64_t)sizeof(*out_footer))
-        return size < 0 ? PIPIT_EIO : PIPIT_EDAMAGED;
-    err = pp_disk_read(store->disk, segment->fd, out_footer, sizeof(*out_footer),
-                       (uint64_t)size - sizeof(*out_footer), &got);
-    if (err)
-        return err;
-    if (got < sizeof(*out_footer) ||
-        !pp_footer_true(out_footer, (uint64_t)size, segment->number,
-                        pp_record_seed(store->id.salt, segment->number)))
-        return PIPIT_EDAMAGED;
-    return PIPIT_OK;
+    pp_segment_narrow(segment);
 }
 
 static bool open_subjects(pp_store *store, pp_segment *segment, const struct pp_footer *footer,
@@ -174,23 +122,17 @@ static bool open_subjects(pp_store *store, pp_segment *segment, const struct pp_
 pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_footer *out_footer,
                                char **out_front)
 {
-    uint64_t seed = pp_record_seed(store->id.salt, segment->number);
-    size_t lists;
-    pipit_err err = read_trailer(store, segment, out_footer);
+    struct pp_footer_file file = {store->disk, segment->fd, segment->number,
+                                  pp_record_seed(store->id.salt, segment->number)};
+    pipit_err err = pp_store_file(store, segment);
     char *front = NULL;
 
+    file.fd = segment->fd;
+    if (!err)
+        err = pp_footer_read_front(&file, out_footer, &front);
     if (err)
         return err;
-    lists = (size_t)pp_footer_lists_bytes(out_footer);
-    err = read_section(store, segment, out_footer->at, (size_t)out_footer->subjects_bytes + lists,
-                       &front);
-    if (err)
-        return err;
-    if (pp_footer_check(front, (size_t)out_footer->subjects_bytes, seed) !=
-            out_footer->subjects_check ||
-        pp_footer_check(front + out_footer->subjects_bytes, lists, seed) !=
-            out_footer->lists_check ||
-        !open_subjects(store, segment, out_footer, front) ||
+    if (!open_subjects(store, segment, out_footer, front) ||
         !pp_footer_front_possible(out_footer, front)) {
         pp_free(front);
         return PIPIT_EDAMAGED;
@@ -199,35 +141,86 @@ pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_f
     return PIPIT_OK;
 }
 
-/* Read the index from the footer. */
-static pipit_err load_footer(pp_store *store, pp_segment *segment)
+/* The same without waiting for the disk. False: it has to be read here and now. */
+static bool hurry_index(pp_store *store, const pp_segment *segment,
+                        struct pp_footer_index *out_index, struct pp_rebuilt **out_rebuilt,
+                        pipit_err *out_err)
 {
-    struct pp_footer footer;
-    char *front = NULL, *section = NULL;
-    uint32_t *ids = NULL;
-    size_t bytes;
-    pipit_err err = pp_store_read_footer(store, segment, &footer, &front);
+    pp_ahead_answer answer = pp_ahead_take_index(store, segment, out_index, out_rebuilt);
 
-    if (err)
+    if (answer == PP_AHEAD_UNKNOWN && pp_ahead_ask_index(store, segment))
+        answer = PP_AHEAD_COMING;
+    *out_err = answer == PP_AHEAD_HERE ? PIPIT_OK : PIPIT_EAGAIN;
+    return answer == PP_AHEAD_HERE || answer == PP_AHEAD_COMING;
+}
+
+/* The index as the file has it, or what a reader made instead. Errors: also PIPIT_EAGAIN, if the
+ * disk is not waited for. */
+static pipit_err read_index(pp_store *store, pp_segment *segment, struct pp_footer_index *out_index,
+                            struct pp_rebuilt **out_rebuilt)
+{
+    struct pp_footer_file file = {store->disk, -1, segment->number,
+                                  pp_record_seed(store->id.salt, segment->number)};
+    pipit_err err = PIPIT_OK;
+
+    if (pp_store_may_hurry(store, segment) &&
+        hurry_index(store, segment, out_index, out_rebuilt, &err))
         return err;
-    bytes = (size_t)pp_footer_index_bytes(&footer);
-    err = read_section(store, segment,
-                       footer.at + footer.subjects_bytes + pp_footer_lists_bytes(&footer), bytes,
-                       &section);
-    if (!err && (pp_footer_check(section, bytes, pp_record_seed(store->id.salt, segment->number)) !=
-                     footer.index_check ||
-                 footer.count < segment->count)) /* more, if it was truncated */
+    err = pp_store_file(store, segment);
+    file.fd = segment->fd;
+    return err ? err : pp_footer_read_index(&file, out_index);
+}
+
+/* Take what a footer says. */
+static pipit_err take_footer(pp_store *store, pp_segment *segment, struct pp_footer_index *index)
+{
+    uint32_t *ids = NULL;
+    pipit_err err = PIPIT_OK;
+
+    if (index->footer.count < segment->count || /* more, if it was truncated */
+        !open_subjects(store, segment, &index->footer, index->front) ||
+        !pp_footer_front_possible(&index->footer, index->front))
         err = PIPIT_EDAMAGED;
+    if (!err && index->unchecked)
+        err = pp_footer_check_index(&index->footer, index->front, index->unchecked);
     if (!err)
-        err = pp_footer_check_index(&footer, front, section);
+        err = map_subjects(store, &index->footer, index->front, &ids);
     if (!err)
-        err = map_subjects(store, &footer, front, &ids);
-    if (!err)
-        err = take_index(segment, &footer, ids, section);
+        take_index(segment, index, ids);
     pp_free(ids);
-    pp_free(section);
-    pp_free(front);
     return err;
+}
+
+/* From its records: the footer is damaged or cannot be read, and is not looked at again. */
+static pipit_err take_rebuilt(pp_store *store, pp_segment *segment, struct pp_rebuilt *rebuilt)
+{
+    pipit_err err = rebuilt ? PIPIT_OK : pp_rebuilt_read(store, segment->number, &rebuilt);
+
+    if (!err)
+        err = pp_rebuilt_take(store, segment, rebuilt);
+    pp_rebuilt_free(rebuilt);
+    if (err && err != PIPIT_EDAMAGED)
+        return err;
+    segment->index_lost = err == PIPIT_EDAMAGED;
+    segment->footer_at = 0; /* so it stays */
+    pp_store_find_out(store,
+                      (struct pp_finding){.kind = PP_FINDING_NO_INDEX, .segment = segment->number});
+    if (segment->index_lost)
+        pp_store_complain(store, PP_LOG_ERROR, "which messages a segment has is not known any more",
+                          segment->number);
+    return segment->index_lost ? PIPIT_EIO : PIPIT_OK;
+}
+
+static pipit_err load_index(pp_store *store, pp_segment *segment)
+{
+    struct pp_rebuilt *rebuilt = NULL;
+    struct pp_footer_index index = {0};
+    pipit_err err = read_index(store, segment, &index, &rebuilt);
+
+    if (!err && !rebuilt)
+        err = take_footer(store, segment, &index);
+    pp_footer_index_fini(&index);
+    return rebuilt || pp_footer_is_lost(err) ? take_rebuilt(store, segment, rebuilt) : err;
 }
 
 pipit_err pp_store_load(pp_store *store, pp_segment *segment)
@@ -237,13 +230,7 @@ pipit_err pp_store_load(pp_store *store, pp_segment *segment)
     segment->used_tick = ++store->tick;
     if (segment->places || segment->count == 0)
         return PIPIT_OK;
-    err = load_footer(store, segment);
-    if (err == PIPIT_EDAMAGED) {
-        pp_store_find_out(
-            store, (struct pp_finding){.kind = PP_FINDING_NO_INDEX, .segment = segment->number});
-        err = pp_store_rebuild_index(store, segment);
-        segment->footer_at = 0; /* so it stays */
-    }
+    err = segment->index_lost ? PIPIT_EIO : load_index(store, segment);
     if (err)
         return err;
     store->index_loaded += pp_segment_index_bytes(segment);
@@ -301,13 +288,34 @@ pipit_err pp_store_find_live(pp_store *store, uint64_t seq, pp_segment **out_seg
     return PIPIT_ENOTFOUND;
 }
 
+/* The first live message of a segment from seq on, if that can be told without its index, as it
+ * mostly can. */
+static bool first_in(const pp_segment *segment, uint64_t seq, uint64_t *out_seq)
+{
+    bool is_known = segment->places || segment->dense;
+    uint32_t nth;
+
+    if (!is_known && (segment->dead || seq > segment->first_seq))
+        return false;
+    nth = pp_segment_next_live(segment, is_known ? pp_segment_lower(segment, seq) : 0);
+    if (nth < segment->count)
+        *out_seq = pp_segment_seq(segment, nth);
+    return nth < segment->count;
+}
+
 void pp_store_find_first(pp_store *store)
 {
+    uint32_t at = pp_store_segment_of(store, store->first_seq);
     pp_segment *segment;
     uint32_t nth;
 
+    while (at < store->segment_count && store->segments[at]->dead == store->segments[at]->count)
+        at++;
     if (store->messages == 0)
         store->first_seq = store->last_seq + 1;
+    else if (at < store->segment_count &&
+             first_in(store->segments[at], store->first_seq, &store->first_seq))
+        return;
     /* If the index cannot be read, the first message is not before the one that was. */
     else if (pp_store_find_live(store, store->first_seq, &segment, &nth) == PIPIT_OK)
         store->first_seq = pp_segment_seq(segment, nth);

@@ -1,6 +1,13 @@
 /* What is over the limits goes. */
 #include "store/inside.h"
 
+enum {
+    EVICTED_AT_ONCE = 256, /* messages, if the owner does not wait for the disk */
+    FAR_MESSAGES = 1024,   /* so much beyond a limit is let be while what is to go is read, */
+    FAR_BYTES = 1024 * 1024,
+    FAR_PART = 16, /* and this part of the limit */
+};
+
 static bool is_over(const pp_store *store)
 {
     const struct pp_store_limits *limits = &store->limits;
@@ -9,13 +16,24 @@ static bool is_over(const pp_store *store)
                                (limits->bytes && store->bytes > limits->bytes));
 }
 
+static bool is_far(uint64_t there, uint64_t limit, uint64_t far)
+{
+    return limit && there > limit && there - limit > limit / FAR_PART + far;
+}
+
+static bool is_far_over(const pp_store *store)
+{
+    return is_far(store->messages, store->limits.messages, FAR_MESSAGES) ||
+           is_far(store->bytes, store->limits.bytes, FAR_BYTES);
+}
+
 /* The oldest go. The next message says so with it, or a record at the end of the segment; after a
  * crash before that the limits say so again. */
-static pipit_err evict_oldest(pp_store *store)
+static pipit_err evict_oldest(pp_store *store, uint32_t max, bool hurried)
 {
-    while (is_over(store)) {
+    for (uint32_t count = 0; count < max && is_over(store); count++) {
         uint64_t seq = store->first_seq;
-        pipit_err err = pp_store_prepare_kill(store, seq, seq);
+        pipit_err err = pp_store_prepare_one(store, seq, hurried);
 
         if (err)
             return err;
@@ -68,12 +86,38 @@ static pipit_err enforce_per_subject(pp_store *store)
     if (!err && ranges.count)
         err = pp_store_delete_ranges(store, &ranges, false, &count);
     pp_ranges_fini(&ranges);
+    store->subjects_over = err == PIPIT_EAGAIN || err == PIPIT_ENOMEM; /* else it stays so */
     return err;
 }
 
 pipit_err pp_store_enforce(pp_store *store)
 {
-    return evict_oldest(store);
+    bool hurried = store->options.readers != NULL;
+
+    return evict_oldest(store, hurried ? EVICTED_AT_ONCE : UINT32_MAX, hurried);
+}
+
+pipit_err pp_store_make_way(pp_store *store)
+{
+    if (!store->options.readers || !is_far_over(store))
+        return PIPIT_OK;
+    /* What cannot be read at all stays, as it would if it were waited for. */
+    return pp_store_enforce(store) == PIPIT_EAGAIN && is_far_over(store) ? PIPIT_EAGAIN : PIPIT_OK;
+}
+
+pipit_err pp_store_evict(pp_store *store, bool *out_more)
+{
+    pipit_err err = PIPIT_OK, all_err;
+
+    *out_more = false;
+    if (!store->subjects_over && !is_over(store))
+        return PIPIT_OK;
+    if (store->subjects_over)
+        err = enforce_per_subject(store);
+    all_err = pp_store_enforce(store); /* whatever keeps a subject from that */
+    pp_store_reclaim(store);
+    *out_more = !all_err && is_over(store);
+    return err ? err : all_err;
 }
 
 pipit_err pp_store_say_evicted(pp_store *store)
@@ -95,7 +139,7 @@ pipit_err pp_store_say_evicted(pp_store *store)
     return PIPIT_OK;
 }
 
-pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits)
+pipit_err pp_store_take_limits(pp_store *store, const struct pp_store_limits *limits, bool hurried)
 {
     pipit_err err = pp_store_say_evicted(store);
 
@@ -103,10 +147,16 @@ pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits)
         return err;
     store->limits = *limits;
     store->age_seq = 0;
+    store->subjects_over = false;
     if (limits->per_subject)
         err = enforce_per_subject(store);
     if (!err)
-        err = evict_oldest(store);
+        err = hurried ? pp_store_enforce(store) : evict_oldest(store, UINT32_MAX, false);
     pp_store_reclaim(store);
-    return err;
+    return err == PIPIT_EAGAIN && hurried ? PIPIT_OK : err;
+}
+
+pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits)
+{
+    return pp_store_take_limits(store, limits, store->options.readers != NULL);
 }

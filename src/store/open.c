@@ -44,6 +44,7 @@ static pipit_err new_store(const struct pp_store_options *options, pp_store **ou
     store->disk = store->options.disk;
     store->memory = options->kind == PP_STORE_MEMORY;
     store->lock_fd = store->writer.fd = store->writer.spare_fd = -1;
+    store->writer.removed = true; /* maybe, when it was open before */
     store->next_number = 1;
     store->cut_lowest = UINT64_MAX;
     store->first_seq = store->options.first_seq;
@@ -56,8 +57,11 @@ static pipit_err new_store(const struct pp_store_options *options, pp_store **ou
     pp_buf_init(&store->squeezed, 2 * (size_t)PP_RECORD_BODY_MAX);
     store->options.keys = NULL;
     store->epoch = pp_random_seed();
+    pp_rewrite_init(&store->rewrite);
+    store->rewrite.wanted = true;
     pp_list_init(&store->batches);
     pp_pool_seat_init(&store->seat, pp_writer_serve);
+    pp_ahead_init(&store->ahead);
     (void)pthread_mutex_init(&store->lock, NULL);
     (void)pthread_cond_init(&store->moved, NULL);
     (void)pthread_condattr_init(&monotonic);
@@ -97,12 +101,14 @@ static void free_store(pp_store *store)
         pp_segment_free(segment);
         segment = next;
     }
+    pp_rewrite_fini(&store->rewrite);
     pp_batch_free(store->idle);
     close_fd(store, &store->writer.fd);
     close_fd(store, &store->writer.spare_fd);
     close_fd(store, &store->lock_fd);
     pp_subjects_fini(&store->subjects);
     pp_cache_fini(&store->cache);
+    pp_ahead_fini(&store->ahead);
     pp_buf_fini(&store->scratch);
     pp_buf_fini(&store->opened);
     pp_buf_fini(&store->raw);
@@ -223,7 +229,7 @@ pipit_err pp_store_open(const struct pp_store_options *options, pp_store **out_s
         err = store->memory ? open_memory(store) : open_files(store, options->dir, why);
     if (!err && !store->failure) {
         /* What is over the limits goes; what cannot go now goes with the next message. */
-        (void)pp_store_limit(store, &options->limits);
+        (void)pp_store_take_limits(store, &options->limits, false);
     }
     if (err) {
         if (!*why)
@@ -244,6 +250,8 @@ void pp_store_close(pp_store *store)
 {
     if (!store)
         return;
+    if (store->options.readers)
+        pp_pool_leave(store->options.readers, &store->ahead.seat);
     if (!store->memory) {
         (void)pp_store_say_evicted(store);
         (void)pp_store_wait(store, store->issued);

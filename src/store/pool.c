@@ -56,6 +56,38 @@ void pp_pool_push(pp_store_pool *pool, pp_pool_seat *seat)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
+static void serve_locked(pp_store_pool *pool, pp_pool_seat *seat, bool due)
+{
+    int64_t next_ns;
+
+    pp_list_remove(&seat->link);
+    seat->place = PP_POOL_SERVED;
+    seat->again = false;
+    (void)pthread_mutex_unlock(&pool->lock);
+    next_ns = seat->serve(seat, due);
+    (void)pthread_mutex_lock(&pool->lock);
+    seat->place = PP_POOL_OUT;
+    if (seat->again)
+        queue_locked(pool, seat);
+    else if (next_ns != INT64_MAX)
+        time_locked(pool, seat, next_ns);
+    (void)pthread_cond_broadcast(&pool->served);
+}
+
+bool pp_pool_serve_here(pp_store_pool *pool, pp_pool_seat *seat)
+{
+    bool is_ours;
+
+    (void)pthread_mutex_lock(&pool->lock);
+    is_ours = seat->place == PP_POOL_QUEUED;
+    if (is_ours) {
+        serve_locked(pool, seat, false);
+        (void)pthread_cond_signal(&pool->work); /* of a time that no thread knows of */
+    }
+    (void)pthread_mutex_unlock(&pool->lock);
+    return is_ours;
+}
+
 void pp_pool_leave(pp_store_pool *pool, pp_pool_seat *seat)
 {
     (void)pthread_mutex_lock(&pool->lock);
@@ -88,24 +120,6 @@ static pp_pool_seat *take_locked(pp_store_pool *pool, bool *out_due)
     until.tv_nsec = seat->due_ns % PP_NS_PER_S;
     (void)pthread_cond_timedwait(&pool->work, &pool->lock, &until);
     return NULL;
-}
-
-static void serve_locked(pp_store_pool *pool, pp_pool_seat *seat, bool due)
-{
-    int64_t next_ns;
-
-    pp_list_remove(&seat->link);
-    seat->place = PP_POOL_SERVED;
-    seat->again = false;
-    (void)pthread_mutex_unlock(&pool->lock);
-    next_ns = seat->serve(seat, due);
-    (void)pthread_mutex_lock(&pool->lock);
-    seat->place = PP_POOL_OUT;
-    if (seat->again)
-        queue_locked(pool, seat);
-    else if (next_ns != INT64_MAX)
-        time_locked(pool, seat, next_ns);
-    (void)pthread_cond_broadcast(&pool->served);
 }
 
 static void *serve_all(void *any)

@@ -28,6 +28,9 @@ typedef struct pp_pool_seat {
 void pp_pool_seat_init(pp_pool_seat *seat, int64_t (*serve)(pp_pool_seat *seat, bool due));
 /* Have it served soon. Thread: any. */
 void pp_pool_push(pp_store_pool *pool, pp_pool_seat *seat);
+/* Serve it here and now, if no thread has begun to: who waits for it need not wait for one to wake
+ * up. False: one has, or there is nothing to do. */
+bool pp_pool_serve_here(pp_store_pool *pool, pp_pool_seat *seat);
 /* Have it served no more; waits for a thread that is at it. */
 void pp_pool_leave(pp_store_pool *pool, pp_pool_seat *seat);
 

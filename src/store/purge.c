@@ -145,13 +145,17 @@ pipit_err pp_store_truncate(pp_store *store, uint64_t seq)
 {
     struct pp_journal_needs needs = {
         .bytes = pp_record_bytes(0), .new_segment = true, .new_seq = seq + 1};
-    uint32_t end = store->segment_count;
+    uint32_t end;
     pipit_err err;
 
     if (seq > store->last_seq)
         return PIPIT_EINVAL;
     if (seq == store->last_seq)
         return PIPIT_OK;
+    err = pp_rewrite_before_cut(store, seq);
+    if (err)
+        return err;
+    end = store->segment_count;
     store->index_held = true;
     err = pp_ranges_reserve(&store->cut, end);
     if (!err)

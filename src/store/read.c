@@ -20,6 +20,16 @@ pipit_err pp_store_read(pp_store *store, uint64_t seq, struct pp_store_message *
     return err;
 }
 
+pipit_err pp_store_try_read(pp_store *store, uint64_t seq, struct pp_store_message *out_message)
+{
+    pipit_err err;
+
+    store->hurried = store->options.readers != NULL;
+    err = pp_store_read(store, seq, out_message);
+    store->hurried = false;
+    return err;
+}
+
 /* What a filter lets through: all, one subject, or those that match. */
 struct sieve {
     pp_str filter;
@@ -64,7 +74,7 @@ static uint32_t next_in(const pp_store *store, const pp_segment *segment, uint32
     if (!sieve->all && !sieve->wildcard)
         return pp_segment_next_of(segment, nth, sieve->id);
     nth = pp_segment_next_live(segment, nth);
-    while (nth < segment->count && !passes(store, sieve, segment->subjects[nth]))
+    while (nth < segment->count && !passes(store, sieve, pp_segment_subject(segment, nth)))
         nth = pp_segment_next_live(segment, nth + 1);
     return nth;
 }
@@ -76,7 +86,8 @@ static uint32_t prev_in(const pp_store *store, const pp_segment *segment, uint32
     if (!sieve->all && !sieve->wildcard)
         return pp_segment_prev_of(segment, nth, sieve->id);
     while (nth-- > 0)
-        if (!pp_segment_is_dead(segment, nth) && passes(store, sieve, segment->subjects[nth]))
+        if (!pp_segment_is_dead(segment, nth) &&
+            passes(store, sieve, pp_segment_subject(segment, nth)))
             return nth;
     return segment->count;
 }
@@ -128,6 +139,17 @@ pipit_err pp_store_next(pp_store *store, pp_str filter, uint64_t seq,
         }
     }
     return PIPIT_ENOTFOUND;
+}
+
+pipit_err pp_store_try_next(pp_store *store, pp_str filter, uint64_t seq,
+                            struct pp_store_message *out_message)
+{
+    pipit_err err;
+
+    store->hurried = store->options.readers != NULL;
+    err = pp_store_next(store, filter, seq, out_message);
+    store->hurried = false;
+    return err;
 }
 
 pipit_err pp_store_next_seq(pp_store *store, pp_str filter, uint64_t seq, uint64_t *out_seq)

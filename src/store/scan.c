@@ -2,8 +2,11 @@
 
 void pp_scan_init(struct pp_scan *scan, const char *bytes, uint64_t len, uint64_t seed)
 {
+    static const char zeros[1024];
     uint64_t end = len;
 
+    while (end >= sizeof(zeros) && memcmp(bytes + end - sizeof(zeros), zeros, sizeof(zeros)) == 0)
+        end -= sizeof(zeros); /* most of a segment that was begun are zeros */
     while (end >= 8 && memcmp(bytes + end - 8, "\0\0\0\0\0\0\0\0", 8) == 0)
         end -= 8;
     while (end > 0 && bytes[end - 1] == 0)

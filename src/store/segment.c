@@ -31,6 +31,7 @@ void pp_segment_free(pp_segment *segment)
     PP_ASSERT(segment->fd < 0);
     pp_free(segment->places);
     pp_free(segment->subjects);
+    pp_free(segment->narrow);
     pp_free(segment->sizes);
     pp_free(segment->gaps);
     pp_free(segment->dead_bits);
@@ -73,7 +74,7 @@ pipit_err pp_segment_reserve(pp_segment *segment, uint32_t more, uint64_t seq)
     if (segment->count > UINT32_MAX / 2 - more || seq - first > UINT32_MAX)
         return PIPIT_ETOOBIG;
     if (segment->count + more > room) {
-        room += room / 2 + more;
+        room += room / 4 + more;
         if (room < INDEX_ROOM_MIN)
             room = INDEX_ROOM_MIN;
         if (resize(&segment->places, room) || resize(&segment->subjects, room) ||
@@ -112,31 +113,61 @@ void pp_segment_trim(pp_segment *segment)
     pp_free(segment->sizes);
     segment->sizes = NULL;
     segment->sized = false;
+    pp_segment_narrow(segment);
     if (!segment->places || segment->index_room == room)
         return;
     /* Refused: they stay as they are. Shrunk in order, so that index_room is never too much. */
     segment->index_room = room;
     (void)resize(&segment->places, room);
-    (void)resize(&segment->subjects, room);
+    if (segment->subjects)
+        (void)resize(&segment->subjects, room);
     if (segment->gaps)
         (void)resize(&segment->gaps, room);
+}
+
+void pp_segment_narrow(pp_segment *segment)
+{
+    uint16_t *narrow;
+
+    if (!segment->subjects)
+        return;
+    for (uint32_t i = 0; i < segment->count; i++)
+        if (segment->subjects[i] >= UINT16_MAX && segment->subjects[i] != PP_SUBJECT_NONE)
+            return;
+    narrow = pp_alloc((segment->count + 1) * sizeof(*narrow));
+    if (!narrow)
+        return;
+    for (uint32_t i = 0; i < segment->count; i++)
+        narrow[i] = (uint16_t)segment->subjects[i]; /* none is UINT16_MAX then */
+    pp_free(segment->subjects);
+    segment->subjects = NULL;
+    segment->narrow = narrow;
 }
 
 void pp_segment_unload(pp_segment *segment)
 {
     pp_free(segment->places);
     pp_free(segment->subjects);
+    pp_free(segment->narrow);
     pp_free(segment->gaps);
     pp_free(segment->sizes);
     segment->places = segment->subjects = segment->gaps = segment->sizes = NULL;
+    segment->narrow = NULL;
     segment->index_room = 0;
 }
 
 size_t pp_segment_index_bytes(const pp_segment *segment)
 {
+    size_t each = sizeof(*segment->places);
+
     if (!segment->places)
         return 0;
-    return (size_t)segment->index_room * (segment->gaps ? 12 : 8);
+    each += segment->narrow ? sizeof(*segment->narrow) : sizeof(*segment->subjects);
+    if (segment->gaps)
+        each += sizeof(*segment->gaps);
+    if (segment->sizes)
+        each += sizeof(*segment->sizes);
+    return segment->index_room * each;
 }
 
 uint32_t pp_segment_lower(const pp_segment *segment, uint64_t seq)
@@ -200,24 +231,43 @@ uint32_t pp_segment_next_live(const pp_segment *segment, uint32_t nth)
     return nth < segment->count ? nth : segment->count;
 }
 
+/* The first from nth on that has the id; sixteen at a time, since a rare subject is far away. */
+#define DEFINE_FIND(name, type)                                                                    \
+    static uint32_t name(const type *ids, uint32_t nth, uint32_t count, type id)                   \
+    {                                                                                              \
+        while (count - nth >= 16) {                                                                \
+            uint32_t hit = 0;                                                                      \
+                                                                                                   \
+            for (uint32_t i = 0; i < 16; i++)                                                      \
+                hit |= ids[nth + i] == id;                                                         \
+            if (hit)                                                                               \
+                break;                                                                             \
+            nth += 16;                                                                             \
+        }                                                                                          \
+        while (nth < count && ids[nth] != id)                                                      \
+            nth++;                                                                                 \
+        return nth;                                                                                \
+    }
+DEFINE_FIND(find_wide, uint32_t)
+DEFINE_FIND(find_narrow, uint16_t)
+
+/* Its number in narrow ones. False: none of them has it. */
+static bool narrow_id(uint32_t subject, uint16_t *out_id)
+{
+    *out_id = (uint16_t)subject;
+    return subject < UINT16_MAX || subject == PP_SUBJECT_NONE;
+}
+
 uint32_t pp_segment_next_of(const pp_segment *segment, uint32_t nth, uint32_t subject)
 {
-    const uint32_t *subjects = segment->subjects;
     uint32_t count = segment->count;
+    uint16_t id;
 
+    if (segment->narrow && !narrow_id(subject, &id))
+        return count;
     for (;; nth++) {
-        /* Sixteen at a time: a rare subject is far away. */
-        while (count - nth >= 16) {
-            uint32_t hit = 0;
-
-            for (uint32_t i = 0; i < 16; i++)
-                hit |= subjects[nth + i] == subject;
-            if (hit)
-                break;
-            nth += 16;
-        }
-        while (nth < count && subjects[nth] != subject)
-            nth++;
+        nth = segment->narrow ? find_narrow(segment->narrow, nth, count, id)
+                              : find_wide(segment->subjects, nth, count, subject);
         if (nth >= count || !pp_segment_is_dead(segment, nth))
             return nth;
     }
@@ -226,7 +276,7 @@ uint32_t pp_segment_next_of(const pp_segment *segment, uint32_t nth, uint32_t su
 uint32_t pp_segment_prev_of(const pp_segment *segment, uint32_t nth, uint32_t subject)
 {
     while (nth-- > 0)
-        if (segment->subjects[nth] == subject && !pp_segment_is_dead(segment, nth))
+        if (pp_segment_subject(segment, nth) == subject && !pp_segment_is_dead(segment, nth))
             return nth;
     return segment->count;
 }

@@ -2,9 +2,10 @@
  * they have, which of them are dead.
  *
  * Messages stand in the order of their sequences, which is that of the log. A message is 8 bytes
- * here: its place and its subject. Its sequence is the first one plus its index, as long as no
- * sequence is missing between; else `gaps` has the distances to the first, 4 bytes each. Of a
- * sealed segment the index may be absent, it is read from the footer when it is asked for. */
+ * here: its place and its subject; 6 in a sealed segment of subjects with small numbers. Its
+ * sequence is the first one plus its index, as long as no sequence is missing between; else `gaps`
+ * has the distances to the first, 4 bytes each. Of a sealed segment the index may be absent, it is
+ * read from the footer when it is asked for. */
 #ifndef PP_STORE_SEGMENT_H
 #define PP_STORE_SEGMENT_H
 
@@ -48,8 +49,9 @@ typedef struct pp_segment {
     uint64_t reserved;   /* bytes of the disk it had reserved; 0 when sealed */
     uint32_t *places;    /* eighths of bytes; NULL: not loaded */
     uint32_t *subjects;  /* ids; PP_SUBJECT_NONE: of a subject that is no more */
-    uint32_t *sizes;     /* what each counts for; while it is written to, then in the footer */
-    uint32_t *gaps;      /* NULL: no sequence is missing */
+    uint16_t *narrow; /* the same of a sealed one in half the memory; then there are no subjects */
+    uint32_t *sizes;  /* what each counts for; while it is written to, then in the footer */
+    uint32_t *gaps;   /* NULL: no sequence is missing */
     uint32_t index_room;
     bool sized; /* it has sizes */
     bool sealed;
@@ -71,6 +73,9 @@ typedef struct pp_segment {
     uint32_t pending;    /* batches under way that concern it; under the store's lock */
     bool footer_missing; /* it could not be written; under the store's lock */
     bool has_ops;        /* not all of its records are messages */
+    bool index_lost;     /* it could not be made again of the records either */
+    bool rewriting;      /* it is one of those that rewrite.c copies */
+    bool unfit;          /* something of it cannot be read */
     uint32_t features;   /* of its header */
     uint32_t sealed_by;  /* 1 and the number of the key; 0: none, or not known */
     struct pp_seal seal;
@@ -88,8 +93,12 @@ pipit_err pp_segment_reserve(pp_segment *segment, uint32_t more, uint64_t seq);
 void pp_segment_push(pp_segment *segment, uint64_t seq, uint64_t at, uint32_t subject,
                      uint32_t size);
 
-/* It is not written to any more: give back what its arrays have too much, and the sizes. */
+/* It is not written to any more: give back what its arrays have too much, the sizes, and half of
+ * the subjects if pp_segment_narrow() can. */
 void pp_segment_trim(pp_segment *segment);
+/* Keep the subjects of a sealed segment in half the memory, if all of their numbers allow that and
+ * there is memory for it now. */
+void pp_segment_narrow(pp_segment *segment);
 /* Let the index of a sealed segment go. */
 void pp_segment_unload(pp_segment *segment);
 size_t pp_segment_index_bytes(const pp_segment *segment);
@@ -103,6 +112,14 @@ static inline uint64_t pp_segment_seq(const pp_segment *segment, uint32_t nth)
 static inline uint64_t pp_segment_place(const pp_segment *segment, uint32_t nth)
 {
     return (uint64_t)segment->places[nth] * PP_RECORD_ALIGN;
+}
+
+/* The id of the subject of the nth message. The index is loaded. */
+static inline uint32_t pp_segment_subject(const pp_segment *segment, uint32_t nth)
+{
+    if (!segment->narrow)
+        return segment->subjects[nth];
+    return segment->narrow[nth] == UINT16_MAX ? PP_SUBJECT_NONE : segment->narrow[nth];
 }
 
 /* The first message whose sequence is not below seq; count when there is none. */

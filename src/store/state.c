@@ -30,7 +30,7 @@ static uint64_t disk_bytes(pp_store *store)
     if (store->spare == PP_SPARE_READY)
         bytes += pp_segment_file_bytes(store->spare_bytes);
     (void)pthread_mutex_unlock(&store->lock);
-    return bytes;
+    return bytes + store->rewrite.bytes_at;
 }
 
 void pp_store_state(pp_store *store, struct pp_store_state *out_state)
@@ -43,6 +43,7 @@ void pp_store_state(pp_store *store, struct pp_store_state *out_state)
         .last_time_ns = store->last_time_ns,
         .subjects = store->subjects.live,
         .segments = store->segment_count,
+        .rewritten = store->rewritten,
     };
 
     if (state.messages) {
@@ -102,7 +103,10 @@ uint64_t pp_store_issued(pp_store *store)
 void pp_store_progress(pp_store *store, struct pp_store_progress *out_progress)
 {
     (void)pthread_mutex_lock(&store->lock);
-    *out_progress = (struct pp_store_progress){store->settled, store->settled_seq, store->failure};
+    *out_progress = (struct pp_store_progress){.ticket = store->settled,
+                                               .seq = store->settled_seq,
+                                               .reads = store->ahead.reads,
+                                               .err = store->failure};
     (void)pthread_mutex_unlock(&store->lock);
 }
 
@@ -127,8 +131,18 @@ pipit_err pp_store_wait(pp_store *store, uint64_t ticket)
     if (!store->options.pool)
         pp_store_run(store);
     (void)pthread_mutex_lock(&store->lock);
+    store->awaited = true; /* so nobody adds to what is gathered */
+    if (store->gather_at) {
+        store->gather_at = 0;
+        (void)pthread_cond_signal(&store->more);
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    if (store->options.pool && !store->memory)
+        (void)pp_pool_serve_here(store->options.pool, &store->seat);
+    (void)pthread_mutex_lock(&store->lock);
     while (store->settled < ticket && !store->failure)
         (void)pthread_cond_wait(&store->moved, &store->lock);
+    store->awaited = false;
     err = store->settled >= ticket ? PIPIT_OK : store->failure;
     (void)pthread_mutex_unlock(&store->lock);
     return err;

@@ -61,6 +61,12 @@ static int still_punch(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
     return 0;
 }
 
+static void still_forget(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
+{
+    if (fd != NO_FILE)
+        below(disk)->ops->forget(below(disk), fd, at, bytes);
+}
+
 static int64_t still_size(pp_disk *disk, int fd)
 {
     return fd == NO_FILE ? 0 : below(disk)->ops->size(below(disk), fd);
@@ -108,6 +114,7 @@ void pp_still_disk_init(struct pp_still_disk *still, pp_disk *disk)
         .resize = still_resize,
         .reserve = still_resize,
         .punch = still_punch,
+        .forget = still_forget,
         .size = still_size,
         .used = still_used,
         .rename = still_rename,

@@ -52,6 +52,7 @@ struct pp_store_options {
     uint64_t first_seq;               /* of one that is created; 0: 1 */
     pp_disk *disk;                    /* NULL: the real one */
     pp_store_pool *pool;              /* who writes; NULL: the owner */
+    pp_store_pool *readers;           /* who reads for an owner that must not wait; NULL: nobody */
     const pp_log *log;                /* NULL: silent */
     uint64_t segment_bytes;           /* 0: 64 MiB; the first segments are smaller */
     size_t cache_bytes;               /* for reading; 0: 512 KiB */
@@ -61,8 +62,8 @@ struct pp_store_options {
     bool compress;                    /* headers and payloads that get smaller by it; files only */
     const struct pp_store_keys *keys; /* encrypt what is written to files; copied. NULL: do not */
     struct pp_store_limits limits;
-    void (*on_progress)(
-        void *ctx); /* a ticket was settled or the store froze. Thread: the pool's */
+    void (*on_progress)(void *ctx); /* a ticket was settled, the store froze, or something was read
+                                       ahead. Thread: a pool's, or who waits */
     void *ctx;
     /* Called for what is wrong on the disk, when it is opened and read; NULL: it is only logged.
      * The store must not be called meanwhile. Thread: the owner's. */
@@ -96,7 +97,8 @@ void pp_store_close(pp_store *store);
  * PP_STORE_ANY.
  * Errors: PIPIT_EEXIST expected_last is not the newest, or seq is not above it; PIPIT_ELIMIT a
  * limit with discard new (pp_store_refusal() tells which); PIPIT_ETOOBIG; PIPIT_EINVAL no subject;
- * PIPIT_EAGAIN too much waits to be written, or the next segment is being made: after progress;
+ * PIPIT_EAGAIN too much waits to be written, the next segment is being made, or what must go for it
+ * is being read: after progress;
  * PIPIT_ENOSPC, and again as soon as there is room; PIPIT_EIO frozen; PIPIT_ENOMEM. */
 #define PP_STORE_ANY UINT64_MAX
 pipit_err pp_store_append(pp_store *store, const struct pp_store_message *message,
@@ -125,6 +127,12 @@ pipit_err pp_store_next(pp_store *store, pp_str filter, uint64_t seq,
 pipit_err pp_store_prev(pp_store *store, pp_str filter, uint64_t seq,
                         struct pp_store_message *out_message);
 
+/* As pp_store_read() and pp_store_next(), but with `readers` the disk is not waited for: on
+ * PIPIT_EAGAIN what is needed is being read, and after progress it is worth while to try again. */
+pipit_err pp_store_try_read(pp_store *store, uint64_t seq, struct pp_store_message *out_message);
+pipit_err pp_store_try_next(pp_store *store, pp_str filter, uint64_t seq,
+                            struct pp_store_message *out_message);
+
 /* The sequence of the first message that is not older; the next one to come if all are. Times are
  * taken to grow with sequences. Errors: PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_at_time(pp_store *store, int64_t time_ns, uint64_t *out_seq);
@@ -140,6 +148,7 @@ struct pp_store_state {
     uint64_t lost;    /* of these, damaged */
     uint32_t subjects;
     uint32_t segments;
+    uint64_t rewritten;  /* times that segments were written anew, since it was opened */
     uint64_t disk_bytes; /* what the files take, room that is reserved ahead included */
     size_t index_bytes;  /* memory of the index */
 };
@@ -182,8 +191,15 @@ pipit_err pp_store_purge(pp_store *store, pp_str filter, uint64_t before, uint64
  * as pp_store_append(). */
 pipit_err pp_store_truncate(pp_store *store, uint64_t seq);
 
-/* Other limits, and what is over them goes. Errors: as pp_store_append(). */
+/* Other limits, and what is over them goes; with `readers` some of it, the rest by
+ * pp_store_evict(). Errors: as pp_store_append(). */
 pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits);
+
+/* Let go what is over the limits. A message that is appended does so, too; but with `readers` the
+ * disk is not waited for, and for a moment there may be a sixteenth and a little more than the
+ * limits allow. *out_more: it was too much for one call. Errors: PIPIT_EAGAIN what is to go is
+ * being read, or too much waits to be written: after progress; PIPIT_EIO, PIPIT_ENOMEM. */
+pipit_err pp_store_evict(pp_store *store, bool *out_more);
 
 /* When a message is due to go, by age or by its own time; INT64_MAX: none. */
 int64_t pp_store_next_due(pp_store *store);
@@ -192,7 +208,8 @@ int64_t pp_store_next_due(pp_store *store);
  * Errors: PIPIT_ENOTFOUND; PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_due(pp_store *store, int64_t now_ns, uint64_t *out_seq);
 
-/* Delete up to max messages that are due. Errors: as pp_store_append(). */
+/* Delete up to max messages that are due. Errors: as pp_store_append(); with `readers`
+ * PIPIT_EAGAIN, too, when what is needed is being read. */
 pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_t *out_count);
 
 /* The ticket of the newest mutation. */
@@ -201,6 +218,7 @@ uint64_t pp_store_issued(pp_store *store);
 struct pp_store_progress {
     uint64_t ticket; /* all up to this one are settled */
     uint64_t seq;    /* all messages up to this one */
+    uint64_t reads;  /* that have been made ahead, or have failed */
     pipit_err err;   /* PIPIT_OK, or why it is frozen */
 };
 
@@ -213,7 +231,8 @@ void pp_store_run(pp_store *store);
  * finished. A pool does so by itself when a store is idle. Only without a pool. */
 void pp_store_tend(pp_store *store);
 
-/* Wait until a ticket is settled. Errors: why the store is frozen. */
+/* Wait until a ticket is settled; if no thread of the pool has begun to write, the caller does.
+ * Errors: why the store is frozen. */
 pipit_err pp_store_wait(pp_store *store, uint64_t ticket);
 
 /* Check records from *seq on, of about so many bytes, and move *seq behind them: 1 begins, 0 is the

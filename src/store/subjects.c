@@ -174,3 +174,9 @@ void pp_subjects_release(pp_subjects *subjects, uint32_t id)
     subjects->free = id;
     subjects->live--;
 }
+
+void pp_subjects_release_unused(pp_subjects *subjects)
+{
+    for (uint32_t id = 0; id < subjects->used; id++)
+        pp_subjects_release(subjects, id);
+}

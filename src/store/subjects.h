@@ -54,5 +54,7 @@ pipit_err pp_subjects_add(pp_subjects *subjects, pp_str text, uint32_t *out_id);
 
 /* Forget it if it has no messages. */
 void pp_subjects_release(pp_subjects *subjects, uint32_t id);
+/* All that have none. */
+void pp_subjects_release_unused(pp_subjects *subjects);
 
 #endif

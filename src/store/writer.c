@@ -13,7 +13,10 @@ enum {
     GATHER_PART = 8,      /* of the time that writing takes, waiting may take one part */
     GATHER_MAX_NS = 500 * 1000,
     MARK_DELAY_NS = 10 * 1000 * 1000,
-    BATCH_KEPT_BYTES = 1024 * 1024, /* of memory that is kept for the next batch */
+    /* Of memory that is kept for the next batch: always, and as long as there is a next one soon.
+     */
+    BATCH_KEPT_BYTES = 1024 * 1024,
+    BATCH_BUSY_BYTES = 32 * 1024 * 1024,
 };
 
 const char pp_spare_name[] = "spare";
@@ -130,68 +133,22 @@ static pipit_err open_segment(pp_store *store, struct pp_batch *batch)
     return PIPIT_OK;
 }
 
-/* Zeros over the body of a record that must not be read again by anybody. Then its head says that
- * this is meant: 16 bytes in one sector, so that the power cannot go between them. If they are not
- * in one, only the record of the deletion tells. */
-static pipit_err erase(pp_store *store, int fd, const struct pp_action *action)
-{
-    enum { CHECKS_BYTES = 16, SECTOR_BYTES = 512 };
-    static const char zeros[4096];
-    uint64_t done = sizeof(action->head);
-    pipit_err err = PIPIT_OK;
-
-    while (done < action->bytes && !err) {
-        size_t part = sizeof(zeros);
-
-        if (part > action->bytes - done)
-            part = (size_t)(action->bytes - done);
-        err = pp_disk_write(store->disk, fd, zeros, part, action->at + done);
-        done += part;
-    }
-    if (!err && action->at % SECTOR_BYTES <= SECTOR_BYTES - CHECKS_BYTES)
-        err = pp_disk_write(store->disk, fd, &action->head, CHECKS_BYTES, action->at);
-    return err ? err : pp_disk_sync(store->disk, fd);
-}
-
-/* Only an erasure that fails is a failure: files and room that stay are looked at when the store is
- * opened again. */
-static pipit_err act(pp_store *store, const struct pp_action *action)
-{
-    char path[PP_PATH_BYTES];
-    pipit_err err;
-    int fd;
-
-    pp_store_path(store, action->number, path);
-    if (action->kind == PP_ACTION_REMOVE) {
-        (void)store->disk->ops->remove(store->disk, path);
-        return PIPIT_OK;
-    }
-    err = pp_disk_open(store->disk, path, O_RDWR, &fd);
-    if (err)
-        return action->kind == PP_ACTION_ERASE ? PIPIT_EIO : PIPIT_OK;
-    if (action->kind == PP_ACTION_PUNCH)
-        (void)store->disk->ops->punch(store->disk, fd, action->at, action->bytes);
-    else
-        err = erase(store, fd, action);
-    store->disk->ops->close(store->disk, fd);
-    return err;
-}
-
 static pipit_err write_batch(pp_store *store, struct pp_batch *batch)
 {
     struct pp_writer *writer = &store->writer;
-    bool lazy = batch->mark || (store->options.sync_interval_ns && !batch->action_count &&
+    bool lazy = batch->mark || (store->options.sync_interval_ns && !batch->urgent &&
                                 pp_clock_mono_ns() < writer->sync_due_ns);
     pipit_err err = batch->opens ? open_segment(store, batch) : PIPIT_OK;
 
     if (!err && batch->bytes.len) {
-        err = pp_disk_write(store->disk, writer->fd, batch->bytes.ptr, batch->bytes.len, batch->at);
+        err = (lazy ? pp_disk_write : pp_disk_write_much)(store->disk, writer->fd, batch->bytes.ptr,
+                                                          batch->bytes.len, batch->at);
         writer->unsynced = true;
     }
     if (!err && !lazy)
         err = sync_now(store);
     for (uint32_t i = 0; i < batch->action_count && !err; i++)
-        err = act(store, &batch->actions[i]);
+        err = pp_action_run(store, &batch->actions[i]);
     return err;
 }
 
@@ -201,13 +158,15 @@ static void let_go_locked(pp_store *store, struct pp_batch *batch)
     struct pp_batch emptied = {
         .bytes = batch->bytes, .actions = batch->actions, .action_room = batch->action_room};
 
+    pp_actions_forget(batch->actions, batch->action_count);
+    batch->action_count = 0;
     pp_list_remove(&batch->link);
     batch->segment->pending--;
     if (batch->sealed)
         batch->sealed->pending--;
     store->openings -= batch->opens;
     store->pending_bytes -= batch->mark ? 0 : batch->bytes.len;
-    if (store->idle || batch->bytes.cap > BATCH_KEPT_BYTES) {
+    if (store->idle || batch->bytes.cap > BATCH_BUSY_BYTES) {
         pp_batch_free(batch);
         return;
     }
@@ -223,6 +182,8 @@ static void fail_locked(pp_store *store, pipit_err err)
     store->failure = err == PIPIT_ENOSPC ? PIPIT_ENOSPC : PIPIT_EIO;
     while (!pp_list_empty(&store->batches))
         let_go_locked(store, PP_CONTAINER(store->batches.next, struct pp_batch, link));
+    pp_batch_free(store->idle); /* there is no next one */
+    store->idle = NULL;
     if (store->options.log)
         pp_log_write(store->options.log, PP_LOG_ERROR,
                      "store: a write failed, nothing more is written dir=%s err=%s", store->dir,
@@ -234,7 +195,8 @@ static void settle_locked(pp_store *store, struct pp_batch *batch)
     uint64_t end = batch->at + batch->bytes.len;
 
     atomic_store_explicit(&batch->segment->written, end, memory_order_release);
-    if (batch->mark || !store->writer.unsynced)
+    /* Of a segment that is written: another one may have begun while this waited. */
+    if (batch->segment == store->tail && (batch->mark || !store->writer.unsynced))
         store->synced_end = batch->mark ? batch->at : end;
     if (!batch->mark) {
         store->last_count = batch->ticket - store->settled;
@@ -254,7 +216,7 @@ static void gather_locked(pp_store *store)
     int64_t wait_ns = store->writer.took_ns / GATHER_PART, until_ns;
     struct timespec until;
 
-    if (!store->options.pool || store->options.sync_interval_ns ||
+    if (!store->options.pool || store->options.sync_interval_ns || store->awaited ||
         store->batches.next->next != &store->batches || store->last_count < GATHER_COUNT_MIN ||
         store->issued - store->settled >= wanted)
         return;
@@ -307,37 +269,45 @@ static bool wants_spare(pp_store *store)
     bool wanted;
 
     (void)pthread_mutex_lock(&store->lock);
-    wanted = store->spare == PP_SPARE_WANTED && !store->failure;
+    wanted = store->spare == PP_SPARE_WANTED && !store->openings && !store->failure;
     if (store->failure)
         store->served = store->spare == PP_SPARE_WANTED ? false : store->served;
     (void)pthread_mutex_unlock(&store->lock);
     return wanted;
 }
 
-/* Write all there is, and make the next segment's file if it is wanted. */
+static void write_one(pp_store *store, struct pp_batch *batch)
+{
+    int64_t began_ns = pp_clock_mono_ns();
+    pipit_err err = write_batch(store, batch);
+
+    store->writer.took_ns = pp_clock_mono_ns() - began_ns;
+    finish_batch(store, batch, err);
+}
+
+/* Write all there is, and make the next segment's file as soon as it is wanted: an owner who always
+ * has more to write would have to stop for it. */
 static void write_all(pp_store *store)
 {
     struct pp_batch *batch;
+    bool wanted;
 
     do {
-        while ((batch = next_batch(store))) {
-            int64_t began_ns = pp_clock_mono_ns();
-            pipit_err err = write_batch(store, batch);
-
-            store->writer.took_ns = pp_clock_mono_ns() - began_ns;
-            finish_batch(store, batch, err);
+        batch = next_batch(store);
+        if (batch)
+            write_one(store, batch);
+        wanted = wants_spare(store);
+        if (wanted) {
+            make_spare(store);
+            tell(store); /* room, or that there is none */
         }
-        if (!wants_spare(store))
-            break;
-        make_spare(store);
-        tell(store); /* room, or that there is none */
-    } while (true);
+    } while (batch || wanted);
 }
 
 /* A batch of its own that is but a mark; NULL: there is no need for one, or no way. */
 static struct pp_batch *make_mark_locked(pp_store *store)
 {
-    pp_segment *active = pp_store_active(store);
+    pp_segment *active = store->tail;
     struct pp_record_head head = {.seq = store->settled_seq, .kind = PP_RECORD_MARK};
     struct pp_batch *batch;
 
@@ -347,6 +317,8 @@ static struct pp_batch *make_mark_locked(pp_store *store)
     batch = pp_batch_take(store);
     if (!batch)
         return NULL;
+    if (batch->bytes.cap > BATCH_KEPT_BYTES) /* nobody wrote for a while */
+        pp_buf_fini(&batch->bytes);
     if (pp_buf_reserve(&batch->bytes, PP_RECORD_HEAD_BYTES)) {
         pp_batch_free(batch);
         return NULL;

@@ -92,6 +92,21 @@ static int on_ticket(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHE
     return done ? 1 : -1;
 }
 
+/* A ticket costs a tenth of what a handshake with a P-256 key does, beside the key agreement and
+ * the signature. Who does not say how it would resume a session has no use for one (RFC
+ * 8446, 4.2.9); Go's clients without a cache of sessions are such. */
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    const unsigned char *modes;
+    size_t len;
+
+    (void)alert;
+    (void)arg;
+    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk_kex_modes, &modes, &len))
+        (void)SSL_set_num_tickets(ssl, 0);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
 /* A session may be resumed only where whoever began it was looked at in the same way: the same
  * authorities, the same demands. */
 static pipit_err set_session_scope(SSL_CTX *ssl, const pp_tls_spec *spec)
@@ -306,12 +321,17 @@ static void set_behaviour(pp_tls_context *context, SSL_CTX *ssl, const pp_tls_sp
     /* Renegotiation would let a client have a handshake for a few bytes; nobody needs it. */
     (void)SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                        SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
+    /* What is shown is what the file holds, as nats-server does it; else a chain would be built of
+     * the authorities in each handshake. */
+    (void)SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                    SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_keylog_callback(ssl, pp_tls_on_secret);            /* it is written nowhere */
     (void)SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF); /* clients keep them */
     (void)SSL_CTX_set_timeout(ssl, (long)(2 * PP_TLS_TICKET_KEY_NS / PP_NS_PER_S));
     if (context->tickets) {
         (void)SSL_CTX_set_tlsext_ticket_key_evp_cb(ssl, on_ticket);
         (void)SSL_CTX_set_num_tickets(ssl, 1);
+        SSL_CTX_set_client_hello_cb(ssl, on_hello, NULL);
     } else {
         (void)SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET);
         (void)SSL_CTX_set_num_tickets(ssl, 0);

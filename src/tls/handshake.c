@@ -130,7 +130,7 @@ bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context)
 {
     pp_tls_layer *t = pp_tls_of(layer);
 
-    if (t->open && !is_pinned(SSL_get0_peer_certificate(t->ssl), context)) {
+    if (t->open && !is_pinned(t->peer, context)) {
         t->failure = not_pinned;
         return false;
     }
@@ -141,10 +141,18 @@ bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context)
 
 /* --- steps -------------------------------------------------------------------------------- */
 
+static pp_str said_since(const pp_tls_layer *t, size_t held)
+{
+    const pp_buf *all = &t->layer.held;
+
+    return all->len > held ? (pp_str){all->ptr + held, all->len - held} : PP_STR("");
+}
+
 pipit_err pp_tls_shake_hands(pp_tls_layer *t)
 {
     pp_tls_place *place = pp_tls_place_of(t, t->layer.conn->loop);
     int64_t began_ns = pp_clock_mono_ns();
+    size_t held = t->layer.held.len;
     const char *wrong = NULL;
     int done, why;
 
@@ -153,6 +161,8 @@ pipit_err pp_tls_shake_hands(pp_tls_layer *t)
     why = done == 1 ? SSL_ERROR_NONE : SSL_get_error(t->ssl, done);
     if (done == 1)
         wrong = look_at_peer(t);
+    if (done == 1 && !wrong)
+        pp_tls_settle(t, said_since(t, held));
     place->spent_ns += pp_clock_mono_ns() - began_ns;
     if (why == SSL_ERROR_WANT_READ)
         return PIPIT_EAGAIN;

@@ -1,7 +1,8 @@
 /* tls/inside.h -- what the files of a TLS layer share.
  *
- *   layer.c      what OpenSSL reads from and writes to; the beginning, the end, what was agreed
+ *   layer.c      what OpenSSL reads from and writes to; the beginning, the end
  *   handshake.c  until the layer is open: the first record, turns, the peer's certificate
+ *   agreed.c     what a handshake has agreed on: the keys of records, what monitoring shows
  *   inbound.c    what comes, decrypted
  *   outbound.c   what goes, encrypted */
 #ifndef PP_TLS_INSIDE_H
@@ -11,28 +12,37 @@
 #include "net/conn.h"
 #include "tls/layer.h"
 #include "tls/openssl.h"
+#include "tls/records.h"
 
-enum { PP_TLS_HEAD_BYTES = 5 }; /* of a record: its kind, a version, how long the rest is */
+struct pp_tls_secrets;
 
 typedef struct pp_tls_layer {
     pp_layer layer;
     pp_tls_context *context; /* what ssl is made with, which needs it as long as it lives */
     pp_tls_context *newer;   /* whose pinned keys hold when the handshake ends; NULL: context's */
     pp_tls_places *places;
-    SSL *ssl;      /* NULL: the peer has not said anything */
-    pp_link link;  /* among the handshakes that are under way */
-    bool underway; /* is it? */
-    bool open;     /* the handshake has ended well; guarded by the lock */
-    bool ended;    /* the peer has said that it ends */
-    bool broken;   /* nothing may be said any more; guarded by the lock */
+    SSL *ssl; /* NULL: the peer has not said anything, or records have taken its place */
+    pp_tls_records *records;        /* guarded by the lock; NULL: TLS 1.2, or not open yet */
+    struct pp_tls_secrets *secrets; /* of records to come; NULL: not agreed on, or used */
+    const char *version, *cipher;   /* once it is open, here to chain */
+    bool resumed, verified;
+    X509 *peer;                     /* NULL: it has shown none */
+    STACK_OF(X509) * shown, *chain; /* by the peer; by which it was verified. NULL: not known */
+    pp_link link;                   /* among the handshakes that are under way */
+    bool underway;                  /* is it? */
+    bool open;                      /* the handshake has ended well; guarded by the lock */
+    bool ended;                     /* the peer has said that it ends */
+    bool broken;                    /* nothing may be said any more; guarded by the lock */
     const char *failure;
     /* While the lock is held: */
     const char *in; /* what may be decrypted */
     size_t in_len;
     char *out; /* where what is encrypted goes; NULL: it is held */
     size_t out_len, out_cap;
-    pp_buf first;  /* of the first record, until all of it is there */
-    pp_body *kept; /* received, and there was no room for what is in it */
+    pp_buf first;   /* of the first record, until all of it is there */
+    pp_body *kept;  /* received: a part of a record, or there was no room for what is in it */
+    pp_body *plain; /* the end of an opened record, for which there was no room */
+    size_t plain_at;
 } pp_tls_layer;
 
 static inline pp_tls_layer *pp_tls_of(const pp_layer *layer)
@@ -63,6 +73,23 @@ pipit_err pp_tls_shake_hands(pp_tls_layer *t);
 
 /* It is not among the handshakes under way any more, if it was. */
 void pp_tls_leave_underway(pp_tls_layer *t);
+
+/* --- agreed.c ----------------------------------------------------------------------------- */
+
+/* The handshake has ended well; said: what our last step of it said. Keep what has been agreed on,
+ * and if that is enough for records let go of OpenSSL's object. The lock is held. */
+void pp_tls_settle(pp_tls_layer *t, pp_str said);
+void pp_tls_forget_secrets(pp_tls_layer *t);
+void pp_tls_forget_peer(pp_tls_layer *t);
+
+/* --- outbound.c --------------------------------------------------------------------------- */
+
+/* Hold an alert, sealed; the lock is held. Thread: the connection's loop. */
+void pp_tls_tell(pp_tls_layer *t, uint8_t level, uint8_t alert);
+
+/* Hold what the peer has asked for: other keys of ours. The lock is held. False: it has failed.
+ * Thread: the connection's loop. */
+bool pp_tls_answer(pp_tls_layer *t);
 
 /* --- inbound.c, outbound.c: as pp_layer_ops has them -------------------------------------- */
 

@@ -1,9 +1,8 @@
-/* What OpenSSL reads from and writes to; the beginning of a layer, its end, what was agreed. */
+/* What OpenSSL reads from and writes to; the beginning of a layer and its end. */
 #include "tls/layer.h"
 
 #include "base/alloc.h"
 #include "tls/inside.h"
-#include "tls/names.h"
 
 #include <string.h>
 
@@ -95,8 +94,10 @@ static void say_goodbye(pp_layer *layer, uint8_t reason)
     (void)reason;
     (void)pthread_mutex_lock(&layer->lock);
     if (t->open && !t->broken) {
-        ERR_clear_error();
-        (void)SSL_shutdown(t->ssl); /* the peer's answer is not waited for */
+        if (t->records)
+            pp_tls_tell(t, 1, 0); /* close_notify, a warning */
+        else
+            (void)SSL_shutdown(t->ssl); /* the peer's answer is not waited for */
         ERR_clear_error();
         t->broken = true;
     }
@@ -110,7 +111,11 @@ static void free_layer(pp_layer *layer)
     if (layer->conn)
         pp_tls_leave_underway(t);
     SSL_free(t->ssl);
+    pp_tls_records_free(t->records);
+    pp_tls_forget_secrets(t);
+    pp_tls_forget_peer(t);
     pp_buf_fini(&t->first);
+    pp_body_unref(t->plain);
     pp_body_unref(t->kept);
     pp_tls_context_unref(t->newer);
     pp_tls_context_unref(t->context);
@@ -141,7 +146,7 @@ pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_place
     return PIPIT_OK;
 }
 
-/* --- what has been agreed ----------------------------------------------------------------- */
+/* --- which one ---------------------------------------------------------------------------- */
 
 bool pp_layer_is_tls(const pp_layer *layer)
 {
@@ -157,89 +162,7 @@ pp_layer *pp_tls_layer_of(const pp_conn *conn)
     return layer;
 }
 
-const char *pp_tls_layer_version(const pp_layer *layer)
-{
-    const pp_tls_layer *t = pp_tls_of(layer);
-
-    return t->open ? pp_tls_version_text(SSL_version(t->ssl)) : "";
-}
-
-const char *pp_tls_layer_cipher(const pp_layer *layer)
-{
-    const pp_tls_layer *t = pp_tls_of(layer);
-    const SSL_CIPHER *cipher = t->open ? SSL_get_current_cipher(t->ssl) : NULL;
-
-    return cipher ? SSL_CIPHER_standard_name(cipher) : "";
-}
-
-bool pp_tls_layer_resumed(const pp_layer *layer)
-{
-    const pp_tls_layer *t = pp_tls_of(layer);
-
-    return t->open && SSL_session_reused(t->ssl);
-}
-
 const char *pp_tls_layer_failure(const pp_layer *layer)
 {
     return pp_tls_of(layer)->failure ? pp_tls_of(layer)->failure : "";
-}
-
-/* A server's chain does not begin with the peer's own. */
-static X509 *peer_certificate(const pp_tls_layer *t, size_t i)
-{
-    if (!t->open)
-        return NULL;
-    return i ? sk_X509_value(SSL_get_peer_cert_chain(t->ssl), (int)i - 1)
-             : SSL_get0_peer_certificate(t->ssl);
-}
-
-size_t pp_tls_layer_peer_count(const pp_layer *layer)
-{
-    const pp_tls_layer *t = pp_tls_of(layer);
-    int above;
-
-    if (!peer_certificate(t, 0))
-        return 0;
-    above = sk_X509_num(SSL_get_peer_cert_chain(t->ssl)); /* -1: there is none */
-    return above > 0 ? (size_t)above + 1 : 1;
-}
-
-static void *der_of(X509 *certificate, size_t *out_len)
-{
-    int len = certificate ? i2d_X509(certificate, NULL) : -1;
-    unsigned char *der, *at;
-
-    if (len <= 0)
-        return NULL;
-    der = at = pp_alloc((size_t)len);
-    if (!der)
-        return NULL;
-    *out_len = (size_t)i2d_X509(certificate, &at);
-    return der;
-}
-
-void *pp_tls_layer_peer_der(const pp_layer *layer, size_t i, size_t *out_len)
-{
-    return der_of(peer_certificate(pp_tls_of(layer), i), out_len);
-}
-
-size_t pp_tls_layer_chain_count(const pp_layer *layer)
-{
-    const pp_tls_layer *t = pp_tls_of(layer);
-    int count;
-
-    if (!peer_certificate(t, 0) || SSL_get_verify_result(t->ssl) != X509_V_OK)
-        return 0;
-    count = sk_X509_num(SSL_get0_verified_chain(t->ssl)); /* -1: there is none */
-    return count > 0 ? (size_t)count : 1;
-}
-
-void *pp_tls_layer_chain_der(const pp_layer *layer, size_t i, size_t *out_len)
-{
-    const pp_tls_layer *t = pp_tls_of(layer);
-    STACK_OF(X509) *chain = t->open ? SSL_get0_verified_chain(t->ssl) : NULL;
-
-    if (i >= pp_tls_layer_chain_count(layer))
-        return NULL;
-    return der_of(chain ? sk_X509_value(chain, (int)i) : peer_certificate(t, 0), out_len);
 }

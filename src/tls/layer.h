@@ -1,7 +1,8 @@
 /* tls/layer.h -- TLS as a layer of a connection.
  *
  * It does no I/O of its own: what is received is decrypted from the loop's buffer, what is sent is
- * encrypted into it. One lock guards OpenSSL's object: the owner decrypts, any loop encrypts.
+ * encrypted into it. One lock guards OpenSSL's object, or the records that take its place when a
+ * handshake has ended (tls/records.h): the owner decrypts, any loop encrypts.
  * Nothing is made for a connection before its peer has said something. */
 #ifndef PP_TLS_LAYER_H
 #define PP_TLS_LAYER_H

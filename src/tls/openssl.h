@@ -15,6 +15,9 @@ BIO *pp_tls_context_bio(const pp_tls_context *context);
 /* Are keys pinned? */
 bool pp_tls_context_has_pins(const pp_tls_context *context);
 
+/* agreed.c: what OpenSSL tells a layer of the secrets that it derives. */
+void pp_tls_on_secret(const SSL *ssl, const char *line);
+
 /* layer.c: the I/O of layers, which contexts hold for them; NULL: no memory. */
 BIO_METHOD *pp_tls_bio_method_new(void);
 

@@ -4,6 +4,29 @@
 #include <errno.h>
 #include <string.h>
 
+/* --- words of our own --------------------------------------------------------------------- */
+
+void pp_tls_tell(pp_tls_layer *t, uint8_t level, uint8_t alert)
+{
+    pp_tls_place *place = pp_tls_place_of(t, t->layer.conn->loop);
+    char words[] = {(char)level, (char)alert}, record[sizeof(words) + PP_TLS_SEAL_EXTRA];
+    size_t n = pp_tls_records_seal(t->records, &place->sealing, PP_TLS_ALERT,
+                                   (pp_str){words, sizeof(words)}, record);
+
+    (void)pp_layer_hold_locked(&t->layer, (pp_str){record, n}); /* it ends with it or without */
+}
+
+bool pp_tls_answer(pp_tls_layer *t)
+{
+    pp_tls_place *place = pp_tls_place_of(t, t->layer.conn->loop);
+    char record[PP_TLS_SEAL_EXTRA];
+    size_t n = pp_tls_records_renew(t->records, &place->sealing, record);
+
+    return n && pp_layer_hold_locked(&t->layer, (pp_str){record, n}) == PIPIT_OK;
+}
+
+/* --- what comes from above ---------------------------------------------------------------- */
+
 /* What becomes the next record: a piece where it is large, or several joined. Moves on behind it.
  */
 static pp_str next_record(const struct iovec *iov, size_t count, size_t *i, size_t *at,
@@ -38,19 +61,31 @@ static pp_str next_record(const struct iovec *iov, size_t count, size_t *i, size
     return (pp_str){joined, len};
 }
 
+/* Put one record behind those in out. False: it cannot be done. */
+static bool add_record(pp_tls_layer *t, pp_tls_place *place, pp_str bytes)
+{
+    size_t written;
+
+    if (!t->records)
+        return SSL_write_ex(t->ssl, bytes.ptr, bytes.len, &written) == 1 && written == bytes.len;
+    written =
+        pp_tls_records_seal(t->records, &place->sealing, PP_TLS_DATA, bytes, t->out + t->out_len);
+    t->out_len += written;
+    return written != 0;
+}
+
 /* Fill out with records; the lock is held. Returns how many bytes went in; -1: it has failed. */
-static ssize_t encrypt(pp_tls_layer *t, const struct iovec *iov, size_t count, char *joined)
+static ssize_t encrypt(pp_tls_layer *t, pp_tls_place *place, const struct iovec *iov, size_t count)
 {
     size_t taken = 0, i = 0, at = 0;
 
     ERR_clear_error();
     while (t->out_len < PP_TLS_OUT_BYTES) {
-        pp_str record = next_record(iov, count, &i, &at, joined);
-        size_t written;
+        pp_str record = next_record(iov, count, &i, &at, place->joined);
 
         if (record.len == 0)
             break;
-        if (SSL_write_ex(t->ssl, record.ptr, record.len, &written) != 1 || written != record.len)
+        if (!add_record(t, place, record))
             return pp_tls_fail_by_openssl(t);
         taken += record.len;
     }
@@ -79,7 +114,7 @@ ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, siz
     t->out_len = 0;
     t->out_cap = PP_TLS_OUT_BYTES + PP_TLS_RECORD_MAX + PP_TLS_RECORD_EXTRA;
     if (count)
-        taken = encrypt(t, iov, count, place->joined);
+        taken = encrypt(t, place, iov, count);
     out = (pp_str){place->out, t->out_len};
     t->out = NULL;
     if (taken < 0) {

@@ -22,6 +22,8 @@ void pp_tls_places_fini(pp_tls_places *places)
         pp_free(places->at[i].in);
         pp_free(places->at[i].out);
         pp_free(places->at[i].joined);
+        pp_tls_cipher_context_fini(&places->at[i].sealing);
+        pp_tls_cipher_context_fini(&places->at[i].opening);
     }
     pp_free(places->at);
     *places = (pp_tls_places){0};

@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 #include "base/list.h"
+#include "tls/records.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,6 +28,7 @@ typedef struct pp_tls_place {
     char *in;     /* PP_TLS_IN_BYTES of what has been received; made on first use */
     char *out;    /* PP_TLS_OUT_BYTES of what is to be sent */
     char *joined; /* PP_TLS_RECORD_MAX of what becomes one record */
+    pp_tls_cipher_context sealing, opening;
     pp_link underway;
     size_t underway_count;
     int64_t turn_ns;  /* the turn in which ... */

@@ -365,6 +365,21 @@ pp_tls_staple *pp_tls_staples_due(pp_tls_staples *staples, int64_t now_ns, int64
     return found;
 }
 
+pp_tls_staple *pp_tls_staples_unheard(pp_tls_staples *staples, int64_t now_ns)
+{
+    pp_tls_staple *staple, *found = NULL;
+
+    (void)pthread_mutex_lock(&staples->lock);
+    for (staple = staples->first; staple && !found; staple = staple->next) {
+        (void)pthread_mutex_lock(&staple->lock);
+        if (staple->standing == PP_TLS_UNHEARD && staple->due_ns <= now_ns)
+            found = pp_tls_staple_ref(staple);
+        (void)pthread_mutex_unlock(&staple->lock);
+    }
+    (void)pthread_mutex_unlock(&staples->lock);
+    return found;
+}
+
 void pp_tls_staples_hurry(pp_tls_staples *staples)
 {
     (void)pthread_mutex_lock(&staples->lock);

@@ -71,6 +71,10 @@ pipit_err pp_tls_staples_get(pp_tls_staples *staples, SSL_CTX *ssl, const char *
 pp_tls_staple *pp_tls_staple_ref(pp_tls_staple *staple);
 void pp_tls_staple_unref(pp_tls_staple *staple);
 
+/* One of which nothing has been said yet and that is due at that time; the caller's reference.
+ * NULL: there is none. */
+pp_tls_staple *pp_tls_staples_unheard(pp_tls_staples *staples, int64_t now_ns);
+
 /* The next one that is due at now_ns (monotonic), with a reference; those that no context shows any
  * more are forgotten. NULL: none is, and *out_due_ns is when one will be, INT64_MAX: there are
  * none. Thread: any, here and below. */

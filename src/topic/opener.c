@@ -1,4 +1,6 @@
-/* Opening and making topics takes the disk's time: one thread does it, one topic after another. */
+/* Opening and making topics takes the disk's time, so threads of their own do it. A new topic is
+ * half a dozen syncs one after another, but those of several topics go together: there are as many
+ * openers as topics have been waiting at a time, up to a limit. */
 #include "topic/inside.h"
 
 #include "base/alloc.h"
@@ -102,6 +104,10 @@ static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limit
         .create = true,
         .disk = topics->disk,
         .pool = topics->dir ? topics->pool : NULL,
+        .readers = topics->readers,
+        .sync_interval_ns = topics->files.sync_interval_ns,
+        .compress = topics->files.compress,
+        .keys = topics->files.keys,
         .log = topics->host.log,
         .limits = *limits,
         .on_progress = on_progress,
@@ -114,8 +120,11 @@ static pipit_err open_store(pp_topic *topic, const struct pp_store_limits *limit
 
         if (!path_of(topics, file, "", path))
             return PIPIT_ETOOBIG;
-        if (is_long)
+        if (is_long) {
+            (void)pthread_mutex_lock(&topics->naming);
             err = have_name(topics, file, topic->name);
+            (void)pthread_mutex_unlock(&topics->naming);
+        }
         options.dir = path;
     }
     return err ? err : pp_store_open(&options, out_store, why);
@@ -155,15 +164,31 @@ void pp_topic_open_now(pp_topic *topic)
     hand_over(topic, store, err);
 }
 
+static void *open_all(void *any);
+
+/* Topics wait and no opener does: have one more. Without it they wait for those that there are. */
+static void add_opener_locked(pp_topics *topics)
+{
+    if (!topics->to_open_first || topics->openers_idle || topics->stopping ||
+        !topics->opener_count || topics->opener_count == PP_TOPIC_OPENERS_MAX)
+        return;
+    if (!pp_fault("thread") &&
+        pthread_create(&topics->openers[topics->opener_count], NULL, open_all, topics) == 0)
+        topics->opener_count++;
+}
+
 static pp_topic *take_locked(pp_topics *topics)
 {
     pp_topic *topic = topics->to_open_first;
 
     if (!topic) {
+        topics->openers_idle++;
         (void)pthread_cond_wait(&topics->work, &topics->lock);
+        topics->openers_idle--;
         return NULL;
     }
     topics->to_open_first = topic->next_to_open;
+    add_opener_locked(topics);
     return topic;
 }
 
@@ -197,28 +222,32 @@ void pp_topic_open_soon(pp_topic *topic)
     else
         topics->to_open_first = topic;
     topics->to_open_last = topic;
+    add_opener_locked(topics);
     (void)pthread_cond_signal(&topics->work);
     (void)pthread_mutex_unlock(&topics->lock);
 }
 
-pipit_err pp_topics_start_opener(pp_topics *topics)
+pipit_err pp_topics_start_openers(pp_topics *topics)
 {
-    if (pp_fault("thread") || pthread_create(&topics->opener, NULL, open_all, topics) != 0)
-        return PIPIT_ELIMIT;
-    topics->running = true;
-    return PIPIT_OK;
-}
+    bool started = false;
 
-void pp_topics_stop_opener(pp_topics *topics)
-{
-    if (!topics->running)
-        return;
     (void)pthread_mutex_lock(&topics->lock);
-    topics->stopping = true;
-    (void)pthread_cond_signal(&topics->work);
+    if (!pp_fault("thread") && pthread_create(&topics->openers[0], NULL, open_all, topics) == 0) {
+        topics->opener_count = 1;
+        started = true;
+    }
     (void)pthread_mutex_unlock(&topics->lock);
-    (void)pthread_join(topics->opener, NULL);
-    topics->running = false;
+    return started ? PIPIT_OK : PIPIT_ELIMIT;
+}
+
+void pp_topics_stop_openers(pp_topics *topics)
+{
+    (void)pthread_mutex_lock(&topics->lock);
+    topics->stopping = true; /* there are no more of them from here on */
+    (void)pthread_cond_broadcast(&topics->work);
+    (void)pthread_mutex_unlock(&topics->lock);
+    while (topics->opener_count)
+        (void)pthread_join(topics->openers[--topics->opener_count], NULL);
 }
 
 /* --- those that are there ----------------------------------------------------------------- */

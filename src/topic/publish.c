@@ -203,6 +203,7 @@ bool pp_topic_settle(pp_topic *topic)
     bool all;
 
     pp_store_progress(topic->store, &progress);
+    topic->reads = progress.reads;
     all = tell_settled(topic, progress.seq);
     if (all && progress.err && !topic->frozen) {
         topic->frozen = true;

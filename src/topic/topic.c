@@ -8,6 +8,7 @@
 
 enum {
     WRITERS = 4,         /* topics whose files are written at the same time */
+    READERS = 2,         /* and those that are read ahead */
     EXPIRE_AT_ONCE = 64, /* messages of one topic */
 };
 
@@ -55,6 +56,7 @@ static pp_topic *new_topic(pp_topics *topics, pp_str name)
     pp_list_init(&topic->backlog);
     pp_list_init(&topic->tail);
     pp_list_init(&topic->stalled);
+    pp_list_init(&topic->reading);
     return topic;
 }
 
@@ -75,6 +77,7 @@ pipit_err pp_topics_add(pp_topics *topics, pp_str name, pp_topic **out_topic)
         free_topic(topic);
         return err;
     }
+    pp_list_append(&topics->all, &topic->next);
     *out_topic = topic;
     return PIPIT_OK;
 }
@@ -160,7 +163,6 @@ bool pp_topics_turn_is_over(const pp_topics *topics)
 static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
 {
     struct pp_store_progress progress;
-    struct pp_store_state state;
 
     if (!opened) {
         topic->state = PP_TOPIC_FAILED;
@@ -171,10 +173,37 @@ static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
     topic->store = opened;
     topic->state = PP_TOPIC_OPEN;
     pp_store_progress(opened, &progress);
-    pp_store_state(opened, &state);
-    topic->last_seq = topic->settled_seq = state.last_seq;
+    topic->last_seq = topic->settled_seq =
+        progress.seq; /* all that it was opened with is settled */
     topic->frozen = progress.err != PIPIT_OK;
     (void)pp_store_limit(opened, &topic->topics->limits.stream); /* they may be others by now */
+}
+
+/* True: it has more that is due, now. */
+static bool expire_one(pp_topic *topic, int64_t wall_ns)
+{
+    uint32_t count = 0;
+    pipit_err err;
+
+    if (!topic->store || topic->frozen)
+        return false;
+    err = pp_store_expire(topic->store, wall_ns, EXPIRE_AT_ONCE, &count);
+    /* What had to be read first goes piece by piece, until nothing is due any more. */
+    topic->aging = err == PIPIT_EAGAIN || (topic->aging && count == EXPIRE_AT_ONCE);
+    return count == EXPIRE_AT_ONCE;
+}
+
+/* What the limits do not allow any more goes. False: there is more of it. */
+static bool let_go(pp_topic *topic)
+{
+    bool more = false;
+
+    if (topic->frozen)
+        return true;
+    (void)pp_store_evict(topic->store, &more); /* what is being read goes when it has been */
+    if (topic->aging)
+        more |= expire_one(topic, pp_clock_wall_ns());
+    return !more;
 }
 
 static void turn_topic(pp_topic *topic)
@@ -184,6 +213,8 @@ static void turn_topic(pp_topic *topic)
     if (topic->state == PP_TOPIC_OPEN) {
         bool all = pp_topic_settle(topic);
 
+        all &= let_go(topic);
+        all &= host->on_read(host->ctx, topic);
         if (!pp_topic_drain(topic) || !all)
             pp_topic_move(topic); /* it goes on behind the others */
     }
@@ -200,7 +231,7 @@ static pp_topic *take_moved_locked(pp_topics *topics)
     return topic;
 }
 
-/* What the opener has to say of it, if anything; the lock is let go meanwhile. */
+/* What an opener has to say of it, if anything; the lock is let go meanwhile. */
 static void look_at(pp_topics *topics, pp_topic *topic)
 {
     pp_store *opened = topic->opened;
@@ -244,8 +275,10 @@ static void limit_one(pp_topic *topic, void *arg)
 {
     const struct pp_topics_limits *limits = arg;
 
-    if (topic->store && !topic->frozen)
-        (void)pp_store_limit(topic->store, &limits->stream); /* what cannot go now goes later */
+    if (!topic->store || topic->frozen)
+        return;
+    (void)pp_store_limit(topic->store, &limits->stream); /* what cannot go now goes later */
+    pp_topic_move(topic);
 }
 
 void pp_topics_limit(pp_topics *topics, const struct pp_topics_limits *limits)
@@ -258,17 +291,6 @@ void pp_topics_limit(pp_topics *topics, const struct pp_topics_limits *limits)
     (void)pthread_mutex_unlock(&topics->lock);
     if (!same)
         each(topics, limit_one, (void *)limits);
-}
-
-/* True: it has more that is due. */
-static bool expire_one(pp_topic *topic, int64_t wall_ns)
-{
-    uint32_t count = 0;
-
-    if (!topic->store || topic->frozen || pp_store_next_due(topic->store) > wall_ns)
-        return false;
-    (void)pp_store_expire(topic->store, wall_ns, EXPIRE_AT_ONCE, &count);
-    return count == EXPIRE_AT_ONCE;
 }
 
 bool pp_topics_expire(pp_topics *topics, int64_t wall_ns)
@@ -295,8 +317,15 @@ pipit_err pp_topic_next(pp_topic *topic, uint64_t seq, struct pp_store_message *
 
     if (!topic->store || seq > topic->settled_seq)
         return PIPIT_ENOTFOUND;
-    err = pp_store_next(topic->store, PP_STR(">"), seq, out_message);
+    err = pp_store_try_next(topic->store, PP_STR(">"), seq, out_message);
     return !err && out_message->seq > topic->settled_seq ? PIPIT_ENOTFOUND : err;
+}
+
+pipit_err pp_topic_at(pp_topic *topic, uint64_t seq, struct pp_store_message *out_message)
+{
+    if (!topic->store || seq > topic->settled_seq)
+        return PIPIT_ENOTFOUND;
+    return pp_store_try_read(topic->store, seq, out_message);
 }
 
 pipit_err pp_topic_read(pp_topic *topic, uint64_t seq, struct pp_store_message *out_message)
@@ -309,7 +338,8 @@ pipit_err pp_topic_read(pp_topic *topic, uint64_t seq, struct pp_store_message *
 /* --- life --------------------------------------------------------------------------------- */
 
 pipit_err pp_topics_new(pp_topics **out_topics, const struct pp_topics_host *host, const char *dir,
-                        const struct pp_topics_limits *limits, pp_disk *disk)
+                        const struct pp_topics_files *files, const struct pp_topics_limits *limits,
+                        pp_disk *disk)
 {
     pp_topics *topics = pp_calloc(1, sizeof(*topics));
     pipit_err err = PIPIT_OK;
@@ -317,12 +347,20 @@ pipit_err pp_topics_new(pp_topics **out_topics, const struct pp_topics_host *hos
     if (!topics)
         return PIPIT_ENOMEM;
     (void)pthread_mutex_init(&topics->lock, NULL);
+    (void)pthread_mutex_init(&topics->naming, NULL);
     (void)pthread_cond_init(&topics->work, NULL);
     topics->host = *host;
     topics->limits = *limits;
+    topics->files = *files;
+    if (files->keys) {
+        topics->keys = *files->keys;
+        topics->files.keys = &topics->keys;
+    }
     topics->stream = limits->stream;
     topics->disk = disk ? disk : pp_disk_real();
     topics->seed = pp_random_seed();
+    pp_list_init(&topics->all);
+    topics->walk.at = &topics->all;
     if (dir) {
         topics->dir = pp_memdupz(dir, strlen(dir));
         err = !topics->dir                            ? PIPIT_ENOMEM
@@ -330,6 +368,8 @@ pipit_err pp_topics_new(pp_topics **out_topics, const struct pp_topics_host *hos
                                                       : pp_topics_find_all(topics);
         if (!err)
             err = pp_store_pool_new(WRITERS, &topics->pool);
+        if (!err)
+            err = pp_store_pool_new(READERS, &topics->readers);
     }
     if (err) {
         pp_topics_free(topics);
@@ -348,7 +388,7 @@ static void open_found(pp_topic *topic, void *arg)
 pipit_err pp_topics_start(pp_topics *topics)
 {
     each(topics, open_found, NULL);
-    return pp_topics_start_opener(topics);
+    return pp_topics_start_openers(topics);
 }
 
 /* Until something has moved since the last time. */
@@ -362,7 +402,7 @@ static void await_move(pp_topics *topics)
     (void)pthread_mutex_unlock(&topics->lock);
 }
 
-/* What has been accepted is stored. The opener has ended. */
+/* What has been accepted is stored. The openers have ended. */
 static void store_backlog(pp_topic *topic)
 {
     if (pp_list_empty(&topic->backlog))
@@ -396,10 +436,7 @@ static void close_one(pp_topic *topic, void *arg)
 
 void pp_topics_stop(pp_topics *topics)
 {
-    (void)pthread_mutex_lock(&topics->lock);
-    topics->stopping = true; /* closing them wakes nobody */
-    (void)pthread_mutex_unlock(&topics->lock);
-    pp_topics_stop_opener(topics);
+    pp_topics_stop_openers(topics); /* closing topics wakes nobody from here on */
     topics->until_ns = 0;
     each(topics, close_one, NULL);
 }
@@ -417,8 +454,11 @@ void pp_topics_free(pp_topics *topics)
     }
     pp_table_fini(&topics->table);
     pp_store_pool_free(topics->pool);
+    pp_store_pool_free(topics->readers);
     (void)pthread_cond_destroy(&topics->work);
+    (void)pthread_mutex_destroy(&topics->naming);
     (void)pthread_mutex_destroy(&topics->lock);
+    pp_store_keys_wipe(&topics->keys);
     pp_free(topics->dir);
     pp_free(topics);
 }

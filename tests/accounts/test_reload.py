@@ -5,15 +5,13 @@ configuration says, from the reload on."""
 import pathlib
 import sys
 import threading
-import time
 import unittest
 
 import realm
 from realm import Pipit, Reference, configuration, running
-from client import Closed  # realm knows where
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "monitor"))
-from world import main  # noqa: E402
+from world import eventually, main  # noqa: E402
 
 EXPORTS = 'exports: [ {service: "svc.*", threshold: "1h"}, {stream: "a.>"} ]'
 SERVICE = '{service: {account: E, subject: "svc.*"}}'
@@ -43,8 +41,9 @@ class Traffic(threading.Thread):
 
 
 class Limits(unittest.TestCase):
-    def left(self, kind, limits, subs):
-        """How many of five clients stay, and what the others are told."""
+    def left(self, kind, limits, subs, stay):
+        """How many of five clients stay, once no more do than should, and what the others are
+        told."""
         def text(limits):
             return configuration({"A": f"limits {{ {limits} }}"})
         with running(kind, text("max_subs: 100")) as server:
@@ -54,16 +53,9 @@ class Limits(unittest.TestCase):
                     client.subscribe(f"s.{n}")
                 client.flush()
             server.reload(text(limits))
-            stay, told = 0, set()
-            for client in clients:
-                try:
-                    for _ in range(3):
-                        client.flush()
-                        time.sleep(0.05)
-                    stay += 1
-                except (Closed, OSError):
-                    told.update(client.errors)
-            return stay, told
+            eventually(lambda: sum(not client.gone() for client in clients) <= stay, limits)
+            gone = [client for client in clients if client.gone()]
+            return len(clients) - len(gone), set().union(*(client.errors for client in gone))
 
     def test_lower_ones_hold_for_who_is_there(self):
         for limits, subs, stay, told in (
@@ -73,7 +65,7 @@ class Limits(unittest.TestCase):
                 ("max_conn: 5", 1, 5, set())):
             for kind in (Pipit, Reference):
                 with self.subTest(limits, kind=kind):
-                    self.assertEqual(self.left(kind, limits, subs), (stay, told))
+                    self.assertEqual(self.left(kind, limits, subs, stay), (stay, told))
 
 
 class Reload(unittest.TestCase):

@@ -14,7 +14,7 @@ SANITIZED = "PIPIT_SANITIZED" in os.environ  # their memory is another matter
 CLIENTS = 10000
 ROUNDS = 3
 PER_CLIENT_KIB = 12  # a connection, and the beginning of a line of at most 4 KiB
-CONFIG = "authorization { user: ann, password: one, timeout: 60 }\nmax_control_line: 4KB\n"
+CONFIG = "authorization { user: ann, password: one, timeout: 600 }\nmax_control_line: 4KB\n"
 BEGINNING = b'CONNECT {"user":"' + b"x" * 3900
 
 

@@ -8,18 +8,19 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/support"))
+from log_reader import LogReader  # noqa: E402
+from peers import path_of  # noqa: E402
+
 PIPIT = os.environ.get("PIPIT_SERVER", str(ROOT / "build/pipit-server"))
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 
 def peer(name="nats-server"):
     """A program that scripts/peers.sh brings; None: it is not there."""
-    folder = os.environ.get("PIPIT_PEERS_DIR") or ROOT / "build/peers/bin"
-    path = os.path.join(folder, name)
+    path = path_of(name)
     return path if os.path.exists(path) else None
 
 
@@ -34,14 +35,12 @@ class Server:
         self.folder = tempfile.TemporaryDirectory()
         self.config = os.path.join(self.folder.name, "server.conf")
         self.write(config)
-        self.log = []
-        self.news = threading.Condition()
         self.process = subprocess.Popen(
             [program, "-a", "127.0.0.1", "-p", "-1", "-c", self.config, *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace")
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.reader = LogReader(self.process.stderr, DEADLINE_S)
+        self.log = self.reader.lines
         try:
             line = self.wait_line(r"Listening for client connections on 127\S+:\d+")
             self.port = int(re.search(r":(\d+)\s*$", line)[1])
@@ -55,28 +54,9 @@ class Server:
             file.write(config)
         os.rename(self.config + ".new", self.config)
 
-    def _read(self):
-        for line in self.process.stderr:
-            with self.news:
-                self.log.append(line)
-                self.news.notify_all()
-        with self.news:
-            self.log.append("<end of log>")
-            self.news.notify_all()
-
     def wait_line(self, pattern, since=0):
         """The first line of the log from since on that matches."""
-        end = time.monotonic() + DEADLINE_S
-        at = since
-        with self.news:
-            while True:
-                while at < len(self.log):
-                    if re.search(pattern, self.log[at]):
-                        return self.log[at]
-                    at += 1
-                left = end - time.monotonic()
-                if left <= 0 or self.log[-1:] == ["<end of log>"] or not self.news.wait(left):
-                    raise AssertionError(f"no line like {pattern!r}:\n" + "".join(self.log[-25:]))
+        return self.reader.wait(pattern, since)
 
     def stop(self):
         if self.process.poll() is None:
@@ -86,8 +66,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.reader.join(DEADLINE_S)
-        self.process.stderr.close()
+        self.reader.close()
         self.folder.cleanup()
         reports = [line for line in self.log if "Sanitizer" in line or "runtime error" in line]
         if reports:

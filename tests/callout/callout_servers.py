@@ -10,7 +10,10 @@ from servers import main  # noqa: E402,F401
 from service import ISSUER  # noqa: E402
 
 
-def configuration(callout="", more="", timeout="1", accounts=""):
+TIMEOUT_S = 20  # long, for a service on a busy machine is to be asked and to answer within it
+
+
+def configuration(callout="", more="", timeout=TIMEOUT_S, accounts=""):
     return f"""
 server_name: watched
 server_tags: ["kind:test"]
@@ -40,6 +43,10 @@ class Reference(servers.Reference):
     def __init__(self, *flags, **text):
         super().__init__(*flags)
         self.write(configuration(**text))
+
+
+def each(*flags, **text):
+    return servers.each(Pipit(*flags, **text), Reference(*flags, **text))
 
 
 @contextlib.contextmanager

@@ -83,13 +83,13 @@ class Service:
         answers = self.handler(request)
         if isinstance(answers, bytes):
             answers = [answers]
-        for answer in answers or ():
-            self.client.publish(request.reply, answer)
-        with self._news:
+        with self._news:  # before who is let in may look
             self.requests.append(request)
             self._news.notify_all()
+        for answer in answers or ():
+            self.client.publish(request.reply, answer)
 
-    def wait(self, count, within_s=20):
+    def wait(self, count, within_s=60):
         """Until it has been asked so often; the last request."""
         with self._news:
             if not self._news.wait_for(lambda: len(self.requests) >= count, within_s):
@@ -98,7 +98,7 @@ class Service:
 
     def close(self):
         self.client.socket.shutdown(2)
-        self._thread.join(10)
+        self._thread.join(60)
         self.client.close()
 
     def __enter__(self):

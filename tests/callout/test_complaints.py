@@ -71,7 +71,6 @@ class Complaints(unittest.TestCase):
                 "Error validating user JWT: claim is expired":
                     lambda r: r.answer(r.user_token(exp=int(time.time()) - 100)),
                 "Expected 3 chunks": lambda r: b"abc",
-                "": lambda r: None,
             }
             for reason, handler in cases.items():
                 with self.subTest(reason=reason):
@@ -80,6 +79,14 @@ class Complaints(unittest.TestCase):
                 client.flush()
                 self.assertEqual(client.taken(lambda m: m.subject == SUBJECT), [])
                 client.close()
+
+    def test_nothing_was_said(self):
+        with both(timeout=2) as (ours, theirs), \
+                Service(ours.port) as one, Service(theirs.port) as two:
+            pairs = [(ours, one, listener(ours.port)), (theirs, two, listener(theirs.port))]
+            self.assertEqual(self.compare(pairs, lambda r: None, "joe")["reason"], "")
+            for pair in pairs:
+                pair[2].close()
 
     def test_who_it_was(self):
         key = Key("U", b"\x55" * 32)
@@ -144,7 +151,7 @@ class Complaints(unittest.TestCase):
 
     def test_stopping_while_they_are_told(self):
         for _ in range(5):
-            with Pipit(timeout="20") as server:
+            with Pipit(timeout=20) as server:
                 service = Service(server.port, lambda r: None)
                 client = listener(server.port)
                 crowd = [threading.Thread(target=come, args=(server.port,)) for _ in range(20)]

@@ -48,7 +48,7 @@ def configuration(xkey=None, allowed=(GUESTS.text,), sentinel=False):
     extra = f"default_sentinel: {sentinel_token()}" if sentinel else ""
     return f"""
 server_name: watched
-authorization {{ timeout: 1 }}
+authorization {{ timeout: 20 }}
 operator: {operator}
 resolver: MEMORY
 resolver_preload: {{

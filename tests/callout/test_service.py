@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Services and clients that do not behave, reloads, and what is logged."""
 
+import contextlib
 import json
 import re
 import socket
 import threading
 import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 
-from callout_servers import Pipit, Reference, both, configuration, main
+from callout_servers import Pipit, Reference, configuration, each, main
 from service import BOX, ISSUER, STRANGER, SUBJECT, Client, Guest, Service, let_in
 
-TIMEOUT_S = 1
+SHORT_S = 2  # until a client is refused that nobody decides on
 
 
 def crowd(port, count, prefix="g"):
@@ -38,22 +40,24 @@ class Silence(unittest.TestCase):
     def check_refused_in_time(self, server):
         guest = Guest(server.port, "joe", "p")
         self.assertEqual(guest.verdict(), ("refused", ["Authorization Violation"]))
-        self.assertGreater(guest.took_s, 0.9 * TIMEOUT_S)
-        self.assertLess(guest.took_s, TIMEOUT_S + 3)
+        self.assertGreater(guest.took_s, 0.9 * SHORT_S)
+
+    def check_at_once(self, servers):
+        with ThreadPoolExecutor(len(servers)) as threads:
+            list(threads.map(self.check_refused_in_time, servers))
 
     def test_without_a_service(self):
-        with both() as servers:
-            for server in servers:
-                self.check_refused_in_time(server)
+        with each(timeout=SHORT_S) as servers:
+            self.check_at_once(servers)
 
     def test_service_that_says_nothing(self):
-        with both() as servers:
+        with each(timeout=SHORT_S) as servers, contextlib.ExitStack() as services:
             for server in servers:
-                with Service(server.port, lambda r: None):
-                    self.check_refused_in_time(server)
+                services.enter_context(Service(server.port, lambda r: None))
+            self.check_at_once(servers)
 
     def test_service_that_goes_away(self):
-        with Pipit() as server:
+        with Pipit(timeout=SHORT_S) as server:
             service = Service(server.port, lambda r: None)
             verdict = []
             thread = threading.Thread(
@@ -68,19 +72,18 @@ class Silence(unittest.TestCase):
             self.assertEqual(verdict, [("refused", ["Authorization Violation"])])
 
     def test_late_answers_are_nothing(self):
-        with Pipit() as server:
+        with Pipit(timeout=SHORT_S) as server:
             with Service(server.port, lambda r: None) as service:
                 self.check_refused_in_time(server)
                 request = service.requests[0]
                 service.client.publish(request.reply, let_in(request))
-                service.client.flush()
                 service.handler = let_in
                 self.assertEqual(Guest(server.port, "jim").verdict(), ("in", []))
 
 
 class Crowds(unittest.TestCase):
     def test_many_at_once_and_a_slow_service(self):
-        with Pipit(timeout="20") as server:
+        with Pipit() as server:
             held = []
 
             def slow(request):
@@ -95,7 +98,7 @@ class Crowds(unittest.TestCase):
                 self.assertEqual(len(crowd(server.port, 200)), 200)
 
     def test_clients_that_do_not_wait(self):
-        with Pipit(timeout="20") as server:
+        with Pipit() as server:
             with Service(server.port, lambda r: None) as service:
                 for i in range(100):
                     with socket.create_connection(("127.0.0.1", server.port)) as gone:
@@ -104,13 +107,12 @@ class Crowds(unittest.TestCase):
                         service.wait(i + 1)
                 for request in service.requests[:50]:
                     service.client.publish(request.reply, let_in(request))
-                service.client.flush()
                 service.handler = let_in
                 self.assertEqual(Guest(server.port, "jim").verdict(), ("in", []))
                 # Those that nobody has answered are still there when the server stops.
 
     def test_rubbish_in_the_inbox(self):
-        with Pipit(timeout="20") as server:
+        with Pipit() as server:
             with Service(server.port) as service:
                 Guest(server.port, "first").close()
                 inbox = service.wait(1).reply.rsplit(".", 1)[0]
@@ -164,7 +166,7 @@ class Sessions(unittest.TestCase):
     maxDiff = None
 
     def test_a_second_connect_asks_again(self):
-        with both() as servers:
+        with each() as servers:
             for server in servers:
                 with Service(server.port) as service:
                     guest = Guest(server.port, "joe")
@@ -180,11 +182,11 @@ class Sessions(unittest.TestCase):
                     self.assertEqual(guest.errors, ["Authorization Violation"])
 
     def test_who_is_let_in_for_a_while_goes_when_it_is_over(self):
-        with both() as servers:
+        with each() as servers:
             guests = []
             for server in servers:
                 with Service(server.port, lambda r: r.answer(
-                        r.user_token(exp=int(time.time()) + 2))):
+                        r.user_token(exp=int(time.time()) + 6))):
                     guests.append(Guest(server.port, "joe"))
                     self.assertFalse(guests[-1].refused)
             for guest in guests:
@@ -196,7 +198,7 @@ class Sessions(unittest.TestCase):
             "{user: auth, password: auth}",
             "{user: auth, password: auth, permissions: "
             f"{{ subscribe: [\"{SUBJECT}\", \"_INBOX.>\"], allow_responses: true }} }}")
-        with both() as servers:
+        with each() as servers:
             for server in servers:
                 server.reload(text)
                 with Service(server.port):
@@ -263,13 +265,13 @@ class Sessions(unittest.TestCase):
                 self.assertEqual(Guest(server.port, "joe").verdict(), ("in", []))
 
     def test_reload_while_one_waits(self):
-        with Pipit(timeout="20") as server:
+        with Pipit() as server:
             with Service(server.port, lambda r: None) as service:
                 guests = []
                 thread = threading.Thread(target=lambda: guests.append(Guest(server.port, "joe")))
                 thread.start()
                 first = service.wait(1)
-                server.reload(configuration(timeout="20", more="max_payload: 100000"))
+                server.reload(configuration(more="max_payload: 100000"))
                 service.handler = let_in
                 service.client.publish(first.reply, let_in(first))
                 thread.join()
@@ -283,7 +285,7 @@ class Sessions(unittest.TestCase):
                      configuration(callout=", allowed_accounts: [APP]"),
                      configuration().replace("auth_users: [auth, sys]", "auth_users: [auth]"),
                      configuration().replace("account: AUTH", "account: APP"),
-                     "authorization { timeout: 1 }"):
+                     "authorization { timeout: 20 }"):
             with Pipit() as ours, Reference() as theirs:
                 for server in (ours, theirs):
                     with Service(server.port):
@@ -355,7 +357,7 @@ class Log(unittest.TestCase):
             threading.Event().wait(left)
 
     def test_sentences(self):
-        with both("-D") as servers:
+        with each("-D") as servers:
             threads = []
             failures = []
 
@@ -374,7 +376,7 @@ class Log(unittest.TestCase):
                 raise failures[0]
 
     def test_without_a_service_that_is_said(self):
-        with Pipit() as server:
+        with Pipit(timeout=SHORT_S) as server:
             Guest(server.port, "joe")
             server.wait_line('No auth callout service takes requests on account "AUTH"')
 

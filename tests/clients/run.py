@@ -21,11 +21,9 @@ import json
 import os
 import pathlib
 import queue
-import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -33,13 +31,16 @@ import threading
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+from ports import quiet_port  # noqa: E402
+
 REPO = HERE.parent.parent
 BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD_DIR") or REPO / "build").resolve()
 PEERS = pathlib.Path(os.environ.get("PIPIT_PEERS_DIR") or REPO / "build/peers/bin").resolve()
 
 EXIT_SKIPPED = 77
 BUILD_DEADLINE_S = 900
-SERVER_DEADLINE_S = 20
+SERVER_DEADLINE_S = 60
 LOG_LINES_SHOWN = 25
 
 USER, PASSWORD, TOKEN = "clientuser", "clientpassword", "clienttoken"
@@ -77,22 +78,6 @@ def tail(lines):
 
 
 # --- Servers ------------------------------------------------------------------------------------
-
-
-def quiet_port():
-    """Return a free port that stays free while its server is down for a moment.
-
-    It lies below the range from which the kernel serves port 0 and outgoing connections: out of
-    that range another process, or the very client that tries to reconnect, could be given it.
-    """
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as range_file:
-        lowest = int(range_file.read().split()[0])
-    for _ in range(1000):
-        port = random.randrange(lowest // 2, lowest)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise Broken("no free port below the ephemeral range")
 
 
 class Server:

@@ -24,24 +24,13 @@ import tempfile
 
 import corpus
 
+sys.path.insert(0, str(corpus.HERE.parents[0] / "support"))
+import peers  # noqa: E402
+
 WRAPPER = 'corpus {{ include "{}" }}\nport: $corpus\nport: -1\n'
 
 # nats-server reads these until its stack is full.
 NOT_PLAYED = ("invalid/include-itself.conf", "invalid/include-cycle.conf")
-
-
-def peer():
-    folder = os.environ.get("PIPIT_PEERS_DIR") or corpus.HERE.parents[1] / "build/peers/bin"
-    return os.path.join(folder, "nats-server")
-
-
-def missing(program):
-    print(f"no nats-server at {program}: scripts/peers.sh brings one")
-    if os.environ.get("CI"):
-        print("0 passed, 1 failed")
-        return 1
-    print("0 passed, 0 failed, 1 skipped")
-    return corpus.SKIPPED
 
 
 def play(program, wrapper):
@@ -83,9 +72,9 @@ def main():
     if len(sys.argv) not in (2, 3):
         print(__doc__, file=sys.stderr)
         return 2
-    program = sys.argv[2] if len(sys.argv) == 3 else peer()
+    program = sys.argv[2] if len(sys.argv) == 3 else peers.path_of()
     if not os.path.exists(program):
-        return missing(program)
+        return peers.missing(program)
     paths = [path for path in corpus.files("valid", "invalid", "differences")
              if path not in NOT_PLAYED]
     with tempfile.TemporaryDirectory() as folder:

@@ -77,7 +77,7 @@ def test_netcat():
             print("  no nc here")
             return
         done = subprocess.run(f"printf 'announce foo hi\\nping\\nannounce foo cut' | "
-                              f"nc -N 127.0.0.1 {server.port}", shell=True, timeout=30,
+                              f"nc -N 127.0.0.1 {server.port}", shell=True, timeout=60,
                               stdout=subprocess.PIPE, check=True)
         check(re.fullmatch(rb"debug!connected\.\.\.\n\d+\n", done.stdout), done.stdout)
         a.expect("foo!hi\n")
@@ -455,7 +455,7 @@ class Certificates:
                      "-CAcreateserial", "-days", "30", "-out", f"{name}.pem")
 
     def run(self, *words):
-        subprocess.run(["openssl", *words], cwd=self.folder.name, check=True, timeout=30,
+        subprocess.run(["openssl", *words], cwd=self.folder.name, check=True, timeout=60,
                        capture_output=True)
 
     def file(self, name):
@@ -475,7 +475,7 @@ class Certificates:
 
 def test_tls():
     certificates = Certificates()
-    with Server(PROGRAM, certificates.block("timeout: 1") + "; client_limit: 3",
+    with Server(PROGRAM, certificates.block("timeout: 5") + "; client_limit: 3",
                 "http: \"127.0.0.1:-1\"") as server:
         a, b = (Client(server.port, tls=certificates.context()) for _ in range(2))
         a.send("subscribe c\n")
@@ -589,7 +589,7 @@ def test_allowed_networks():
         stranger.expect_end()
         friend = socket.socket()
         friend.bind(("127.0.0.2", 0))
-        friend.settimeout(30)
+        friend.settimeout(60)
         friend.connect(("127.0.0.1", server.port))
         check(friend.recv(100) == GREETING, "greeted")
 

@@ -4,6 +4,7 @@
 usage: test_command.py PIPIT [NAME...]
 """
 import os
+import pathlib
 import pwd
 import re
 import signal
@@ -13,7 +14,9 @@ import sys
 import tempfile
 import time
 
-from world import WAIT_S, Client, check, run, until
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from ports import quiet_port  # noqa: E402
+from world import WAIT_S, Client, check, run, until  # noqa: E402
 
 PIPIT = os.path.abspath(sys.argv[1])
 FOLDER = tempfile.TemporaryDirectory(prefix="pipit-fanout-command-")
@@ -23,12 +26,6 @@ def path(name):
     return os.path.join(FOLDER.name, name)
 
 
-def free_port():
-    with socket.socket(socket.AF_INET6 if socket.has_ipv6 else socket.AF_INET) as s:
-        s.bind(("", 0))
-        return s.getsockname()[1]
-
-
 def refused(*args, says, status=1):
     done = subprocess.run([PIPIT, "fanout", *args], timeout=WAIT_S, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False)
@@ -36,13 +33,15 @@ def refused(*args, says, status=1):
     check(says in done.stdout, args, "said", done.stdout)
 
 
-def connect(port):
-    """A client, as soon as somebody listens."""
+def connect(port, process=None):
+    """A client, as soon as somebody listens; not once the process is gone."""
     end = time.monotonic() + WAIT_S
     while True:
         try:
             return Client(port)
         except ConnectionRefusedError:
+            if process and process.poll() is not None:
+                raise AssertionError(f"it ended: {process.stdout.read()}") from None
             check(time.monotonic() < end, "nobody listens on", port)
             time.sleep(0.01)
 
@@ -51,7 +50,7 @@ class Fanout:
     """In the foreground; by_name: called as fanout."""
 
     def __init__(self, *args, by_name=False, limit=None):
-        self.port = free_port()
+        self.port = quiet_port("")
         program = [PIPIT, "fanout"]
         if by_name:
             if not os.path.exists(path("fanout")):
@@ -61,7 +60,7 @@ class Fanout:
             program = ["prlimit", f"--nofile={limit}", *program]
         self.process = subprocess.Popen([*program, f"--port={self.port}", *args], text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        self.client = connect(self.port)
+        self.client = connect(self.port, self.process)
 
     def __enter__(self):
         return self
@@ -136,7 +135,7 @@ def test_log_file_begins_anew():
 
 def daemon(*args, program=(PIPIT, "fanout")):
     """Returns (port, pid) of one; it is ended by the caller."""
-    port, pid_file = free_port(), path("fanout.pid")
+    port, pid_file = quiet_port(""), path("fanout.pid")
     if os.path.exists(pid_file):
         os.unlink(pid_file)
     done = subprocess.run([*program, "--daemon", f"--port={port}", f"--pidfile={pid_file}", *args],
@@ -181,7 +180,7 @@ def test_daemon_that_fails_says_so():
         refused("--daemon", f"--port={taken.getsockname()[1]}", f"--pidfile={path('no.pid')}",
                 says="ERROR cannot listen on port")
     check(not os.path.exists(path("no.pid")), "no pid file")
-    refused("--daemon", f"--port={free_port()}", "--pidfile=/nowhere/pid",
+    refused("--daemon", f"--port={quiet_port('')}", "--pidfile=/nowhere/pid",
             says="ERROR cannot open pidfile")
 
 

@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.request
 
-WAIT_S = 30
+WAIT_S = 60
 GREETING = b"debug!connected...\n"
 
 

@@ -637,7 +637,7 @@ static void write_rules(const char *path)
  * loop must not wait for more than one such message at a time. */
 static void work_in_vain(void)
 {
-    enum { WAIT_MS = 2000 };
+    enum { WAIT_MS = 10000 };
     static const char *const connect = "CONNECT {\"verbose\":false,\"echo\":false,"
                                        "\"headers\":true,\"no_responders\":true}\r\n";
     static const struct {

@@ -8,6 +8,7 @@
 #include "support/peer.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "base/fault.h"
 #include "server/server.h"
 #include "token.h"
@@ -21,6 +22,11 @@
 
 enum { QUIET_ROUNDS_END = 3, ROUNDS_MAX = 1000 };
 
+/* How long whoever logs in has: short, since some of the rounds wait for its end. A machine that
+ * stands still for so long may keep out one who is right; so that is tried again, but only if it
+ * took as long. */
+enum { LOGIN_MS = 300, TRIES_MAX = 50 };
+
 static test_key issuer, operator_key, account_key, user_key;
 
 /* --- configurations ------------------------------------------------------------------------ */
@@ -29,9 +35,9 @@ static void write_callout(FILE *file)
 {
     (void)fprintf(file,
                   "accounts { AUTH { users: [ {user: auth, password: auth} ] }, APP {} }\n"
-                  "authorization { timeout: 0.3, auth_callout { issuer: %s, account: AUTH, "
+                  "authorization { timeout: 0.%d, auth_callout { issuer: %s, account: AUTH, "
                   "auth_users: [ auth ] } }\n",
-                  issuer.text);
+                  LOGIN_MS / 100, issuer.text);
 }
 
 static char *bearer(void)
@@ -131,14 +137,29 @@ static bool say_and_wait(peer *p, const char *text)
     return kind == PEER_PONG;
 }
 
+/* Whoever says so is let in, if need be after some tries; *p stays open. */
+static void let_in(peer *p, const host *h, const char *text, const char *what)
+{
+    for (unsigned tries = 1;; tries++) {
+        int64_t begin_ns = check_now_ns();
+
+        peer_dial(p, h->port, 0);
+        if (say_and_wait(p, text))
+            return;
+        peer_close(p);
+        REQUIRE(check_now_ns() - begin_ns >= LOGIN_MS * PP_NS_PER_MS && tries < TRIES_MAX,
+                "%s is let in", what);
+    }
+}
+
 static void service_start(service *s, const host *h)
 {
     (void)snprintf(s->server_id, sizeof(s->server_id), "%s", h->server->server_id);
-    peer_dial(&s->peer, h->port, 0);
-    REQUIRE(say_and_wait(&s->peer, "CONNECT {\"user\":\"auth\",\"pass\":\"auth\"}\r\n"
-                                   "SUB $SYS.REQ.USER.AUTH 1\r\n"
-                                   "SUB $SYS.ACCOUNT.CLIENT.AUTH.ERR 2\r\n"),
-            "the service is let in");
+    let_in(&s->peer, h,
+           "CONNECT {\"user\":\"auth\",\"pass\":\"auth\"}\r\n"
+           "SUB $SYS.REQ.USER.AUTH 1\r\n"
+           "SUB $SYS.ACCOUNT.CLIENT.AUTH.ERR 2\r\n",
+           "the service");
     REQUIRE(pthread_create(&s->thread, NULL, serve, s) == 0, "a thread");
 }
 
@@ -151,36 +172,31 @@ static void service_stop(service *s)
 
 /* --- rounds -------------------------------------------------------------------------------- */
 
-static bool log_in(const host *h, const char *connect)
-{
-    peer guest;
-    bool in;
-
-    peer_dial(&guest, h->port, 0);
-    in = say_and_wait(&guest, connect);
-    peer_close(&guest);
-    return in;
-}
-
 /* Returns whether something was refused. */
 static bool play(const char *file, const char *connect, bool with_service, uint64_t nth)
 {
     const char *const options[] = {"--threads=2", "--config", file, NULL};
+    char what[64];
+    peer guest;
     service s;
     bool fired;
     host h;
 
+    (void)snprintf(what, sizeof(what), "the one after round %llu", (unsigned long long)nth);
     host_start(&h, options);
     if (with_service)
         service_start(&s, &h);
     pp_fault_arm("*", nth);
-    (void)log_in(&h, connect);
+    peer_dial(&guest, h.port, 0);
+    (void)say_and_wait(&guest, connect);
+    peer_close(&guest);
     fired = pp_fault_disarm();
     if (with_service) { /* it may have been closed */
         service_stop(&s);
         service_start(&s, &h);
     }
-    REQUIRE(log_in(&h, connect), "the one after round %llu is let in", (unsigned long long)nth);
+    let_in(&guest, &h, connect, what);
+    peer_close(&guest);
     if (with_service)
         service_stop(&s);
     host_wait_empty(&h);

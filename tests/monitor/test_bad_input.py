@@ -174,12 +174,19 @@ class Watched(unittest.TestCase):
             self.fail(f"held before: {before}, now: {self.held()}")
 
     def check_nothing_grows(self, scenario):
-        """Go through it twice: what is kept for the next time is the same after both."""
+        """Go through it twice: what is kept for the next time is the same after both. Or four times:
+        a pool of small pieces may fill later, which are more than their bytes tell."""
         before = self.held()
         scenario()
-        first = self.check_nothing_left(before, pieces_more=math.inf)
-        scenario()
-        return before, self.check_nothing_left(first)
+        last = self.check_nothing_left(before, pieces_more=math.inf)
+        for more in (True, True, False):
+            scenario()
+            try:
+                return before, self.check_nothing_left(last)
+            except AssertionError:
+                if not more:
+                    raise
+            last = self.held()
 
 
 class Http(Watched):

@@ -7,14 +7,16 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import unittest
 import urllib.parse
 import urllib.request
 
-from world import DEADLINE_S, PIPIT, REPO, Server, eventually, main, missing
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from ports import quiet_port  # noqa: E402
+from world import DEADLINE_S, PIPIT, REPO, Server, eventually, main, missing  # noqa: E402
 
 PROMETHEUS_ACCEPT = ("application/openmetrics-text;version=1.0.0,"
                      "application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -128,6 +130,23 @@ class Metrics(unittest.TestCase):
                          families.value("pipit_route_cache_hits_total"), 11)
         self.assertGreater(families.value("pipit_resident_memory_bytes"), 1000000)
 
+    def test_what_nobody_hears_is_counted(self):
+        """The same publish over and over, in one piece; somebody hears some of it."""
+        with Server(PIPIT) as server:
+            client = server.client(name="talker", pedantic=False)
+            publish = b"PUB a 3\r\nabc\r\n"
+            client.send(publish * 1000 + b"SUB a 1\r\n" + publish * 2 + b"UNSUB 1\r\n" +
+                        publish * 500 + b"PUB a 3\r\nxyz\r\nPUB b 3\r\nabc\r\nPING\r\n")
+            heard = client.until(b"PONG\r\n")
+            self.assertEqual(heard.count(b"MSG a 1 3\r\nabc\r\n"), 2, heard)
+            [connection] = server.json("/connz")["connections"]
+            page = server.json("/varz")
+            for counts in connection, page:
+                self.assertEqual([counts[name] for name in
+                                  ("in_msgs", "in_bytes", "out_msgs", "out_bytes")],
+                                 [1504, 4512, 2, 6])
+            client.close()
+
     def test_histograms_add_up(self):
         families = Families(self.scrape().text)
         for loop in ("0", "1"):
@@ -179,9 +198,7 @@ class Scraped(unittest.TestCase):
         prometheus = program("prometheus")
         with Server(PIPIT) as server, tempfile.TemporaryDirectory() as folder:
             clients = traffic(server)
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                port = free.getsockname()[1]
+            port = quiet_port()
             config = pathlib.Path(folder) / "prometheus.yml"
             config.write_text(f"""
 global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}

@@ -23,7 +23,7 @@ import unittest
 REPO = pathlib.Path(__file__).resolve().parent.parent.parent
 PEERS = pathlib.Path(os.environ.get("PIPIT_PEERS_DIR") or REPO / "build/peers/bin").resolve()
 PIPIT = os.environ.get("PIPIT_SERVER") or str(REPO / "build/pipit-server")
-DEADLINE_S = 30
+DEADLINE_S = 60
 EXIT_SKIPPED = 77
 
 

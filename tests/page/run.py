@@ -8,6 +8,7 @@ With --shots the pictures that docs/ shows are taken. Exit status 77: a tool is 
 
 import os
 import pathlib
+import resource
 import shutil
 import socket
 import subprocess
@@ -16,6 +17,9 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "support"))
+from ports import quiet_port  # noqa: E402
+
 SERVER = os.environ.get("PIPIT_SERVER") or str(HERE.parent.parent / "build/pipit-server")
 BUILD = pathlib.Path(os.environ.get("PIPIT_BUILD_DIR") or HERE.parent.parent / "build").resolve() / "page"
 DEADLINE_S = 600
@@ -47,13 +51,31 @@ def install(npm):
     subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=BUILD, check=True, timeout=DEADLINE_S)
 
 
-def free_ports(count):
-    """The server is restarted on the same ports, so they must be known before."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+CROWD = 10_000  # connections, of two subscriptions each; fewer where there are not so many descriptors
+
+
+class Crowd:
+    """Connections that are only there."""
+
+    def __init__(self):
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.size = min(CROWD, most - 500)
+        self.sockets = []
+
+    def come(self, port):
+        for number in range(self.size):
+            one = socket.create_connection(("127.0.0.1", port), 60)
+            one.sendall(b'CONNECT {"verbose":false,"user":"a","pass":"a","name":"crowd-%d"}\r\n'
+                        b"SUB crowd.%d 1\r\nSUB crowd.all 2\r\nPING\r\n" % (number, number))
+            self.sockets.append(one)
+        for one in self.sockets:
+            read = b""
+            while b"PONG\r\n" not in read:
+                read += one.recv(65536)
+
+    def go(self):
+        while self.sockets:
+            self.sockets.pop().close()
 
 
 class Server:
@@ -73,19 +95,25 @@ class Server:
                     raise
                 time.sleep(0.02)
 
+    def cpu_s(self):
+        """What it has used of all cores so far."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self):
         self.process.terminate()
         assert self.process.wait(30) in (0, 1)
 
 
-def play(server, process):
+def play(server, port, process):
     """Do what the checks ask for, and count what they say."""
-    passed, failed = 0, 0
+    passed, failed, crowd = 0, 0, Crowd()
+    orders = {"STOP": server.stop, "START": server.start, "CPU": server.cpu_s,
+              "CROWD": lambda: crowd.come(port) or crowd.size, "EMPTY": crowd.go}
     for line in process.stdout:
         line = line.rstrip("\n")
-        if line in ("STOP", "START"):
-            server.stop() if line == "STOP" else server.start()
-            process.stdin.write("DONE\n")
+        if line in orders:
+            process.stdin.write(f"DONE {orders[line]()}\n")
             process.stdin.flush()
             continue
         print(line, flush=True)
@@ -97,10 +125,12 @@ def play(server, process):
 
 
 def main():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     node, npm = find("node"), find("npm")
     chromium = find("chromium", "chromium-browser")
     install(npm)
-    port, http, ws = free_ports(3)
+    port, http, ws = quiet_port(), quiet_port(), quiet_port()
     with tempfile.TemporaryDirectory() as folder:
         configuration = os.path.join(folder, "page.conf")
         with open(configuration, "w", encoding="utf-8") as file:
@@ -114,7 +144,7 @@ def main():
         process = subprocess.Popen([node, "checks.mjs"], cwd=BUILD, env=environment, text=True,
                                    stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
-            passed, failed = play(server, process)
+            passed, failed = play(server, port, process)
         finally:
             process.kill()
             if server.process.poll() is None:

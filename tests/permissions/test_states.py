@@ -22,7 +22,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from peer import frame, head  # noqa: E402
 from world import Client, expect, main, served  # noqa: E402
 
-DEADLINE_S = 20
+DEADLINE_S = 60
 
 OPERATIONS = {
     "CONNECT": b'CONNECT {}\r\n',

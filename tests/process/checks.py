@@ -4,6 +4,7 @@
 usage: checks.py GROUP [unittest options]     PIPIT_SERVER names the program.
 Where nats-server is there (scripts/peers.sh), what it says is compared with what pipit says.
 """
+import contextlib
 import datetime
 import json
 import os
@@ -378,7 +379,10 @@ class Logs(Case):
             self.assertLess(os.path.getsize(self.path(name)), 800)
 
     def state(self):
-        return sorted((e.name, e.stat().st_size) for e in os.scandir(self.folder))
+        """What is there. The server may delete a file while that is asked: then once more."""
+        while True:
+            with os.scandir(self.folder) as entries, contextlib.suppress(FileNotFoundError):
+                return sorted((e.name, e.stat().st_size) for e in entries)
 
     def test_nobody_reads_the_pipe(self):
         os.mkfifo(self.path("log"))

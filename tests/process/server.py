@@ -1,17 +1,19 @@
 """A server process with everything its tests look at: its log line by line, its exit status."""
 
-import ctypes
 import os
+import pathlib
 import queue
 import re
 import signal
 import socket
 import subprocess
+import sys
 import threading
 
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1  # prctl(2)
-WAIT_S = 20
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from children import die_with_parent  # noqa: E402
+
+WAIT_S = 60
 
 # Handed to exec: puts sockets where the protocol of socket activation wants them.
 _HAND_OVER = """
@@ -24,10 +26,6 @@ for i, fd in enumerate(high):
 os.environ["LISTEN_PID"] = str(os.getpid() + int(sys.argv[2]))
 os.execv(sys.argv[3], sys.argv[3:])
 """
-
-
-def _die_with_parent():
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Server:
@@ -46,7 +44,7 @@ class Server:
                        str(pid_offset), *command]
         self.process = subprocess.Popen(
             command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=stderr or subprocess.PIPE, preexec_fn=_die_with_parent, pass_fds=fds)
+            stderr=stderr or subprocess.PIPE, preexec_fn=die_with_parent, pass_fds=fds)
         self.pid = self.process.pid
         self._reader = threading.Thread(target=self._read, daemon=True)
         if stderr:  # somebody else's; there are no lines

@@ -1,6 +1,7 @@
 """The client's end of one connection: what has arrived, what can still be said."""
 
 import errno
+import os
 import select
 import socket
 import time
@@ -75,6 +76,7 @@ class Connection:
             end = kernel.server_end(*self.addresses)
             if end is None or end.state != kernel.ESTABLISHED or end.unread_bytes == 0:
                 return
+            os.sched_yield()  # to the server, where there is only one processor
 
     def hang_up(self):
         self.sock.close()

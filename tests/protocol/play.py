@@ -16,7 +16,8 @@ from exchange import Exchange, Failure, show_talk
 from transcript import KINDS, FormatError, read_file
 
 HERE = Path(__file__).resolve().parent
-SKIPPED = 77
+sys.path.insert(0, str(HERE.parent / "support"))
+import peers  # noqa: E402
 
 
 @dataclass
@@ -43,10 +44,10 @@ def main():
         print_differences(cases)
         return 0
     programs = args.compare or [args.server]
-    programs = [peer() if program == "peer" else program for program in programs]
+    programs = [peers.path_of() if program == "peer" else program for program in programs]
     for program in programs:
         if not os.access(program, os.X_OK):
-            return missing(program)
+            return peers.missing(program)
     if args.compare:
         return compare(programs, cases, args)
     return summary(play_all(programs[0], args.kind or process.kind_of(programs[0]), cases, args))
@@ -88,21 +89,6 @@ def select_cases(args):
     if not cases:
         raise FormatError("no transcripts")
     return cases
-
-
-def peer():
-    """The nats-server that scripts/peers.sh brings."""
-    folder = os.environ.get("PIPIT_PEERS_DIR") or HERE.parents[1] / "build" / "peers" / "bin"
-    return os.path.join(folder, "nats-server")
-
-
-def missing(program):
-    print(f"no server program {program}")
-    if os.environ.get("CI"):
-        print("0 passed, 1 failed")
-        return 1
-    print("0 passed, 0 failed, 1 skipped")
-    return SKIPPED
 
 
 # -- playing ----------------------------------------------------------------------------------

@@ -1,19 +1,20 @@
 """A server under test: its options in the words of either server, its process, its log."""
 
 import collections
-import ctypes
 import os
+import pathlib
 import re
 import signal
 import subprocess
+import sys
 import threading
 import time
 
-_LIBC = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1  # prctl(2)
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from children import die_with_parent  # noqa: E402
 
-START_S = 20
-STOP_S = 20
+START_S = 60
+STOP_S = 60
 
 # Options a transcript may ask for, with the kind of their value. pipit-server takes each as a flag
 # of the same name; nats-server takes most of them from its configuration file only.
@@ -91,11 +92,6 @@ def nats_config(options):
     return "\n".join(lines) + "\n"
 
 
-def _die_with_player():
-    """Have the kernel end the server when the player is killed before it can."""
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def kind_of(path):
     """Which kind of server a program is, by its name."""
     return "nats" if "nats" in os.path.basename(path) else "pipit"
@@ -127,7 +123,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
-            preexec_fn=_die_with_player,
+            preexec_fn=die_with_parent,
         )
         self._reader = threading.Thread(target=self._read_log, daemon=True)
         self._reader.start()

@@ -2,15 +2,20 @@
 
 import json
 import os
+import pathlib
 import re
 import select
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 
-WITHIN_S = 20
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from children import die_with_parent  # noqa: E402
+
+WITHIN_S = 60
 
 
 class Server:
@@ -24,7 +29,8 @@ class Server:
         self.write(config)
         self.process = subprocess.Popen(
             [path, "-a", "127.0.0.1", "-p", "-1", "-c", self.config, *flags],
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace")
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, errors="replace",
+            preexec_fn=die_with_parent)
         threading.Thread(target=self._read, daemon=True).start()
         line = self.wait_line(r"Listening for client connections on .*:\d+")
         self.port = int(re.search(r":(\d+)\s*$", line).group(1))
@@ -122,9 +128,10 @@ class Client:
                 return ""
             if not self._more(end_s) and not self.ended:
                 raise AssertionError(f"no line in {WITHIN_S} s; so far {bytes(self.arrived)!r}")
-        line, _, rest = self.arrived.partition(b"\r\n")
-        self.arrived = bytearray(rest)
-        return line.decode()
+        end = self.arrived.index(b"\r\n")
+        line = self.arrived[:end].decode()
+        del self.arrived[:end + 2]  # without a copy of what follows
+        return line
 
     def until_pong(self):
         """All lines up to the answer to a PING of ours, or to the end."""

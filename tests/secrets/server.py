@@ -13,7 +13,7 @@ import time
 
 REPO = pathlib.Path(__file__).resolve().parent.parent.parent
 PIPIT = os.environ.get("PIPIT_SERVER") or str(REPO / "build/pipit-server")
-WAIT_S = 30
+WAIT_S = 60
 
 
 def run(*flags, env=None, **more):

@@ -23,7 +23,8 @@ void sim_fini(struct sim_disk *sim)
 
 static void grow(struct sim_file *file, uint64_t size)
 {
-    uint64_t cap = (size + 65535) / 65536 * 65536;
+    enum { PIECE = 4096 };
+    uint64_t cap = (size + PIECE - 1) / PIECE * PIECE;
 
     if (size <= file->cap)
         return;
@@ -260,6 +261,13 @@ static int sim_punch(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
     return 0;
 }
 
+static void sim_forget(pp_disk *disk, int fd, uint64_t at, uint64_t bytes)
+{
+    struct sim_file *file = SIM(disk)->fds[fd];
+
+    PP_ASSERT(file && at + bytes >= at); /* it reads what the disk has, always */
+}
+
 static int64_t sim_size(pp_disk *disk, int fd)
 {
     int err = trouble(SIM(disk), false, NULL);
@@ -346,6 +354,7 @@ void sim_init(struct sim_disk *sim)
         .resize = sim_resize,
         .reserve = sim_reserve,
         .punch = sim_punch,
+        .forget = sim_forget,
         .size = sim_size,
         .used = sim_size,
         .rename = sim_rename,

@@ -176,6 +176,45 @@ static void test_what_it_says_it_takes_is_what_it_takes(void **state)
     pp_store_pool_free(pool);
 }
 
+/* Each subject has two messages and may have one; the records that say so do not all find room
+ * among what waits to be written. The rest goes when it is asked for again. */
+static void test_what_subjects_have_too_much_goes_later(void **state)
+{
+    enum { SUBJECTS = 2000 };
+    const struct pp_store_limits limits = {.per_subject = 1};
+    struct pp_store_options options = {.create = true, .pending_max = 8 * 1024};
+    char dir[128], why[PP_STORE_WHY_BYTES], subject[32];
+    struct pp_store_state told;
+    pp_store *store;
+    bool more;
+
+    (void)state;
+    (void)snprintf(dir, sizeof(dir), "%s/subjects", folder);
+    options.dir = dir;
+    assert_int_equal(pp_store_open(&options, &store, why), PIPIT_OK);
+    for (unsigned i = 0; i < 4 * SUBJECTS; i++) {
+        int len =
+            snprintf(subject, sizeof(subject), "life.%u", i % 2 ? SUBJECTS : i / 2 % SUBJECTS);
+        const struct pp_store_message message = {.subject = {subject, (size_t)len}};
+
+        pipit_err err;
+
+        while ((err = pp_store_append(store, &message, PP_STORE_ANY, NULL)) == PIPIT_EAGAIN)
+            pp_store_run(store);
+        assert_int_equal(err, PIPIT_OK);
+    }
+    pp_store_run(store);
+    assert_int_equal(pp_store_limit(store, &limits), PIPIT_EAGAIN);
+    pp_store_state(store, &told);
+    assert_true(told.messages > SUBJECTS + 1);
+    pp_store_run(store);
+    while (pp_store_evict(store, &more) == PIPIT_EAGAIN)
+        pp_store_run(store);
+    pp_store_state(store, &told);
+    assert_int_equal(told.messages, SUBJECTS + 1);
+    pp_store_close(store);
+}
+
 static void test_one_process_has_it_open(void **state)
 {
     struct pp_store_options options = {.create = true};
@@ -227,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_what_was_settled_is_there),
         cmocka_unit_test(test_lazy_store_is_there_when_closed),
         cmocka_unit_test(test_what_it_says_it_takes_is_what_it_takes),
+        cmocka_unit_test(test_what_subjects_have_too_much_goes_later),
         cmocka_unit_test(test_one_process_has_it_open),
         cmocka_unit_test(test_another_format_is_refused_untouched),
     };

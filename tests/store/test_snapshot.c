@@ -327,6 +327,30 @@ static void test_scrub_finds_damage_at_its_rate(void **state)
     sim_fini(&sim);
 }
 
+/* It was read before, and is in memory as it was then. */
+static void test_scrub_reads_the_disk(void **state)
+{
+    struct pp_store_message message;
+    uint64_t seq = 1, bad = 0;
+    struct sim_disk sim;
+    pp_store *store;
+
+    (void)state;
+    sim_init(&sim);
+    store = make_source(&sim, 0);
+    assert_int_equal(pp_store_wait(store, pp_store_issued(store)), PIPIT_OK);
+    assert_int_equal(pp_store_read(store, 22, &message), PIPIT_OK);
+    find_payload(&sim, 22)[100] ^= 1;
+    assert_int_equal(pp_store_read(store, 22, &message), PIPIT_OK);
+    while (seq)
+        assert_int_equal(pp_store_scrub(store, &seq, 4096, &bad), PIPIT_OK);
+    assert_int_equal(bad, 1);
+    assert_int_equal(pp_store_read(store, 22, &message), PIPIT_EDAMAGED);
+    assert_int_equal(pp_store_read(store, 23, &message), PIPIT_OK);
+    pp_store_close(store);
+    sim_fini(&sim);
+}
+
 /* One message is read in one piece, however large it is; then it takes the time of all of it. */
 static void test_scrub_keeps_its_rate_with_large_messages(void **state)
 {
@@ -361,6 +385,7 @@ int main(void)
         cmocka_unit_test(test_a_damaged_snapshot_is_no_store),
         cmocka_unit_test(test_a_truncation_ends_a_snapshot),
         cmocka_unit_test(test_scrub_finds_damage_at_its_rate),
+        cmocka_unit_test(test_scrub_reads_the_disk),
         cmocka_unit_test(test_scrub_keeps_its_rate_with_large_messages),
     };
 

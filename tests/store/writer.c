@@ -147,7 +147,7 @@ static uint64_t delete_old(pp_store *store, uint64_t seq)
     if (!old || !is_deleted(old))
         return 0;
     while ((err = pp_store_delete(store, old, old % 3 == 0)) == PIPIT_EAGAIN)
-        (void)usleep(1);
+        (void)usleep(1); /* the pool makes room */
     PP_ASSERT(err == PIPIT_OK || err == PIPIT_ENOTFOUND);
     return old;
 }

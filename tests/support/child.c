@@ -175,7 +175,7 @@ size_t child_peak_bytes(const child *c)
 
 size_t child_wait_rss_below(const child *c, size_t bytes)
 {
-    int64_t deadline_ns = check_now_ns() + 5 * PP_NS_PER_S;
+    int64_t deadline_ns = check_now_ns() + CHECK_WAIT_MS * PP_NS_PER_MS;
     size_t now = child_rss_bytes(c);
 
     while (now >= bytes && check_now_ns() < deadline_ns) {

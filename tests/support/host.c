@@ -4,10 +4,14 @@
 #include "support/peer.h"
 
 #include "base/alloc.h"
+#include "base/random.h"
 
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 enum { OPTIONS_MAX = 16, LARGE_BYTES = 300000 };
 
@@ -36,6 +40,30 @@ void host_start(host *h, const char *const *options)
     err = pipit_server_start(h->server);
     REQUIRE(!err, "start: %s", pipit_strerror(err));
     h->port = pipit_server_port(h->server);
+}
+
+uint16_t host_quiet_port(void)
+{
+    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    FILE *range = fopen("/proc/sys/net/ipv4/ip_local_port_range", "r");
+    unsigned lowest = 0, tries;
+    int probe;
+
+    REQUIRE(range && fscanf(range, "%u", &lowest) == 1 && lowest > 1, "the ports that are given");
+    (void)fclose(range);
+    for (tries = 0; tries < 1000; tries++) {
+        uint64_t random;
+
+        pp_random_bytes(&random, sizeof(random));
+        place.sin_port = htons((uint16_t)(lowest / 2 + random % (lowest - lowest / 2)));
+        probe = socket(AF_INET, SOCK_STREAM, 0);
+        REQUIRE(probe >= 0, "a socket");
+        if (bind(probe, (struct sockaddr *)&place, sizeof(place)) == 0)
+            tries = 1000;
+        (void)close(probe);
+    }
+    REQUIRE(tries > 1000, "a free port");
+    return ntohs(place.sin_port);
 }
 
 void host_require_nothing_left(const host *h)

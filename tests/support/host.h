@@ -13,6 +13,9 @@ typedef struct host {
 
 /* Start on a free port of 127.0.0.1; options is closed by NULL, or NULL. */
 void host_start(host *h, const char *const *options);
+/* A free port for one that must come back on the same. It lies below those that the kernel gives:
+ * the very client that tries to connect could be given one of these, and be connected to itself. */
+uint16_t host_quiet_port(void);
 /* Stop and free; allocations and descriptors must be as they were before host_start. */
 void host_stop(host *h);
 /* The two halves of that, for who keeps descriptors of his own open in between. */

@@ -4,7 +4,7 @@ import json
 import socket
 import time
 
-DEADLINE_S = 10
+DEADLINE_S = 60
 
 
 class Closed(Exception):
@@ -84,6 +84,14 @@ class Client:
         wanted = self._pongs + 1
         self.send("PING\r\n")
         self._pump(lambda: self._pongs >= wanted, within_s, "PONG")
+
+    def gone(self):
+        """Has the server closed the connection? It answers a PING otherwise."""
+        try:
+            self.flush()
+        except (Closed, OSError):
+            return True
+        return False
 
     def subscribe(self, subject, queue=None):
         self._sids += 1

@@ -8,15 +8,15 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
-import time
 import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "monitor"))
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TESTS / "monitor"), str(TESTS / "support")]
 from client import Client  # noqa: E402
+from log_reader import LogReader  # noqa: E402
 from world import DEADLINE_S, PIPIT, main, missing, tool  # noqa: E402
 
-__all__ = ["Beside", "Client", "Pipit", "Reference", "both", "configuration", "main", "missing",
+__all__ = ["Beside", "Client", "Pipit", "Reference", "both", "configuration", "each", "main", "missing",
            "tool"]
 
 NAME = "watched"
@@ -42,8 +42,6 @@ class Server:
 
     def __init__(self, *flags, more=""):
         self.flags = flags
-        self.log = []
-        self.news = threading.Condition()
         self.port = None
         self.folder = tempfile.TemporaryDirectory()
         self.config = os.path.join(self.folder.name, "server.conf")
@@ -59,8 +57,8 @@ class Server:
             [self.path(), "-a", "127.0.0.1", "-p", "-1", "-c", self.config, *self.flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
             errors="replace")
-        self.reader = threading.Thread(target=self._read, daemon=True)
-        self.reader.start()
+        self.reader = LogReader(self.process.stderr, DEADLINE_S)
+        self.log = self.reader.lines
         line = self.wait_line(r"Listening for client connections on \S+:\d+")
         self.port = int(re.search(r":(\d+)\s*$", line)[1])
         self.wait_line("Server is ready")
@@ -69,28 +67,9 @@ class Server:
                 self.id = system.request("$SYS.REQ.SERVER.PING.IDZ").json()["id"]
         return self
 
-    def _read(self):
-        for line in self.process.stderr:
-            with self.news:
-                self.log.append(line)
-                self.news.notify_all()
-        with self.news:
-            self.log.append("<end of log>")
-            self.news.notify_all()
-
     def wait_line(self, pattern, since=0):
         """The first line of the log from since on that matches."""
-        end = time.monotonic() + DEADLINE_S
-        at = since
-        with self.news:
-            while True:
-                while at < len(self.log):
-                    if re.search(pattern, self.log[at]):
-                        return self.log[at]
-                    at += 1
-                left = end - time.monotonic()
-                if left <= 0 or self.log[-1:] == ["<end of log>"] or not self.news.wait(left):
-                    raise AssertionError(f"no line like {pattern!r}:\n" + "".join(self.log[-25:]))
+        return self.reader.wait(pattern, since)
 
     def reload(self, text):
         since = len(self.log)
@@ -122,8 +101,7 @@ class Server:
         except subprocess.TimeoutExpired:
             self.process.kill()
             status = self.process.wait()
-        self.reader.join(DEADLINE_S)
-        self.process.stderr.close()
+        self.reader.close()
         self.folder.cleanup()
         if exception[0] is None and status != 0 and self.kind == "pipit" and not self.killed:
             raise AssertionError(f"ended with {status}:\n" + "".join(self.log[-25:]))
@@ -141,6 +119,14 @@ class Reference(Server):
 
     def path(self):
         return tool("nats-server")
+
+
+@contextlib.contextmanager
+def each(*some):
+    """They run. For tests of what must hold at any: where a sanitizer looks at pipit, pipit is alone."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(server) for server in some
+               if server.kind == "pipit" or "PIPIT_SANITIZED" not in os.environ]
 
 
 @contextlib.contextmanager

@@ -28,7 +28,7 @@ class Tools(unittest.TestCase):
 
     def command(self, user, *words):
         return [tool("nats"), "-s", f"nats://127.0.0.1:{self.server.port}", "--user", user,
-                "--password", user, *words]
+                "--password", user, "--timeout", "30s", *words]
 
     def nats(self, *words, user="sys", status=0):
         result = subprocess.run(self.command(user, *words), capture_output=True, text=True,

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "process"))
 from server import Server  # noqa: E402
 
-DEADLINE_S = 30
+DEADLINE_S = 60
 
 
 class Closed(Exception):
@@ -224,9 +224,9 @@ class Bus:
         except Closed:
             return
 
-    def quiet(self):
-        """Is there nothing to be read now?"""
-        return not self._raw and not select.select([self.socket], [], [], 0)[0]
+    def quiet(self, within_s=0):
+        """Is there nothing to be read now, or soon?"""
+        return not self._raw and not select.select([self.socket], [], [], within_s)[0]
 
 
 class Refused(Exception):
@@ -234,12 +234,15 @@ class Refused(Exception):
 
 
 class T2Server(Server):
-    """A server with a bus on TCP and, given a folder, on a Unix socket."""
+    """A server with a bus on TCP and, given a folder, on a Unix socket. Without a configuration of
+    the test's own its clients may be silent for long, as those of a loaded machine are."""
 
     def __init__(self, path, *flags, folder=None, listen=True, **options):
         self.unix = f"{folder}/t2.sock" if folder else None
         if listen:
             flags += ("--t2=tcp:127.0.0.1:0",)
+            if "-c" not in flags:
+                flags += ("-c", str(pathlib.Path(__file__).with_name("patient.conf")))
             if self.unix:
                 flags += (f"--t2=unix:{self.unix}",)
         super().__init__(path, "--threads=2", *flags, **options)

@@ -210,7 +210,7 @@ class Bridge(unittest.TestCase):
     def http(self, path):
 
         with urllib.request.urlopen(f"http://127.0.0.1:{self.server.http_port}{path}",
-                                    timeout=30) as answer:
+                                    timeout=60) as answer:
             return answer.read().decode()
 
     def undeliverable(self):
@@ -233,7 +233,7 @@ class Bridge(unittest.TestCase):
         with Bus(self.server.t2) as gone:
             gone.subscribe("gone/by")
             port = gone.socket.getsockname()[1]
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             closed = json.loads(self.http("/connz?state=closed&subs=1"))["connections"]
             found = [c for c in closed if c["type"] == "t2" and c["port"] == port]

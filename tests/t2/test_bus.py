@@ -4,6 +4,7 @@
     test_bus.py    PIPIT_SERVER names the server
 """
 
+import contextlib
 import os
 import tempfile
 import time
@@ -339,25 +340,31 @@ class Times(unittest.TestCase):
             with self.assertRaises(Refused):
                 owner.respond(request)
             # An answered request does nothing when its time comes.
-            number = asker.ask("slow")
-            owner.respond(owner.asked()[0], b"quick")
-            self.assertEqual(asker.answered(number), ("Ok", b"quick"))
+            while True:
+                number = asker.ask("slow")
+                with contextlib.suppress(Refused):  # a loaded machine was not quick
+                    owner.respond(owner.asked()[0], b"quick")
+                answer = asker.answered(number)
+                if answer != ("Timeout", b""):
+                    break
+            self.assertEqual(answer, ("Ok", b"quick"))
             number = asker.ask("slow")
             self.assertEqual(asker.answered(number), ("Timeout", b""))
             self.assertEqual(asker.settle(), [])
 
     def test_silence(self):
-        self.reload("keep_alive: 600ms")
-        with self.server.bus() as silent, self.server.bus() as alive:
-            for _ in range(12):
-                alive.call("KeepAlive")
-                time.sleep(0.1)
-            silent.wait_closed()
-            self.assertEqual(silent.messages, [])
+        self.reload("keep_alive: 3s")
+        with self.server.bus() as alive:
+            for _ in range(2):  # it outlives what one is given that came after it
+                with self.server.bus() as silent:
+                    while silent.quiet(within_s=0.1):
+                        alive.call("KeepAlive")
+                    silent.wait_closed()
+                    self.assertEqual(silent.messages, [])
             alive.call("KeepAlive")
 
     def test_half_a_message_is_silence_too(self):
-        self.reload("keep_alive: 600ms")
+        self.reload("keep_alive: 3s")
         with self.server.bus() as bus:
             raw = frame({"id": 1, "content": "KeepAlive"})
             bus.send_raw(raw[:10])

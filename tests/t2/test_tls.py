@@ -6,8 +6,10 @@
 
 import os
 import pathlib
+import signal
 import socket
 import ssl
+import subprocess
 import sys
 import unittest
 
@@ -17,6 +19,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tls"))
 from support import Folder  # noqa: E402
 
 PIPIT = os.environ.get("PIPIT_SERVER", "build/pipit-server")
+TOOL = os.environ.get("PIPIT_TOOL", "build/pipit")
+WAIT_S = 60
 TEXT = """
 t2 {{
   listen: ["tls:127.0.0.1:0", "tcp:127.0.0.1:0"]
@@ -107,13 +111,13 @@ class Tls(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
 
     def test_a_handshake_that_stalls_stops_nobody(self):
-        server = self.start(timeout=1)
-        with socket.create_connection(self.address, 30) as stalled:
+        server = self.start(timeout=5)
+        with socket.create_connection(self.address, 60) as stalled:
             stalled.sendall(b"\x16\x03\x01\x02")  # the beginning of a record
             with self.bus() as bus:
                 bus.call("KeepAlive")
             self.assertEqual(stalled.recv(1), b"")  # after tls.timeout
-        with socket.create_connection(self.address, 30) as mistaken:
+        with socket.create_connection(self.address, 60) as mistaken:
             mistaken.sendall(b"\x00\x00\x00\x10" + bytes(16))  # T2 in clear
             try:
                 while mistaken.recv(100):  # an alert maybe
@@ -121,6 +125,60 @@ class Tls(unittest.TestCase):
             except ConnectionError:
                 pass
         self.assertEqual(server.stop(), 0)
+
+    def certificates(self, own="client"):
+        return ["--ca", self.folder.file("ca.pem"), f"--cert={self.folder.file(own + '.pem')}",
+                "--key", self.folder.file(f"{own}.key")]
+
+    def run_tool(self, *arguments, status=0):
+        done = subprocess.run([TOOL, "t2", *arguments], capture_output=True, text=True,
+                              timeout=WAIT_S, check=False, env={**os.environ,
+                                                                "HOME": self.folder.path})
+        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return done.stdout.rstrip("\n")
+
+    def test_tool(self):
+        server = self.start()
+        bus = self.bus()
+        bus.subscribe("**")
+        address = "tls:localhost:{}".format(self.address[1])
+        self.assertEqual(self.run_tool("pub", "string/a", "Hi", address, *self.certificates()), "")
+        self.assertEqual(bus.published(), ("string/a", b"\x62Hi"))
+        self.assertNotEqual(self.run_tool("pub", "string/a", "Hi", address, "--ca",
+                                          self.folder.file("ca.pem")), "")  # it shows none
+        self.assertIn("failed", self.run_tool("pub", "string/a", "Hi", address))  # whom to trust?
+        self.assertNotEqual(self.run_tool("pub", "string/a", "Hi", address, "--tls-name=other",
+                                          *self.certificates()), "")
+        self.run_tool("register", "safe", address)
+        self.assertEqual(self.run_tool("pub", "string/b", "Ho", *self.certificates()), "")
+        self.assertEqual(bus.published(), ("string/b", b"\x62Ho"))
+        self.run_tool("pub", "string/a", "x", address, "--cert", "alone", status=2)
+        self.assertEqual(server.stop(), 0)
+
+    def test_tool_serves(self):
+        self.assertIn("--ca", self.run_tool("serve", "tls:127.0.0.1:0"))
+        self.assertIn("quotes", self.run_tool("serve", "tls:127.0.0.1:0", "--ca=a\"b",
+                                              *self.certificates()[2:]))
+        with subprocess.Popen([TOOL, "t2", "serve", "tls:127.0.0.1:0", *self.certificates("server")],
+                              stdout=subprocess.PIPE, text=True) as process:
+            try:
+                for line in process.stdout:
+                    if "Listening for T2 clients on tls:" in line:
+                        self.address = "127.0.0.1", int(line.rsplit(":", 1)[1])
+                    if "Server is ready" in line:
+                        break
+                bus = self.bus()
+                bus.subscribe("string/*")
+                self.assertEqual(self.run_tool("pub", "string/a", "Hi",
+                                               f"tls:127.0.0.1:{self.address[1]}",
+                                               *self.certificates()), "")
+                self.assertEqual(bus.published(), ("string/a", b"\x62Hi"))
+                self.assert_refused(None)
+                process.send_signal(signal.SIGTERM)
+                process.stdout.read()
+                self.assertEqual(process.wait(WAIT_S), 0)
+            finally:
+                process.kill()
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from bus import Bus, T2Server
 PIPIT = os.environ.get("PIPIT_SERVER", "build/pipit-server")
 TOOL = os.environ.get("PIPIT_TOOL", "build/pipit")
 ORIGINAL = os.environ.get("T2_TOOL_BUS")
-WAIT_S = 30
+WAIT_S = 60
 
 
 class Tool(unittest.TestCase):

@@ -15,7 +15,7 @@ import unittest
 import urllib.request
 
 SERVER = ""
-DEADLINE_S = 20
+DEADLINE_S = 60
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PEER = os.path.join(os.environ.get("PIPIT_PEERS_DIR") or os.path.join(ROOT, "build/peers/bin"),
                     "nats-server")

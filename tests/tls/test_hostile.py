@@ -3,10 +3,12 @@
 
 import os
 import random
+import socket
+import ssl
 import subprocess
 
 import support
-from support import TlsTest, client_context, connect, ping, read_info, rest
+from support import DEADLINE_S, TlsTest, client_context, connect, ping, read_info, rest
 
 FIRST = [b"CONNECT {}\r\nPING\r\n", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100, b"\x80\x2e\x01\0\x02",
          b"\x15\x03\x01\0\x02\x02\x28", b"\x16\x03\x01\xff\xff" + b"a" * 70000,
@@ -56,6 +58,26 @@ class Hostile(TlsTest):
             os.close(bare)
         sock, _ = connect(server, client_context(self.folder))
         self.assertEqual(ping(sock), "PONG")
+
+    def test_a_bad_record_is_answered(self):
+        """By an alert, whatever stands behind the record and is never read."""
+        server = self.server()
+        alerts = {ssl.TLSVersion.TLSv1_2: b"\x15\x03\x03\0\x1a",
+                  ssl.TLSVersion.TLSv1_3: b"\x17\x03\x03\0\x13"}
+        for version, head in alerts.items():
+            for more in (0, 10, 5000, 300000):
+                with self.subTest(version=version, more=more):
+                    context = client_context(self.folder, maximum_version=version)
+                    sock, _ = connect(server, context)
+                    self.assertEqual(ping(sock), "PONG")
+                    with socket.socket(fileno=sock.detach()) as bare:
+                        bare.settimeout(DEADLINE_S)
+                        try:
+                            bare.sendall(b"\x17\x03\x03\0\x40" + b"?" * (64 + more))
+                        except OSError:
+                            pass # it has closed meanwhile
+                        said = rest(bare)
+                    self.assertEqual((said[:5], len(said)), (head, 5 + head[-1]))
 
     def test_renegotiation(self):
         server = self.server()

@@ -23,7 +23,7 @@ class Responder:
         self.folder, self.states, self.asked = folder, {}, 0
         self.signer, self.authority, self.more = "ca", "ca", ["-nmin", "10"]
         self.spoil = None
-        self.lock = threading.Lock()
+        self.lock, self.reached = threading.Lock(), threading.Event()
         responder = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -35,6 +35,7 @@ class Responder:
                 self.answer(self.rfile.read(int(self.headers["Content-Length"])))
 
             def answer(self, request):
+                responder.reached.set()
                 with responder.lock:
                     answer = responder.answer(request)
                 self.send_response(200)
@@ -133,11 +134,19 @@ class Stapling(unittest.TestCase):
             self.start(name, ocsp)
         return str(caught.exception)
 
-    def shown(self, server, *more):
-        done = subprocess.run(
+    def visit(self, server, *more):
+        return subprocess.run(
             ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-status", "-CAfile",
              self.folder.file("ca.pem"), *more], input="", capture_output=True, text=True,
             check=False, timeout=DEADLINE_S).stdout
+
+    def subject_and_status(self, server):
+        said = self.visit(server)
+        status = re.search(r"Cert Status: (\w+)", said)
+        return re.search(r"subject=CN ?= ?(\w+)", said)[1], status and status[1]
+
+    def shown(self, server, *more):
+        done = self.visit(server, *more)
         if "OCSP response: no response sent" in done:
             return None
         return re.search(r"Cert Status: (\w+)", done)[1]
@@ -275,6 +284,23 @@ class Stapling(unittest.TestCase):
         asked = self.responder.asked
         self.assertTrue(server.reload())
         self.assertEqual(self.responder.asked, asked)
+
+    def test_a_new_certificate_is_not_shown_without_an_answer(self):
+        """A reload waits for the first one; until then clients see the certificate before."""
+        server = self.start("must", "ocsp { url: '@' }")
+        self.responder.reached.clear()
+        with self.responder.lock:  # nobody is answered
+            reloading = threading.Thread(target=server.reload, args=(
+                self.text("plain", "ocsp { mode: always, url: '@' }"),))
+            reloading.start()
+            self.assertTrue(self.responder.reached.wait(DEADLINE_S))
+            for _ in range(3):
+                self.assertEqual(self.subject_and_status(server), ("must", "good"))
+        seen = [self.subject_and_status(server) for _ in range(3)]
+        reloading.join(DEADLINE_S)
+        seen.append(self.subject_and_status(server))
+        self.assertLessEqual(set(seen), {("must", "good"), ("plain", "good")})
+        self.assertEqual(seen[-1], ("plain", "good"))
 
     def test_two_certificates(self):
         self.certificate("must", "tlsfeature=status_request\nsubjectAltName=DNS:other.example\n")

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import socket
 import subprocess
 import sys
@@ -16,8 +17,14 @@ from client import DEADLINE_S, Client, Closed  # noqa: E402
 import servers  # noqa: E402
 from world import eventually, main, missing, tool  # noqa: E402
 
-__all__ = ["Closed", "Key", "Operator", "Pipit", "Reference", "TokenClient", "both", "errors_of",
-           "eventually", "main", "missing", "nsc", "tool"]
+__all__ = ["Closed", "Key", "Operator", "Pipit", "Reference", "TokenClient", "both", "credentials",
+           "errors_of", "eventually", "let_it_look_again", "main", "missing", "nsc", "tool"]
+
+
+def let_it_look_again(server):
+    """nats-server looks at the claims of an account once a second at most, and does not tell."""
+    if server.kind == "nats":
+        time.sleep(1.05)
 
 
 class Maker:
@@ -93,6 +100,18 @@ class Operator:
         return "\n".join(lines)
 
 
+def credentials(path):
+    """The token and the key of a .creds file."""
+    blocks = re.findall(r"-----BEGIN[^\n]*\n([^\n]+)\n", pathlib.Path(path).read_text())
+
+    class Seed:
+        @staticmethod
+        def sign(text):
+            return nsc("sig", seed=blocks[1], text=text)["sig"]
+
+    return blocks[0], Seed
+
+
 class TokenClient(Client):
     """Shows a token, and signs what it is asked to; seed None: it does not."""
 
@@ -143,6 +162,10 @@ class Pipit(Configured, servers.Pipit):
 
 class Reference(Configured, servers.Reference):
     pass
+
+
+def each(text):
+    return servers.each(Pipit(text), Reference(text))
 
 
 @contextlib.contextmanager

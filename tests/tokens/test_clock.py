@@ -86,7 +86,7 @@ class Tokens(unittest.TestCase):
 
     def test_times_of_the_day(self):
         o = self.o
-        begin, end = (time.strftime("%H:00:00", time.gmtime(self.now + h * HOUR)) for h in (1, 3))
+        begin, end = (time.strftime("%H:%M:%S", time.gmtime(self.now + h * HOUR)) for h in (1, 3))
         token = o.user_token({"times": [{"start": begin, "end": end}], "times_location": "UTC"})
         self.assertEqual(self.verdicts(self.start(), token, o.user), ["refused", "in", "refused"])
 

@@ -90,7 +90,7 @@ class Verdicts(unittest.TestCase):
         o = self.o
         for zone, shift in (("Asia/Tokyo", 9), ("Etc/GMT+5", -5)):
             hour = int(time.time() // 3600 + shift) % 24
-            inside = times(f"{hour:02}:00:00", f"{(hour + 1) % 24:02}:00:00", zone)
+            inside = times(f"{(hour - 1) % 24:02}:00:00", f"{(hour + 2) % 24:02}:00:00", zone)
             outside = times(f"{(hour + 3) % 24:02}:00:00", f"{(hour + 4) % 24:02}:00:00", zone)
             self.same(o.user_token(inside), wanted=True)
             self.same(o.user_token(outside), wanted=False)

@@ -4,12 +4,11 @@ import base64
 import json
 import os
 import pathlib
-import re
 import subprocess
 import tempfile
 import unittest
 
-from tenants import Key, Operator, Pipit, main, nsc, tool
+from tenants import Key, Operator, Pipit, credentials, main, nsc, tool
 
 FULL = "{ type: full, dir: '@DIR@/jwt', allow_delete: true }"
 
@@ -29,7 +28,7 @@ class Tools(unittest.TestCase):
     def nats(self, server, creds, *words, **options):
         env = {**os.environ, "HOME": str(self.folder), "XDG_CONFIG_HOME": str(self.folder)}
         return subprocess.run([tool("nats"), "--server", f"nats://127.0.0.1:{server.port}",
-                               "--creds", creds, *words], env=env, timeout=30, text=True,
+                               "--creds", creds, "--timeout", "30s", *words], env=env, timeout=120, text=True,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
                               **options)
 
@@ -76,7 +75,7 @@ class BuiltByNatsAuth(unittest.TestCase):
             self.skipTest("this `nats` has no `auth`: a newer one has")
 
     def nats(self, *words, code=0):
-        done = subprocess.run([tool("nats"), *words], env=self.env, timeout=30, text=True,
+        done = subprocess.run([tool("nats"), "--timeout", "30s", *words], env=self.env, timeout=120, text=True,
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, cwd=self.home,
                               stderr=subprocess.STDOUT, check=False)
         if code is not None and done.returncode != code:
@@ -102,22 +101,12 @@ class BuiltByNatsAuth(unittest.TestCase):
             self.assertIn("Authorization Violation", said)
             self.nats(*at, *sys, "auth", "account", "push", "APP", "--operator", "OP")
             self.nats(*at, *bob, "pub", "a", "b")
-            token, key = self.token_of("bob.creds")
+            token, key = credentials(self.home / "bob.creds")
             with server.show(token, key) as client:
                 client.subscribe("greet.*")
                 client.flush()
                 self.nats(*at, *bob, "pub", "greet.joe", "hello")
                 self.assertEqual(client.wait_subject("greet.joe").payload, b"hello")
-
-    def token_of(self, name):
-        blocks = re.findall(r"-----BEGIN[^\n]*\n([^\n]+)\n", (self.home / name).read_text())
-
-        class Seed:
-            @staticmethod
-            def sign(text):
-                return nsc("sig", seed=blocks[1], text=text)["sig"]
-
-        return blocks[0], Seed
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Bench(OnServer):
         self.assertGreater(figures[0], 0)
 
     def test_pub(self):
-        sub = self.start("sub", "load", "--report-subjects", "--wait=1s", "--json")
+        sub = self.start("sub", "load", "--report-subjects", "--count=10001", "--json")
         sub.await_line("Subscribing on")
         told = self.bench("pub", "load", "--clients=3", "--msgs=10001", "--size=17")
         self.assertEqual((told["benchmark"], told["pub"]["clients"]), ("pub", 3))
@@ -33,7 +33,7 @@ class Bench(OnServer):
                          [{"subject": "load", "messages": 10001, "bytes": 170017}])
 
     def test_many_subjects(self):
-        sub = self.start("sub", "load.>", "--report-subjects", "--wait=1s", "--json")
+        sub = self.start("sub", "load.>", "--report-subjects", "--count=100", "--json")
         sub.await_line("Subscribing on")
         self.bench("pub", "load", "--msgs=100", "--multisubject", "--multisubjectmax=4")
         self.assertEqual(sub.wait(), 0)

@@ -135,8 +135,12 @@ class Messages(OnServer):
                                r'\[#1\] Matched reply on "_INBOX.*answer 0.*'
                                r'\[#2\] Matched reply on "_INBOX.*answer 1')
 
-    def test_report_and_wait(self):
-        sub = self.sub("r.>", "--report-subjects", "--wait=1s", "--report-top=1")
+    def test_wait(self):
+        sub = self.sub("quiet", "--report-subjects", "--wait=500ms")
+        self.assertEqual(sub.wait(), 0)
+
+    def test_report(self):
+        sub = self.sub("r.>", "--report-subjects", "--count=1201", "--report-top=1")
         self.tool("pub", "r.a", "12345", "--count=1200", "-q")
         self.tool("pub", "r.b", "1", "-q")
         self.assertEqual(sub.wait(), 0)
@@ -167,7 +171,7 @@ class Messages(OnServer):
 
     def test_no_answer(self):
         self.sub("silent")
-        self.tool("request", "silent", "hi", "--timeout=200ms", status=3)
+        self.tool("request", "silent", "hi", "--timeout=2s", status=3)
         self.assertIn("no answer in time", self.said)
 
     def test_one_answer(self):
@@ -212,10 +216,10 @@ class Messages(OnServer):
 
     def test_command_that_fails(self):
         reply = self.reply("fail", "--command", "false")
-        self.tool("request", "fail", "x", "--timeout=300ms", status=3)
+        self.tool("request", "fail", "x", "--timeout=2s", status=3)
         reply.await_line("the command failed with status 1")
         reply = self.reply("none", "--command", "/no/such/program")
-        self.tool("request", "none", "x", "--timeout=300ms", status=3)
+        self.tool("request", "none", "x", "--timeout=2s", status=3)
         reply.await_line("cannot run /no/such/program")
 
     def test_command_that_does_not_read(self):

@@ -2,15 +2,17 @@
 """pipit server, account and events, by requests and over HTTP, of either server."""
 
 import json
+import os
 import re
 import resource
 import socket
+import subprocess
 import threading
 import time
 import unittest
 
 from monitored import NAMES, PATIENT, Client, MonitoredTest
-from tool import bad_characters, on_both
+from tool import NATS, bad_characters, on_both
 
 
 class ServerTest(MonitoredTest):
@@ -32,7 +34,7 @@ class Servers(ServerTest):
         self.assertEqual([len(self.json("server", "ls", *more)) for more in
                           ((), ("-m", self.monitor), ("-m", f"{self.monitor},{self.monitor}/"))],
                          [1, 1, 2])
-        self.tool("server", "list", "2", "--timeout", "200ms", status=3)
+        self.tool("server", "list", "2", "--timeout", "2s", status=3)
         self.assertIn("2 servers were expected, 1 have answered", self.said)
         self.tool("server", "list", "--sort", "colour", status=2)
 
@@ -44,7 +46,7 @@ class Servers(ServerTest):
         self.assertEqual(told["server_name"], "demo")
         self.assertEqual(self.json("server", "info", told["server_id"])["server_id"],
                          told["server_id"])
-        self.tool("server", "info", "other", "--timeout", "200ms", status=3)
+        self.tool("server", "info", "other", "--timeout", "2s", status=3)
         self.assertIn("there is no server other", self.said)
 
     def test_ping(self):
@@ -111,6 +113,87 @@ class Servers(ServerTest):
         self.tool("server", "request", "variables", "--with", "x", status=2)
         self.tool("server", "request", "nothing", status=2)
 
+    def test_request_is_narrowed(self):
+        one, two = self.client(name="one"), self.client(name="two")
+        one.send("SUB a.b 1\r\n")
+        two.send("SUB c 1\r\nSUB d 2\r\n")
+
+        def names(*flags):
+            for shown in self.both_ways("request", "connections", "--filter-account", "APP", *flags):
+                yield [c["name"] for c in json.loads(shown)[0]["data"]["connections"]]
+        self.assertEqual(list(names("--sort", "subs", "--limit", "1")), [["two"]] * 2)
+        self.assertEqual(list(names("--offset", "1", "--filter-user", "app")), [["two"]] * 2)
+        self.assertEqual(list(names("--filter-user", "nobody")), [[]] * 2)
+        self.assertEqual(self.json("server", "request", "connections", "--filter-user", "nobody",
+                                   "--filter-empty"), [])
+        [told] = self.json("server", "request", "connections", "--filter-subject", "a.b",
+                           "--filter-account", "APP", "--subscriptions")
+        [shown] = told["data"]["connections"]
+        self.assertEqual((shown["name"], shown["subscriptions_list"]), ("one", ["a.b"]))
+        self.assertEqual(self.json("server", "request", "connections", "--filter-cid",
+                                   str(shown["cid"]))[0]["data"]["num_connections"], 1)
+        for shown in self.both_ways("request", "subscriptions", "--detail", "--filter-subject", "c",
+                                    "--filter-account", "APP"):
+            self.assertEqual([s["subject"] for s in
+                              json.loads(shown)[0]["data"]["subscriptions_list"]], ["c"])
+        for flags in (("--host", "nowhere"), ("--cluster", "none"), ("--tags", "no")):
+            self.tool("server", "request", "variables", *flags, "--timeout", "2s", status=3)
+        self.tool("server", "request", "variables", "2", "--timeout", "2s", status=3)
+        self.assertIn("2 servers were expected, 1 have answered", self.said)
+
+    def test_kick(self):
+        client = self.client(name="the kicked one")
+        [told] = [c for c in self.json("server", "report", "connections")
+                  if c.get("name") == "the kicked one"]
+        self.assertIn("is disconnected", self.tool("server", "request", "kick", str(told["cid"])))
+        self.assertIn(client.file.read(), (b"", b"PING\r\n"))  # the end
+        for server in ((), ("demo",)):
+            self.tool("server", "request", "kick", "7777777", *server, status=1)
+            self.assertIn("the server says: no such client", self.said)
+        self.tool("server", "request", "kick", "1", "other", "--timeout", "2s", status=3)
+        self.tool("server", "request", "kick", "1", "-s", self.app, status=3)
+
+    def test_reload(self):
+        before = self.json("server", "info")["config_load_time"]
+        self.tool("server", "config", "reload", status=2)
+        self.assertIn("--force", self.said)
+        self.assertIn("done", self.tool("server", "config", "reload", "--force"))
+        self.assertIn("server", self.json("server", "config", "reload", "demo", "-f"))
+        self.assertGreater(self.json("server", "info")["config_load_time"], before)
+
+    def test_account_of_others(self):
+        shown = self.tool("server", "account", "info", "APP")
+        for text in ("Name: APP\n", "System account: no\n", "Connections: "):
+            self.assertIn(text, shown)
+        self.assertEqual(self.json("server", "account", "info", "SYS")["is_system"], True)
+        self.tool("server", "account", "info", "NONE", status=1)
+        self.assertIn("the server says: Account NONE does not exist", self.said)
+        self.tool("server", "account", "info", "a.b", status=2)
+        self.tool("server", "account", "info", "SYS", "-s", self.app, status=3)
+
+    def test_mappings(self):
+        """nats-server and its CLI make the same of them."""
+        for source, destination, subject, mapped in (
+                ("orders.*.*", "o.$2.$1", "orders.a.b", "o.b.a"),
+                ("orders.*", "o.{{partition(3,1)}}", "orders.a", "o.1"),
+                ("foo.>", "bar.>", "foo.x.y", "bar.x.y"),
+                ("a.*", "b.{{left(1,2)}}", "a.hello", "b.he")):
+            arguments = ("server", "mappings", source, destination, subject)
+            self.assertEqual(self.tool(*arguments), mapped + "\n")
+            self.assertEqual(self.json(*arguments), {"subject": subject, "mapped": mapped})
+            if os.access(NATS, os.X_OK):
+                told = subprocess.run([NATS, *arguments], capture_output=True, text=True, timeout=60,
+                                      check=True)
+                self.assertEqual(told.stdout.strip(), mapped)
+        self.tool("server", "mappings", "a.*", "b.$2", "a.x", status=2)
+        self.assertIn("that is no mapping: ", self.said)
+        self.tool("server", "mappings", "a.*", "b.$1", "c.\x1b[2J", status=1)
+        self.assertIn("the mapping is not for c.\\x1b[2J", self.said)
+
+    def test_passwd(self):
+        self.assertRegex(self.tool("server", "passwd", "--pass", "secret", "--cost", "4"),
+                         r"^\$2[ab]\$04\$")
+
     def test_watch(self):
         for shown in self.both_ways("watch", "--count", "2", "--interval", "100ms", "--json"):
             first, second = map(json.loads, shown.splitlines())
@@ -157,7 +240,7 @@ class Servers(ServerTest):
         self.assertEqual((told["user"]["account"], len(told["account"]["account_statz"])),
                          ("SYS", 1))
         few = self.app.replace("app:a", "few:f")
-        self.tool("account", "info", "-s", few, "--timeout", "300ms", status=3)
+        self.tool("account", "info", "-s", few, "--timeout", "2s", status=3)
 
     def test_not_in_the_system_account(self):
         for command in ("list", "info", "ping", "watch"):
@@ -206,7 +289,7 @@ class Check(ServerTest):
                     (("--uptime-warn", "1000d"), 1), (("--uptime-warn", "0"), 0),
                     (("--cpu-critical", "1M"), 0), (("--auth-required",), 0)):
                 self.tool(*check, *limits, status=status)
-        self.tool("server", "check", "server", "--name", "other", "--timeout", "200ms", status=2)
+        self.tool("server", "check", "server", "--name", "other", "--timeout", "2s", status=2)
         self.tool("server", "check", "server", "--name", "other", "-m", self.monitor, status=2)
         self.tool("server", "check", "server", "--mem-warn", "lots", status=2)
 

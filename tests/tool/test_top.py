@@ -9,6 +9,8 @@ from monitored import NAMES, Client, MonitoredTest
 from tmux import Terminal
 from tool import Server, bad_characters, on_both
 
+from ports import quiet_port  # noqa: I001 (tool says where)
+
 
 class Batch(MonitoredTest):
     def looks(self, *arguments, **more):
@@ -186,25 +188,32 @@ class Live(MonitoredTest):
 class Restart(MonitoredTest):
     """A server that goes and comes back on the same ports."""
 
+    @classmethod
+    def setUpClass(cls):
+        cls.port, cls.http = quiet_port(), quiet_port()
+        super().setUpClass()
+
+    @classmethod
+    def serve(cls):
+        cls.server = Server(cls.program, *cls.flags, "-m", str(cls.http),
+                            address=("-a", "127.0.0.1", "-p", str(cls.port)))
+
     def test_restart(self):
-        port, http = self.server.port, int(self.monitor.rsplit(":", 1)[1])
         terminals = []
         for n, way in enumerate((("-m", self.monitor), ())):
             folder = self.home / str(n)
             folder.mkdir()
             terminals.append(Terminal(str(folder), self.environ, "top", "-d", "100ms", "--timeout",
-                                      "300ms", *way))
+                                      "2s", *way))
             self.addCleanup(terminals[-1].close)
             terminals[-1].wait("by cid")
         self.server.stop()
         for terminal in terminals:
             terminal.wait("does not answer")
-        flags = ("-c", self.config_file())
-        type(self).server = Server(self.program, *flags, "-m", str(http),
-                                   address=("-a", "127.0.0.1", "-p", str(port)))
-        Client(port, user="app", **{"pass": "a"}, name="after").close()
+        self.serve()
+        Client(self.port, user="app", **{"pass": "a"}, name="after").close()
         for terminal in terminals:
-            terminal.wait("up [0-9]s")
+            terminal.wait(r"up \d+")
             while "does not answer" in terminal.screen():
                 pass
             terminal.type("q")

@@ -71,7 +71,7 @@ class Trace(MonitoredTest):
 
     def test_not_allowed(self):
         few = self.app.replace("app:a", "few:f")
-        self.tool("trace", "few", "-s", few, "--timeout", "300ms", status=1)
+        self.tool("trace", "few", "-s", few, "--timeout", "2s", status=1)
         self.assertIn("Permissions Violation", self.said)
 
     def test_bad(self):

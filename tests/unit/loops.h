@@ -29,7 +29,7 @@
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 
-enum { LOOPS_MAX = 3, DEADLINE_S = 30 };
+enum { LOOPS_MAX = 3, DEADLINE_S = 60 };
 
 struct loops {
     unsigned count;

@@ -18,7 +18,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 30000, LARGE = 200000 };
+enum { WAIT_MS = 60000, LARGE = 200000 };
 
 /* A server with a bus on a Unix socket. */
 struct world {

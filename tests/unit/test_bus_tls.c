@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { WAIT_MS = 30000, LARGE = 300000, PATH = 128 };
+enum { WAIT_MS = 60000, LARGE = 300000, PATH = 128 };
 
 struct world {
     struct host host;

@@ -75,6 +75,16 @@ static void test_ceiling_marks(void **state)
     assert_null(pp_alloc(1));
     assert_null(pp_calloc(1, 1));
     assert_null(pp_realloc(NULL, 10));
+    pp_alloc_urgent_begin();
+    ptr = pp_alloc(1);
+    assert_non_null(ptr);
+    pp_free(ptr);
+    assert_null(pp_alloc(31 * MIB)); /* it would not be below the ceiling */
+    pp_ceiling_pretend(1025u * MIB);
+    assert_null(pp_alloc(1));
+    pp_alloc_urgent_end();
+    pp_ceiling_pretend(994u * MIB);
+    assert_null(pp_alloc(1));
     pp_ceiling_pretend(980u * MIB);
     ptr = pp_alloc(10);
     assert_non_null(ptr);

@@ -222,8 +222,8 @@ static void test_snapshot_files(void **state)
             pp_snapshot_free(after);
     }
     assert_int_equal(pp_snapshot_parse(&after, PP_STR("")), PIPIT_EINVAL);
-    assert_int_equal(pp_snapshot_parse(&after, PP_STR("pipit-options 2 00\n")), PIPIT_EINVAL);
-    assert_int_equal(pp_snapshot_parse(&after, PP_STR("pipit-options 2 ")), PIPIT_EINVAL);
+    assert_int_equal(pp_snapshot_parse(&after, PP_STR("pipit-options 3 00\n")), PIPIT_EINVAL);
+    assert_int_equal(pp_snapshot_parse(&after, PP_STR("pipit-options 3 ")), PIPIT_EINVAL);
     pp_buf_fini(&text);
 }
 

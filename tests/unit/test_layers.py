@@ -38,6 +38,7 @@ PUBLIC = {
     "base": ["pipit/error.h"],
     "bus": ["pipit/error.h", "pipit/bus.h"],
     "client": ["pipit/error.h", "pipit/message.h", "pipit/client.h", "pipit/keys.h"],
+    "store": ["pipit/error.h", "pipit/store.h"],
     "server": ["pipit/error.h", "pipit/message.h", "pipit/bus.h", "pipit/config.h",
                "pipit/server.h"],
 }
@@ -154,7 +155,7 @@ def check_targets(root):
         if row is None:
             wrong.append(f"src/CMakeLists.txt: pipit_room({words[0]}): no such room in the table")
         for word in words[1:]:
-            if word in ("ROOMS", "LIBS", "SOURCES"):
+            if word in ("ROOMS", "LIBS", "SOURCES", "FAST", "COLD"):
                 section = word
             elif section == "ROOMS" and row is not None:
                 linked = word.replace("proto_", "proto/")

@@ -23,7 +23,7 @@
 
 #include "log_folder.h"
 
-enum { WAIT_MS = 20000 };
+enum { WAIT_MS = 60000 };
 
 static pp_logger *open_logger(const pp_logger_options *options)
 {
@@ -287,7 +287,7 @@ static void test_logger_ring_overflows(void **state)
     for (unsigned i = 0; i < 5000; i++)
         pp_logger_write(logger, PIPIT_LOG_INFO, text);
     pp_logger_write(logger, PIPIT_LOG_ERROR, "an error");
-    assert_true(pp_clock_mono_ns() - begin_ns < 5 * PP_NS_PER_S);
+    assert_true(pp_clock_mono_ns() - begin_ns < 60 * PP_NS_PER_S);
     assert_false(pp_logger_flush(logger, 20));
     reader = fopen(folder_file(&folder, "l"), "r");
     assert_non_null(reader);

@@ -1,5 +1,5 @@
 /* Deadlines against a plain list. */
-#include "net/timer.h"
+#include "base/timer.h"
 
 #include "base/alloc.h"
 #include "base/fault.h"
@@ -17,8 +17,8 @@ enum { TIMERS = 200 };
 
 struct watched {
     pp_timer timer;
-    bool set;      /* as the list knows it */
-    int64_t due;   /* the same */
+    bool set;    /* as the list knows it */
+    int64_t due; /* the same */
     unsigned fired;
 };
 
@@ -180,6 +180,24 @@ static void test_timer_cancelled_while_due_does_not_fire(void **state)
     pp_timers_fini(&pair_timers);
 }
 
+static void test_timers_run_one_at_a_time(void **state)
+{
+    pp_timers timers = {0};
+    struct watched early = {0}, late = {0};
+
+    (void)state;
+    assert_int_equal(pp_timers_reserve(&timers, 2), PIPIT_OK);
+    pp_timer_set(&timers, &late.timer, 11, count_fire);
+    pp_timer_set(&timers, &early.timer, 10, count_fire);
+    assert_true(pp_timers_run_one(&timers, 11));
+    assert_true(early.fired == 1 && late.fired == 0);
+    assert_false(pp_timers_run_one(&timers, 10));
+    assert_true(pp_timers_run_one(&timers, 11));
+    assert_int_equal(late.fired, 1);
+    assert_false(pp_timers_run_one(&timers, 11));
+    pp_timers_fini(&timers);
+}
+
 static void test_timers_reserve(void **state)
 {
     pp_timers timers = {0};
@@ -216,6 +234,7 @@ int main(void)
         cmocka_unit_test(test_timers_fire_as_a_list_says),
         cmocka_unit_test(test_timer_fires_once_when_due),
         cmocka_unit_test(test_timer_cancelled_while_due_does_not_fire),
+        cmocka_unit_test(test_timers_run_one_at_a_time),
         cmocka_unit_test(test_timers_reserve),
     };
 

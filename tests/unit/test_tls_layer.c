@@ -195,6 +195,62 @@ static void test_tls_layer_carries_both_ways(void **state)
     }
 }
 
+/* Whatever is agreed on, by records of ours or, where the client wants short ones, by OpenSSL. */
+static void test_tls_layer_carries_by_every_cipher(void **state)
+{
+    static const char *const suites[] = {"TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
+                                         "TLS_CHACHA20_POLY1305_SHA256"};
+
+    (void)state;
+    for (size_t i = 0; i < 2 * COUNT_OF(suites); i++) {
+        const char *suite = suites[i / 2];
+        struct world x;
+
+        world_init(&x, 1, NULL);
+        assert_int_equal(SSL_CTX_set_ciphersuites(x.client, suite), 1);
+        if (i % 2)
+            SSL_CTX_set_tlsext_max_fragment_length(x.client, TLSEXT_max_fragment_length_512);
+        connect_to(&x, NULL, &roomy_limits, 0);
+        assert_true(exchange(&x));
+        assert_string_equal(pp_tls_layer_cipher(x.w.conn->layer), suite);
+        for (unsigned turn = 0; turn < 3; turn++) {
+            assert_int_equal(SSL_key_update(x.peer, SSL_KEY_UPDATE_REQUESTED), 1);
+            say(&x, 50000 * turn, 50000);
+            stage(&x, &x.w.conn->own, 50000);
+            assert_true(exchange(&x));
+        }
+        assert_int_equal(x.w.got.len, 150000);
+        check_stream(x.w.got.ptr, 0, 150000);
+        assert_int_equal(x.heard.len, 150000);
+        check_stream(x.heard.ptr, 0, 150000);
+        world_fini(&x);
+    }
+}
+
+/* What is no record of the connection's ends it, and nothing of it is heard. */
+static void test_tls_layer_refuses_what_is_changed(void **state)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    static const char noise[] = "\x17\x03\x03\x00\x20 this is not what the key seals..";
+
+    (void)state;
+    for (size_t v = 0; v < COUNT_OF(versions); v++) {
+        struct tls_peer_how how = {.max_version = versions[v]};
+        struct world x;
+
+        world_init(&x, 1, NULL);
+        connect_to(&x, &how, &roomy_limits, 0);
+        assert_true(exchange(&x));
+        say(&x, 0, 100);
+        assert_int_equal(send(x.w.peer, noise, sizeof(noise) - 1, 0), sizeof(noise) - 1);
+        assert_false(exchange(&x));
+        assert_int_equal(x.w.closed, 1);
+        assert_int_equal(x.w.reason, PP_CLOSE_READ_ERROR);
+        assert_int_equal(x.w.got.len, 100);
+        world_fini(&x);
+    }
+}
+
 /* A read of a few bytes leaves the rest of a record, and nothing is forgotten. */
 static void take_little(struct watch *w, pp_str window, size_t *used, size_t *want)
 {
@@ -618,6 +674,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tls_layer_carries_both_ways),
+        cmocka_unit_test(test_tls_layer_carries_by_every_cipher),
+        cmocka_unit_test(test_tls_layer_refuses_what_is_changed),
         cmocka_unit_test(test_tls_layer_gives_what_is_asked_for),
         cmocka_unit_test(test_tls_layer_holds_back),
         cmocka_unit_test(test_tls_layer_says_goodbye),

@@ -139,6 +139,13 @@ static void on_settled(void *ctx, pp_topic *topic, uint64_t publisher, uint64_t 
         tell(ctx, "%d:%d ", (int)publisher, (int)seq);
 }
 
+static bool on_read(void *ctx, pp_topic *topic)
+{
+    (void)ctx;
+    (void)topic;
+    return true;
+}
+
 static bool on_grown(void *ctx, pp_topic *topic)
 {
     struct owner *owner = ctx;
@@ -172,12 +179,14 @@ static pipit_err open_owner_on(struct owner *owner, const char *dir,
                                const struct pp_topics_limits *limits, pp_disk *disk)
 {
     static const pp_log silent;
+    static const struct pp_topics_files plain;
     const struct pp_topics_host host = {
         .log = &silent,
         .ctx = owner,
         .wake = wake,
         .on_ready = on_ready,
         .on_settled = on_settled,
+        .on_read = on_read,
         .on_grown = on_grown,
         .on_lost = on_lost,
     };
@@ -186,7 +195,7 @@ static pipit_err open_owner_on(struct owner *owner, const char *dir,
     *owner = (struct owner){0};
     (void)pthread_mutex_init(&owner->lock, NULL);
     (void)pthread_cond_init(&owner->changed, NULL);
-    err = pp_topics_new(&owner->topics, &host, dir, limits, disk);
+    err = pp_topics_new(&owner->topics, &host, dir, &plain, limits, disk);
     return err ? err : pp_topics_start(owner->topics);
 }
 

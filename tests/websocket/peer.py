@@ -7,7 +7,7 @@ import struct
 import time
 import zlib
 
-WAIT_S = 10
+WAIT_S = 60
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -74,7 +74,7 @@ class World:
         return int(line.rsplit(":", 1)[1])
 
     def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{path}", timeout=60) as answer:
             return json.load(answer)
 
     def rss(self):
@@ -513,11 +513,12 @@ def compressed_and_unfinished():
 
 @test
 def half_open_connections():
-    """Ten thousand that never finish their request cost little, and what they send is not kept."""
+    """Thousands that never finish their request cost little, and what they send is not kept."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = min(10000, hard - 200)
-    with World() as world:
+    # Fewer of a server that a sanitizer makes slow; none of them is to be late.
+    count = min(10000 if SLACK == 1 else 2000, hard - 200)
+    with World('handshake_timeout: "10m"') as world:
         before = world.rss()
         peers = []
         for i in range(count):
@@ -596,8 +597,8 @@ def cookies_stand_for_what_is_left_out():
         assert comes_in(world, quiet + ',"user":"s","pass":"ps"}') is None
         peer = Peer(world.port, Cookie="u=a; p=pa")
         peer.connect()
-        shown = world.get("/connz?auth=1")["connections"][0]
-        assert shown["authorized_user"] == "a", shown
+        shown = world.get("/connz?auth=1")["connections"]  # those before it may still be there
+        assert "a" in [one.get("authorized_user") for one in shown], shown
     with World(names, "authorization { token: secret }") as world:
         assert comes_in(world, quiet + "}", Cookie="t=secret") == "$G"
         assert comes_in(world, quiet + "}", Cookie="t=wrong") is None

@@ -4,6 +4,7 @@ import uPlot from "uplot";
 import { element } from "./dom.js";
 
 const POINTS = 300;
+const LEAST_S = 30; // that are shown, however little is known yet
 
 export class Chart {
   #data;
@@ -58,7 +59,10 @@ export class Chart {
     this.#plot = new uPlot({
       width: this.#width,
       height: 180,
-      scales: { y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] } },
+      scales: {
+        x: { range: (_, low, high) => high === null ? [0, LEAST_S] : [Math.min(low, high - LEAST_S), high] },
+        y: { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] },
+      },
       cursor: { points: { show: false } },
       legend: { live: false },
       axes: [axis, { ...axis, size: 80, values: (_, splits) => splits.map(this.#format) }],

@@ -5,10 +5,15 @@
 
 #include <stdio.h>
 
-enum { LOGGED_SUBJECT_BYTES = 120 };
+enum {
+    LOGGED_SUBJECT_BYTES = 120,
+    FIRED_AT_ONCE = 8, /* timers, before it is looked at the time */
+};
 
 /* How often it is looked whether messages are too old. */
 static const int64_t sweep_ns = PP_NS_PER_S / 4;
+/* What a turn may take for timers that are due at the same time. */
+static const int64_t turn_ns = PP_NS_PER_MS / 2;
 
 void pp_mb_log(pp_mb_broker *broker, pp_log_level level, const char *what, const pp_conn *conn,
                const pp_topic *topic)
@@ -38,7 +43,12 @@ static void on_alarm(pp_timer *timer)
 {
     pp_mb_broker *broker = PP_CONTAINER(timer, pp_mb_broker, alarm);
 
-    pp_timers_run(&broker->timers, broker->home->now_ns);
+    int64_t until_ns = pp_clock_mono_ns() + turn_ns;
+
+    for (unsigned fired = 1; pp_timers_run_one(&broker->timers, broker->home->now_ns); fired++) {
+        if (fired % FIRED_AT_ONCE == 0 && pp_clock_mono_ns() >= until_ns)
+            break; /* the others in the next turn */
+    }
     pp_mb_set_alarm(broker);
 }
 
@@ -48,6 +58,8 @@ void pp_mb_set_alarm(pp_mb_broker *broker)
 
     if (next_ns == INT64_MAX)
         return; /* it may go off in vain */
+    if (next_ns <= broker->home->now_ns)
+        next_ns = broker->home->now_ns + 1; /* not in this turn again */
     if (broker->alarm.place == PP_TIMER_IDLE || broker->alarm.due_ns > next_ns)
         pp_timer_set(&broker->home->timers, &broker->alarm, next_ns, on_alarm);
 }
@@ -73,6 +85,23 @@ static void start_sweep(pp_mb_broker *broker)
     pp_mb_set_alarm(broker);
 }
 
+static void on_scrub(pp_timer *timer)
+{
+    pp_mb_broker *broker = PP_CONTAINER(timer, pp_mb_broker, scrub);
+    struct pp_topics_scrubbed before = pp_topics_scrubbed(broker->topics), now;
+    int64_t next_ns = pp_topics_scrub(broker->topics, broker->home->now_ns);
+
+    now = pp_topics_scrubbed(broker->topics);
+    pp_count(&broker->counters.scrubs, now.passes - before.passes);
+    pp_count(&broker->counters.damaged, now.bad - before.bad);
+    if (next_ns == INT64_MAX)
+        return;
+    if (next_ns <= broker->home->now_ns)
+        next_ns = broker->home->now_ns + 1;
+    pp_timer_set(&broker->timers, &broker->scrub, next_ns, on_scrub);
+    pp_mb_set_alarm(broker);
+}
+
 /* --- what topics tell --------------------------------------------------------------------- */
 
 static void wake(void *ctx)
@@ -87,6 +116,8 @@ static void on_task(pp_task *task)
     pp_mb_broker *broker = PP_CONTAINER(task, pp_mb_broker, task);
 
     start_sweep(broker);
+    if (broker->scrub.place == PP_TIMER_IDLE)
+        on_scrub(&broker->scrub);
     pp_topics_turn(broker->topics);
     atomic_store_explicit(&broker->gauges.topics, pp_topics_count(broker->topics),
                           memory_order_relaxed);
@@ -111,6 +142,12 @@ static bool on_grown(void *ctx, pp_topic *topic)
     return pp_mb_on_grown(topic);
 }
 
+static bool on_read(void *ctx, pp_topic *topic)
+{
+    (void)ctx;
+    return pp_mb_on_read(topic);
+}
+
 static void on_lost(void *ctx, pp_topic *topic, uint64_t publisher)
 {
     pp_mb_on_lost(ctx, topic, publisher);
@@ -126,14 +163,15 @@ static pipit_err open_parts(pp_mb_broker *broker, const pp_mb_host *host, char *
         .wake = wake,
         .on_ready = on_ready,
         .on_settled = on_settled,
+        .on_read = on_read,
         .on_grown = on_grown,
         .on_lost = on_lost,
     };
-    pipit_err err = pp_timers_reserve(&broker->timers, 1);
+    pipit_err err = pp_timers_reserve(&broker->timers, 2);
 
     if (!err)
-        err =
-            pp_topics_new(&broker->topics, &topics_host, host->dir, &broker->settings.topics, NULL);
+        err = pp_topics_new(&broker->topics, &topics_host, host->dir, &host->files,
+                            &broker->settings.topics, NULL);
     if (err) {
         (void)snprintf(out_why, PP_MB_WHY_BYTES, "%.200s: %s", host->dir ? host->dir : "topics",
                        pipit_strerror(err));
@@ -155,6 +193,8 @@ pipit_err pp_mb_broker_new(pp_mb_broker **out_broker, const pp_mb_host *host,
     broker->settings = *settings;
     broker->log = host->log;
     broker->account = host->account;
+    broker->host_ctx = host->ctx;
+    broker->on_closed = host->on_closed;
     broker->home = host->loops[host->home];
     broker->router = host->routers[host->home];
     broker->task.run = on_task;
@@ -194,4 +234,5 @@ void pp_mb_broker_renew(pp_mb_broker *broker, const pp_mb_settings *settings)
     pp_topics_limit(broker->topics, &settings->topics);
     pp_mb_renew_sessions(broker);
     start_sweep(broker);
+    on_scrub(&broker->scrub); /* the time may be another one */
 }

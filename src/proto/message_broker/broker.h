@@ -45,7 +45,9 @@ typedef struct pp_mb_settings {
     X(errors, "requests answered with an error")                                                   \
     X(clients_refused, "clients beyond the limit")                                                 \
     X(frame_timeouts, "clients closed for a frame that they did not finish")                       \
-    X(overflows, "clients closed for messages that they never acknowledge")
+    X(overflows, "clients closed for messages that they never acknowledge")                        \
+    X(scrubs, "times that all topics were looked through for damage")                              \
+    X(damaged, "messages that were found damaged then")
 
 typedef struct pp_mb_counters {
 #define PP_MB_COUNTER_FIELD(name, text) _Alignas(8) atomic_uint_fast64_t name;
@@ -77,6 +79,9 @@ typedef struct pp_mb_host {
     unsigned loop_count;
     unsigned home;   /* its place among them */
     const char *dir; /* of topics; NULL: in memory */
+    struct pp_topics_files files;
+    void *ctx;
+    void (*on_closed)(void *ctx, pp_conn *conn); /* a client has gone. Thread: the home's */
 } pp_mb_host;
 
 typedef struct pp_mb_broker {
@@ -92,7 +97,10 @@ typedef struct pp_mb_broker {
     pp_timers timers; /* of subscriptions, so that there is room for all of them */
     pp_timer alarm;   /* of the home's, when the first of these is due */
     pp_timer sweep;   /* of these: messages get too old */
+    pp_timer scrub;   /* of these: topics are looked through for damage */
     pp_log_limit log_limit;
+    void *host_ctx;
+    void (*on_closed)(void *ctx, pp_conn *conn);
     /* bridge.c */
     pp_client client;
     pp_sub *sub;
@@ -142,6 +150,8 @@ void pp_mb_renew_sessions(pp_mb_broker *broker);
 void pp_mb_on_ready(pp_topic *topic);
 /* subscriber.c: the topic has grown. False: some who wait for that have yet to be given it. */
 bool pp_mb_on_grown(pp_topic *topic);
+/* The same for those who wait for the disk. */
+bool pp_mb_on_read(pp_topic *topic);
 
 static inline void pp_mb_add(atomic_uint_fast64_t *gauge, int64_t more)
 {

@@ -315,6 +315,7 @@ static void on_close(void *session)
 
     if (!s->broker)
         return;
+    s->broker->on_closed(s->broker->host_ctx, s->conn); /* it still knows what it subscribed to */
     pp_mb_end_subs(s);
     pp_list_remove(&s->in_stalled);
     if (s->counted)

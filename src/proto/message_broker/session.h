@@ -10,7 +10,8 @@
  *
  * A subscriber has at most one message in flight, of all its topics together. A subscription that
  * may have something to be given is among the session's `ready`; one that has nothing is in its
- * topic's `tail` and waits for the topic to grow. */
+ * topic's `tail` and waits for the topic to grow; one whose next message has yet to come from the
+ * disk is in its topic's `reading`. */
 #ifndef PP_PROTO_MESSAGE_BROKER_SESSION_H
 #define PP_PROTO_MESSAGE_BROKER_SESSION_H
 
@@ -26,11 +27,13 @@ typedef struct pp_mb_sub {
     pp_link of_session;
     pp_link in_ready;
     pp_link in_tail;
+    pp_link in_reading;
     pp_topic *topic;
     struct pp_mb_session *session;
     pp_consumer consumer;
     pp_timer timer;       /* among the broker's */
     uint64_t seen_seq;    /* in the tail: up to here there was nothing for it */
+    uint64_t seen_reads;  /* in `reading`: with the topic at so many there was none */
     uint32_t outstanding; /* as counted in the broker's gauge */
 } pp_mb_sub;
 

@@ -6,6 +6,7 @@
 
 enum {
     SUB_BYTES = sizeof(pp_mb_sub) + 192, /* about, with what its consumer takes */
+    EVENTS_AT_ONCE = 64,                 /* of one subscription; then its timer is due again */
     GIVEN_AT_ONCE = 128,                 /* subscribers of a topic that grows, in one turn */
 };
 
@@ -57,7 +58,10 @@ static void on_sub_timer(pp_timer *timer)
     pp_consumer_event event;
     uint64_t seq;
 
-    while ((event = pp_consumer_turn(&sub->consumer, s->conn->loop->now_ns, &seq))) {
+    for (unsigned events = 0;
+         events < EVENTS_AT_ONCE &&
+         (event = pp_consumer_turn(&sub->consumer, s->conn->loop->now_ns, &seq));
+         events++) {
         if (event == PP_CONSUMER_READY)
             continue;
         pp_count(&s->broker->counters.timeouts, 1);
@@ -130,6 +134,14 @@ static bool is_gone(pipit_err err)
     return err == PIPIT_ENOTFOUND || err == PIPIT_EDAMAGED;
 }
 
+/* Its next message has yet to come from the disk. */
+static void await_read(pp_mb_sub *sub)
+{
+    note_consumer(sub);
+    sub->seen_reads = sub->topic->reads;
+    pp_list_append(&sub->topic->reading, &sub->in_reading);
+}
+
 /* One that comes again, if there is one; those that have gone meanwhile are done. */
 static bool give_again(pp_mb_sub *sub)
 {
@@ -138,14 +150,17 @@ static bool give_again(pp_mb_sub *sub)
     uint64_t seq;
 
     while ((seq = pp_consumer_again(&sub->consumer, &count))) {
-        pipit_err err = pp_topic_read(sub->topic, seq, &message);
+        pipit_err err = pp_topic_at(sub->topic, seq, &message);
 
         if (is_gone(err)) {
             (void)pp_consumer_ack(&sub->consumer, seq);
             continue;
         }
         if (err) {
-            fail(sub, err);
+            if (err == PIPIT_EAGAIN)
+                await_read(sub);
+            else
+                fail(sub, err);
             return true;
         }
         pp_consumer_deliver_again(&sub->consumer, sub->session->conn->loop->now_ns);
@@ -162,6 +177,10 @@ static bool give_new(pp_mb_sub *sub)
 
     if (is_gone(err))
         return false;
+    if (err == PIPIT_EAGAIN) {
+        await_read(sub);
+        return true;
+    }
     if (!err)
         err =
             pp_consumer_deliver_new(&sub->consumer, message.seq, sub->session->conn->loop->now_ns);
@@ -183,6 +202,7 @@ void pp_mb_pump(pp_mb_session *s)
         pp_mb_sub *sub = PP_CONTAINER(s->ready.next, pp_mb_sub, in_ready);
 
         pp_list_remove(&sub->in_ready);
+        pp_list_remove(&sub->in_reading);
         if (give_again(sub) || give_new(sub))
             continue;
         note_consumer(sub);
@@ -201,9 +221,32 @@ void pp_mb_pump_one_of_many(pp_mb_session *s)
         pp_loop_flush(loop);
 }
 
+/* Has this turn given enough to subscribers of a topic? */
+static bool is_enough(unsigned given, const pp_mb_sub *next)
+{
+    const pp_loop *loop = next->session->conn->loop;
+
+    return given == GIVEN_AT_ONCE || (given && loop->staged_bytes > loop->staged_max);
+}
+
+bool pp_mb_on_read(pp_topic *topic)
+{
+    for (unsigned given = 0; !pp_list_empty(&topic->reading); given++) {
+        pp_mb_sub *sub = PP_CONTAINER(topic->reading.next, pp_mb_sub, in_reading);
+
+        if (sub->seen_reads == topic->reads)
+            return true; /* and so have all behind it */
+        if (is_enough(given, sub))
+            return false;
+        make_ready(sub);
+        pp_list_remove(&sub->in_reading);
+        pp_mb_pump(sub->session);
+    }
+    return true;
+}
+
 bool pp_mb_on_grown(pp_topic *topic)
 {
-    const pp_loop *loop;
 
     /* Who has seen least is in front, and who is through waits at the end again. */
     for (unsigned given = 0; !pp_list_empty(&topic->tail); given++) {
@@ -211,8 +254,7 @@ bool pp_mb_on_grown(pp_topic *topic)
 
         if (sub->seen_seq == topic->settled_seq)
             return true;
-        loop = sub->session->conn->loop;
-        if (given == GIVEN_AT_ONCE || (given && loop->staged_bytes > loop->staged_max))
+        if (is_enough(given, sub))
             return false;
         pp_list_remove(&sub->in_tail);
         make_ready(sub);
@@ -258,6 +300,7 @@ static void end_sub(pp_mb_sub *sub)
     pp_list_remove(&sub->of_session);
     pp_list_remove(&sub->in_ready);
     pp_list_remove(&sub->in_tail);
+    pp_list_remove(&sub->in_reading);
     pp_mb_add(&s->broker->gauges.subscriptions, -1);
     pp_loop_note_litter(s->conn->loop, SUB_BYTES);
     pp_free(sub);
@@ -278,7 +321,7 @@ static pp_mb_sub *new_sub(pp_mb_session *s, pp_topic *topic)
     size_t subs = (size_t)atomic_load(&broker->gauges.subscriptions);
     pp_mb_sub *sub;
 
-    if (pp_timers_reserve(&broker->timers, subs + 2)) /* and the sweep's */
+    if (pp_timers_reserve(&broker->timers, subs + 3)) /* it, the sweep's, the scrub's */
         return NULL;
     sub = pp_calloc(1, sizeof(*sub));
     if (!sub)
@@ -292,6 +335,7 @@ static pp_mb_sub *new_sub(pp_mb_session *s, pp_topic *topic)
     sub->topic = topic;
     pp_list_init(&sub->in_ready);
     pp_list_init(&sub->in_tail);
+    pp_list_init(&sub->in_reading);
     pp_list_append(&s->subs, &sub->of_session);
     pp_mb_add(&broker->gauges.subscriptions, 1);
     return sub;

@@ -127,15 +127,24 @@ void pp_nats_say_no_responders(pp_nats_session *s, pp_str subject, pp_str reply)
     pp_count(&s->conn->loop->counters->no_responders, 1);
 }
 
-/* The route of op's subject; that of the last message, if it repeats and nothing has changed. */
+/* The route of the last message, if op repeats that and nothing has changed; NULL: look closer.
+ * What the last one was checked for holds for this one, too: refused messages leave no route. */
+static inline pp_route *repeat_route(const pp_nats_session *s, const pp_nats_op *op)
+{
+    const pp_nats_context *context = s->context;
+
+    return op->repeats && !s->careful && context->route &&
+                   context->route_changes == s->routes->changes &&
+                   PP_LIKELY(pp_route_valid(context->route))
+               ? context->route
+               : NULL;
+}
+
 static inline pp_route *find_route(pp_nats_session *s, const pp_nats_op *op)
 {
     pp_nats_context *context = s->context;
     pp_route_cache *routes = s->routes;
 
-    if (op->repeats && context->route && context->route_changes == routes->changes &&
-        PP_LIKELY(pp_route_valid(context->route)))
-        return context->route;
     context->route = pp_route_find(routes, op->msg.subject);
     context->route_changes = routes->changes;
     return context->route;
@@ -243,6 +252,7 @@ static __attribute__((noinline)) bool pass_check(pp_nats_session *s, const pp_na
     pp_nats_way refused;
 
     *out_taken = 0;
+    s->context->route = NULL;
     if (!s->connect.verbose)
         return check(s, op, &refused);
     *out_taken = pp_nats_publish_by_way(s, op); /* what it is told depends on the route */
@@ -253,15 +263,17 @@ static inline __attribute__((always_inline)) size_t publish(pp_nats_session *s,
                                                             const pp_nats_op *op)
 {
     const pp_msg *msg = &op->msg;
-    pp_route *route;
+    pp_route *route = repeat_route(s, op);
     size_t taken;
 
-    if (PP_UNLIKELY(wants_check(s, msg)) && !pass_check(s, op, &taken))
-        return taken;
-    route = find_route(s, op);
     if (PP_UNLIKELY(!route)) {
-        pp_count(&s->conn->loop->counters->route_failures, 1);
-        return 0;
+        if (PP_UNLIKELY(wants_check(s, msg)) && !pass_check(s, op, &taken))
+            return taken;
+        route = find_route(s, op);
+        if (PP_UNLIKELY(!route)) {
+            pp_count(&s->conn->loop->counters->route_failures, 1);
+            return 0;
+        }
     }
     if (PP_LIKELY(route->target_count))
         taken = pp_route_deliver(s->routes, route, msg);
@@ -277,6 +289,15 @@ static inline __attribute__((always_inline)) size_t publish(pp_nats_session *s,
 size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op)
 {
     return publish(s, op);
+}
+
+bool pp_nats_unheard(const pp_nats_session *s, const pp_nats_op *op)
+{
+    const pp_route *route = s->context->route;
+
+    return op->verb == PP_NATS_PUB && !s->careful && route && pp_route_valid(route) &&
+           route->kind == PP_ROUTE_PLAIN && route->target_count == 0 &&
+           !(op->msg.reply.len && s->connect.no_responders);
 }
 
 /* Not to be inlined: it must not be in the way of messages without headers. */

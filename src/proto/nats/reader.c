@@ -79,25 +79,42 @@ static inline bool same_line(const char *a, const char *b, size_t len)
 #endif
 }
 
-/* The last line again? */
+/* Does the last line stand at the front again, with a payload that ends where it should? */
+static inline __attribute__((always_inline)) bool repeats(const pp_nats_memo *memo, pp_str window)
+{
+    size_t end = (size_t)memo->len + memo->size;
+
+    return memo->len && window.len >= memo->need && same_line(window.ptr, memo->line, memo->len) &&
+           window.ptr[end] == '\r' && window.ptr[end + 1] == '\n';
+}
+
 static inline bool read_repeated(const pp_nats_memo *memo, pp_str window, pp_nats_op *op,
                                  size_t *out_used)
 {
-    const char *p = window.ptr, *data = p + memo->len;
-    size_t size = memo->size;
+    const char *p = window.ptr;
 
-    if (memo->len == 0 || window.len < memo->len + size + 2 || window.len < PP_NATS_MEMO_MAX ||
-        !same_line(p, memo->line, memo->len) || data[size] != '\r' || data[size + 1] != '\n')
+    if (!repeats(memo, window))
         return false;
     op->verb = PP_NATS_PUB;
     op->repeats = true;
     op->msg.subject = (pp_str){p + 4, memo->subject_len};
-    op->msg.wire = (pp_str){p + 5 + memo->subject_len, memo->len - 5u - memo->subject_len};
+    op->msg.wire = (pp_str){p + 5 + memo->subject_len, memo->wire_len};
     op->msg.reply = (pp_str){op->msg.wire.ptr, memo->reply_len};
-    op->msg.data = (pp_str){data, size};
+    op->msg.data = (pp_str){p + memo->len, memo->size};
     op->msg.header_len = 0;
-    *out_used = memo->len + size + 2;
+    *out_used = memo->len + memo->size + 2;
     return true;
+}
+
+size_t pp_nats_read_repeats(const pp_nats_reader *r, pp_str window, size_t *out_used)
+{
+    const pp_nats_memo *memo = r->memo;
+    size_t count = 0, each = memo ? (size_t)memo->len + memo->size + 2 : 0;
+
+    while (memo && repeats(memo, (pp_str){window.ptr + count * each, window.len - count * each}))
+        count++;
+    *out_used = count * each;
+    return count;
 }
 
 static inline void remember(pp_nats_memo *memo, const char *line, size_t len, const pp_msg *msg)
@@ -110,6 +127,10 @@ static inline void remember(pp_nats_memo *memo, const char *line, size_t len, co
     memo->size = (uint32_t)msg->data.len;
     memo->subject_len = (uint32_t)msg->subject.len;
     memo->reply_len = (uint32_t)msg->reply.len;
+    memo->wire_len = (uint32_t)msg->wire.len;
+    memo->need = len + msg->data.len + 2;
+    if (memo->need < PP_NATS_MEMO_MAX)
+        memo->need = PP_NATS_MEMO_MAX;
 }
 
 bool pp_nats_read_plain(pp_nats_reader *r, pp_str window, pp_nats_op *out_op, size_t *out_used)

@@ -49,6 +49,8 @@ typedef struct pp_nats_memo {
     uint32_t size; /* of the payload */
     uint32_t subject_len;
     uint32_t reply_len;
+    uint32_t wire_len;
+    size_t need; /* bytes that must be there for a look: the message, and the line in steps of 16 */
     _Alignas(16) char line[PP_NATS_MEMO_MAX];
 } pp_nats_memo;
 
@@ -92,5 +94,9 @@ static inline pipit_err pp_nats_read(pp_nats_reader *r, pp_str window, pp_nats_o
     }
     return pp_nats_read_any(r, window, out_op, out_used);
 }
+
+/* How often the operation that was read last, a plain PUB, stands at the front of window again:
+ * the same control line, with any payload. *out_used: the bytes of them all. Thread: any. */
+size_t pp_nats_read_repeats(const pp_nats_reader *r, pp_str window, size_t *out_used);
 
 #endif

@@ -143,8 +143,9 @@ static uint64_t operate(pp_nats_session *s, const pp_nats_op *op)
     return cost;
 }
 
-/* Source: NATS client protocol, section 2.3: which errors are said and which only close. */
-static void on_read_error(pp_nats_session *s, pipit_err err)
+/* What begins at rest cannot be read; op holds as much of it as was understood.
+ * Source: NATS client protocol, section 2.3: which errors are said and which only close. */
+static void on_read_error(pp_nats_session *s, pipit_err err, const pp_nats_op *op, pp_str rest)
 {
     switch (err) {
     case PIPIT_EPROTO:
@@ -154,6 +155,8 @@ static void on_read_error(pp_nats_session *s, pipit_err err)
         pp_nats_refuse(s, PP_CLOSE_CONTROL_LINE, "maximum control line exceeded");
         break;
     case PIPIT_ETOOBIG:
+        if (op->verb == PP_NATS_HPUB)
+            pp_nats_trace_too_big(s, op, rest);
         pp_nats_refuse(s, PP_CLOSE_PAYLOAD, "Maximum Payload Violation");
         break;
     default:
@@ -216,6 +219,75 @@ static inline void settle(pp_nats_session *s, struct tally *tally)
     *tally = (struct tally){0};
 }
 
+/* Returns how many took it; *cost grows by what that cost, in deliveries. */
+static inline size_t publish(pp_nats_session *s, pp_nats_op *op, struct tally *tally,
+                             uint64_t *cost)
+{
+    size_t taken;
+
+    op->msg.no_echo = !s->connect.echo;
+    if (PP_LIKELY(op->verb == PP_NATS_PUB)) {
+        taken = pp_nats_on_publish(s, op);
+    } else {
+        pp_nats_published published = pp_nats_on_header_publish(s, op);
+
+        taken = published.taken;
+        *cost += published.cost;
+    }
+    tally->msgs++;
+    tally->bytes += op->msg.data.len;
+    tally->copies += taken;
+    tally->copied_bytes += taken * op->msg.data.len;
+    *cost += taken;
+    return taken;
+}
+
+struct repeats {
+    size_t count, bytes;
+};
+
+/* If nobody heard op, those that say the same right behind it are only counted. All of window had
+ * come before that was seen, so nobody can expect more. Neither inlined nor told of the tally: it
+ * must not be in the way of messages that somebody hears. */
+static __attribute__((noinline)) struct repeats pass_over(const pp_nats_session *s,
+                                                          const pp_nats_op *op, pp_str window)
+{
+    struct repeats repeats = {0};
+
+    if (pp_nats_unheard(s, op))
+        repeats.count = pp_nats_read_repeats(&s->reader, window, &repeats.bytes);
+    return repeats;
+}
+
+/* What comes before the first operation of a window: the header of a proxy, a TLS hello. False: the
+ * window is used up by that, as far as *used says. */
+static bool is_past_preface(pp_nats_session *s, pp_str window, size_t *used)
+{
+    if (s->expects_proxy && !read_proxy_header(s, window, used))
+        return false;
+    if (s->proxy_skip) {
+        size_t skip = window.len - *used < s->proxy_skip ? window.len - *used : s->proxy_skip;
+
+        s->proxy_skip -= (uint32_t)skip;
+        *used += skip;
+    }
+    if (s->tls && !s->proxy_skip && !s->conn->closing &&
+        !pp_nats_hear_tls(s, (pp_str){window.ptr + *used, window.len - *used})) {
+        *used = window.len;
+        return false;
+    }
+    return true;
+}
+
+/* Flush what has staged too much. Returns what that cost, in deliveries. */
+static inline uint64_t flush_full(pp_loop *loop)
+{
+    if (PP_LIKELY(loop->staged_bytes <= loop->staged_max))
+        return 0;
+    pp_loop_flush(loop);
+    return loop->pressed && loop->gate ? TURN_COST_MAX : 0; /* what else it says waits with it */
+}
+
 static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out_want)
 {
     pp_nats_session *s = session;
@@ -227,19 +299,9 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     size_t used = 0;
     pp_nats_op op;
 
-    if (PP_UNLIKELY(s->expects_proxy) && !read_proxy_header(s, window, &used)) {
+    if (PP_UNLIKELY(s->expects_proxy || s->proxy_skip || s->tls) &&
+        !is_past_preface(s, window, &used)) {
         *out_used = used;
-        return;
-    }
-    if (PP_UNLIKELY(s->proxy_skip)) {
-        size_t skip = window.len - used < s->proxy_skip ? window.len - used : s->proxy_skip;
-
-        s->proxy_skip -= (uint32_t)skip;
-        used += skip;
-    }
-    if (PP_UNLIKELY(s->tls) && !s->proxy_skip && !s->conn->closing &&
-        !pp_nats_hear_tls(s, (pp_str){window.ptr + used, window.len - used})) {
-        *out_used = window.len;
         return;
     }
     s->context->memo.len = 0;
@@ -265,9 +327,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
             break;
         }
         if (err) {
-            if (err == PIPIT_ETOOBIG && op.verb == PP_NATS_HPUB)
-                pp_nats_trace_too_big(s, &op, rest);
-            on_read_error(s, err);
+            on_read_error(s, err, &op, rest);
             break;
         }
         if (PP_UNLIKELY(op.verb == PP_NATS_CONNECT) && !pp_nats_end_subs(s, LET_GO_AT_ONCE)) {
@@ -278,32 +338,20 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
         if (PP_UNLIKELY(trace))
             trace_op(s, &op);
         if (PP_LIKELY(op.verb <= PP_NATS_HPUB)) {
-            size_t taken;
+            if (publish(s, &op, &tally, &cost) == 0 && !trace) {
+                struct repeats more =
+                    pass_over(s, &op, (pp_str){window.ptr + used, window.len - used});
 
-            op.msg.no_echo = !s->connect.echo;
-            if (PP_LIKELY(op.verb == PP_NATS_PUB)) {
-                taken = pp_nats_on_publish(s, &op);
-            } else {
-                pp_nats_published published = pp_nats_on_header_publish(s, &op);
-
-                taken = published.taken;
-                cost += published.cost;
+                used += more.bytes;
+                tally.msgs += more.count;
+                tally.bytes += more.count * op.msg.data.len;
             }
-            tally.msgs++;
-            tally.bytes += op.msg.data.len;
-            tally.copies += taken;
-            tally.copied_bytes += taken * op.msg.data.len;
-            cost += taken;
         } else {
             if (op.verb == PP_NATS_CONNECT)
                 settle(s, &tally); /* it may go to another account, or nowhere */
             cost += operate(s, &op);
         }
-        if (PP_UNLIKELY(loop->staged_bytes > loop->staged_max)) {
-            pp_loop_flush(loop);
-            if (loop->pressed && loop->gate)
-                cost += TURN_COST_MAX; /* what else it says waits with it */
-        }
+        cost += flush_full(loop);
         if (PP_UNLIKELY(cost + *in_vain > TURN_COST_MAX || s->conn->paused)) {
             pp_conn_yield(s->conn);
             break;

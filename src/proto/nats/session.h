@@ -230,6 +230,8 @@ void pp_nats_on_info(pp_nats_session *s, pp_str json);
 /* publish.c */
 /* Returns how many took the message, which has no headers. */
 size_t pp_nats_on_publish(pp_nats_session *s, const pp_nats_op *op);
+/* Was op, a PUB that was just published, one that nobody hears, and nobody is told of? */
+bool pp_nats_unheard(const pp_nats_session *s, const pp_nats_op *op);
 
 typedef struct pp_nats_published {
     size_t taken;

@@ -1,6 +1,7 @@
 #include "server/monitor/history.h"
 
 #include "base/alloc.h"
+#include "base/ceiling.h"
 #include "base/clock.h"
 
 #include <pthread.h>
@@ -85,6 +86,8 @@ static bool add_locked(pp_history *history, pp_conn_record *record)
 {
     if (record->bytes > PP_HISTORY_BYTES_MAX || history->count_max == 0)
         return false;
+    if (history->count && pp_ceiling_pressed())
+        drop_oldest_locked(history); /* many who end at once must not fill what is left */
     while (history->count && (history->count >= history->count_max ||
                               history->bytes + record->bytes > PP_HISTORY_BYTES_MAX))
         drop_oldest_locked(history);

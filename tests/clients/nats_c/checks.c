@@ -15,7 +15,7 @@
 
 #include <nats/nats.h>
 
-#define DEADLINE_S 10 /* longest wait for anything that must happen */
+#define DEADLINE_S 60 /* longest wait for anything that must happen */
 #define DEADLINE_MS (DEADLINE_S * 1000)
 #define PAYLOAD_MAX (1024 * 1024)
 #define OPEN_MAX 8

@@ -18,7 +18,7 @@ import urllib.parse
 
 NATS = sys.argv[1]
 URL = os.environ["NATS_URL"]
-DEADLINE_S = 20  # longest wait for anything that must happen
+DEADLINE_S = 60  # longest wait for anything that must happen
 PAYLOAD_MAX = 1024 * 1024
 
 

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	deadline   = 10 * time.Second // longest wait for anything that must happen
+	deadline   = 60 * time.Second // longest wait for anything that must happen
 	payloadMax = 1024 * 1024
 )
 

@@ -49,12 +49,12 @@ import javax.net.ssl.TrustManagerFactory;
  */
 public final class Checks {
     /** Longest wait for anything that must happen. */
-    private static final Duration DEADLINE = Duration.ofSeconds(10);
+    private static final Duration DEADLINE = Duration.ofSeconds(60);
     /**
      * How long a connection attempt may take. A server that refuses, or stops in the middle, closes
      * the connection at once, and yet jnats waits this long for its PONG.
      */
-    private static final Duration CONNECT_DEADLINE = Duration.ofSeconds(3);
+    private static final Duration CONNECT_DEADLINE = Duration.ofSeconds(10);
     private static final char[] STORE_PASSWORD = "password".toCharArray(); // of a test
     private static final int PAYLOAD_MAX = 1024 * 1024;
     private static final byte[] EMPTY = {};

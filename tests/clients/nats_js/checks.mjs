@@ -10,7 +10,7 @@ import { connect, credsAuthenticator, errors, headers, nkeyAuthenticator }
 import { NodeTransport, nodeResolveHost } from "@nats-io/transport-node/lib/node_transport.js";
 import { NatsConnectionImpl, setTransportFactory } from "@nats-io/nats-core/internal";
 
-const DEADLINE_MS = 10_000; // longest wait for anything that must happen
+const DEADLINE_MS = 60_000; // longest wait for anything that must happen
 const PAYLOAD_MAX = 1024 * 1024;
 const env = process.env;
 

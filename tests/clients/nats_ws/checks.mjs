@@ -4,7 +4,7 @@
 import { credsAuthenticator, errors, headers, nkeyAuthenticator, wsconnect }
   from "@nats-io/nats-core";
 
-const DEADLINE_MS = 10_000; // longest wait for anything that must happen
+const DEADLINE_MS = 60_000; // longest wait for anything that must happen
 const PAYLOAD_MAX = 1024 * 1024;
 
 function check(holds, what) {

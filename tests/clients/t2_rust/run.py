@@ -4,8 +4,9 @@
     run.py [--server PATH] [--tool PATH] [--compare [ROUNDS]]
 
 The program here is built under $PIPIT_BUILD_DIR/clients/t2_rust (build/ unless set). --compare
-measures instead: messages per second over Unix sockets and the CPU of server and client, pipit and
-the original server in turn. Exit status: 0, 1 after a failure, 77 without cargo (a failure under CI).
+measures instead, with a build that is optimised: messages per second over Unix sockets and the CPU
+of server and client, pipit and the original server in turn. Exit status: 0, 1 after a failure, 77
+without cargo (a failure under CI).
 """
 
 import argparse
@@ -31,16 +32,24 @@ SHAPES = (  # pairs, messages of each, bytes, publishes at a time
 )
 
 
-def build():
+def environment():
     if not shutil.which("cargo"):
         print("cargo is missing: tests/clients/install.sh brings it")
         sys.exit(1 if os.environ.get("CI") else 77)
-    environ = {**os.environ, "CARGO_TARGET_DIR": str(TARGET)}
-    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=HERE, env=environ,
-                   check=True, timeout=900)
+    return {**os.environ, "CARGO_TARGET_DIR": str(TARGET), "CARGO_PROFILE_DEV_DEBUG": "0"}
+
+
+def build_checks(profile):
+    """Where the program is: of profile "dev" for checks, "release" to measure."""
+    subprocess.run(["cargo", "build", "--profile", profile, "--locked", "--quiet"], cwd=HERE,
+                   env=environment(), check=True, timeout=900)
+    return TARGET / ("debug" if profile == "dev" else profile) / "t2_checks"
+
+
+def build_tool():
     subprocess.run(["cargo", "install", "t2_bus@0.1.0", "--bin", "t2", "--locked", "--quiet",
-                    "--root", str(TARGET)], env=environ, check=True, timeout=900)
-    return TARGET / "release/t2_checks", TARGET / "bin/t2"
+                    "--debug", "--root", str(TARGET)], env=environment(), check=True, timeout=900)
+    return TARGET / "bin/t2"
 
 
 def check_tool(tool, server, home):
@@ -89,7 +98,7 @@ def check_our_tool(checks, server_path, pipit_tool, folder):
 
 
 def check(server_path, pipit_tool):
-    checks, tool = build()
+    checks, tool = build_checks("dev"), build_tool()
     failed = 0
     with tempfile.TemporaryDirectory() as folder:
         server = T2Server(server_path, folder=folder)
@@ -132,7 +141,7 @@ def told(figures):
 
 
 def compare(server_path, rounds):
-    checks, _ = build()
+    checks = build_checks("release")
     with tempfile.TemporaryDirectory() as folder:
         server = T2Server(server_path, folder=folder)
         other = f"{folder}/original.sock"

@@ -14,6 +14,9 @@ import sys
 
 import corpus
 
+sys.path.insert(0, str(corpus.HERE.parents[1] / "support"))
+import peers  # noqa: E402
+
 GROUPS = {
     "missing": "**Keys of features that are not there yet** are refused by pipit-server, each by "
                "name; what asks for nothing, such as `jetstream: false`, is taken.",
@@ -28,20 +31,6 @@ GROUPS = {
 UNSTEADY = {"passages-stream-thr.conf"}
 
 
-def peer():
-    folder = os.environ.get("PIPIT_PEERS_DIR") or corpus.HERE.parents[2] / "build/peers/bin"
-    return os.path.join(folder, "nats-server")
-
-
-def missing(program):
-    print(f"no nats-server at {program}: scripts/peers.sh brings one")
-    if os.environ.get("CI"):
-        print("0 passed, 1 failed")
-        return 1
-    print("0 passed, 0 failed, 1 skipped")
-    return corpus.SKIPPED
-
-
 def starts(program, path):
     """Does nats-server run with a file? On ports of its own, unless the file is about ports."""
     text = (corpus.HERE / path).read_text(encoding="utf-8")
@@ -49,7 +38,7 @@ def starts(program, path):
     if "port:" not in text.replace("http_port:", "") and "listen:" not in text:
         flags += ["-p", "-1"]
     try:
-        subprocess.run([program, "-c", path, *flags], cwd=corpus.HERE, timeout=10,
+        subprocess.run([program, "-c", path, *flags], cwd=corpus.HERE, timeout=60,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
     except subprocess.TimeoutExpired:
         return True
@@ -76,7 +65,7 @@ def judge(path, ours, theirs, groups, program):
 
 def compare(ours_program, program):
     if not os.path.exists(program):
-        return missing(program)
+        return peers.missing(program)
     paths = corpus.files()
     ours, theirs = corpus.verdicts(ours_program, paths), corpus.verdicts(program, paths)
     groups = corpus.table("differences.txt")
@@ -123,7 +112,7 @@ def main():
     if len(sys.argv) not in (2, 3):
         print(__doc__, file=sys.stderr)
         return 2
-    return compare(sys.argv[1], os.path.abspath(sys.argv[2] if len(sys.argv) == 3 else peer()))
+    return compare(sys.argv[1], os.path.abspath(sys.argv[2] if len(sys.argv) == 3 else peers.path_of()))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// Longest wait for anything that must happen.
-const DEADLINE: Duration = Duration::from_secs(10);
+const DEADLINE: Duration = Duration::from_secs(60);
 const PAYLOAD_MAX: usize = 1024 * 1024;
 
 fn ensure(holds: bool, otherwise: impl Into<String>) -> Outcome {

@@ -38,7 +38,7 @@ impl RequestProtocol for Asked {
 
 type Outcome = Result<(), String>;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 fn wrong(text: impl ToString) -> String {
     text.to_string()
@@ -280,7 +280,7 @@ async fn checks(w: World) {
     }
     check!(tcp, unix, mixed, empty_topic, invalid_topic, unsubscribe, request_response, exclusive,
            nobody_serves, wrong_request_id, compression, malformed, hundred_clients);
-    report("alive_after_requests", Duration::from_secs(60), alive_after_requests(&w)).await;
+    report("alive_after_requests", Duration::from_secs(120), alive_after_requests(&w)).await;
 }
 
 // --- Flow --------------------------------------------------------------------------------------

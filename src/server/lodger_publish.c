@@ -1,0 +1,380 @@
+/* What a lodger publishes: straight into the lanes of those that hear it, and to everybody else by
+ * an inlet. lodger.c says which way a message goes. */
+#include "server/lodger_inside.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "core/subject.h"
+
+#include <string.h>
+
+enum {
+    RUN_MAX = 256,             /* messages while nobody else can publish by the lodger */
+    LEAVE_MAX_NS = 2000000000, /* who takes longer to empty its lane may see messages overtake */
+    LONG_AGO_NS = 1,
+};
+
+pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject)
+{
+    if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
+        return PIPIT_EINVAL;
+    return subject.len > atomic_load((atomic_size_t *)&server->max_line) ? PIPIT_ETOOBIG : PIPIT_OK;
+}
+
+/* --- lanes or the inlet ------------------------------------------------------------------- */
+
+/* Has it got everything that went by the inlet, so that what follows cannot overtake it? */
+static bool reaches(pp_lodger *lodger, struct pp_passage_to *passage)
+{
+    const struct pp_way *way = &passage->to->ways[lodger->home->loop.index];
+    const pp_lane *lane;
+
+    if (PP_LIKELY(passage->direct))
+        return true;
+    if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
+        return false;
+    lane = atomic_load_explicit(&way->lane, memory_order_acquire);
+    if (lane && !pp_lane_settled(lane))
+        return false;
+    passage->direct = true;
+    lodger->direct_count++;
+    return true;
+}
+
+static bool reaches_all(pp_lodger *lodger, const struct pp_hearers *h)
+{
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (!reaches(lodger, h->targets[i].passage))
+            return false;
+    }
+    return true;
+}
+
+/* What comes next for it goes by the inlet. False: it has not taken what lies in its lane, which
+ * would be overtaken. Who publishes to itself cannot wait for that. */
+static bool leave_lane(pp_lodger *lodger, struct pp_passage_to *passage)
+{
+    bool over = lodger->leave_by_ns && pp_clock_mono_ns() > lodger->leave_by_ns;
+
+    if (!passage->direct)
+        return true;
+    if (!pp_lane_emptied(passage->lane) && !passage->stuck && !over && passage->to != lodger &&
+        !pp_lane_closed(passage->lane))
+        return false;
+    passage->direct = false;
+    lodger->direct_count--;
+    return true;
+}
+
+/* All who hear it, or, if only a loop can tell who they are, all that there are. The first that has
+ * not taken what lies in its lane; NULL: none. */
+static pp_lane *leave_lanes(pp_lodger *lodger, const struct pp_hearers *h, bool only_those)
+{
+    pp_link *at = lodger->passage_list.next;
+
+    for (uint32_t i = 0; only_those && i < h->count; i++) {
+        if (!leave_lane(lodger, h->targets[i].passage))
+            return h->targets[i].passage->lane;
+    }
+    for (; !only_those && lodger->direct_count && at != &lodger->passage_list; at = at->next) {
+        struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
+
+        if (!leave_lane(lodger, passage))
+            return passage->lane;
+    }
+    lodger->leave_by_ns = 0;
+    return NULL;
+}
+
+static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_done)
+{
+    const pp_parcel parcel = {record->subject, record->reply, record->data,
+                              (uint32_t)record->header_len, record->body};
+    uint64_t number;
+    pipit_err err = pp_inlet_put(&lodger->home->local.inlet, &parcel, lodger, hosted_done, &number);
+
+    if (err)
+        return err;
+    atomic_store_explicit(&lodger->inlet_mark, number, memory_order_relaxed);
+    if (!hosted_done)
+        lodger->indirect_mark = number;
+    pp_count(&lodger->put_msgs, 1);
+    pp_count(&lodger->put_bytes, record->data.len);
+    return PIPIT_OK;
+}
+
+/* By the inlet alone. *out_full: as publish_locked. */
+static pipit_err put_whole(pp_lodger *lodger, const struct pp_hearers *h, bool only_those,
+                           const pp_record *record, pp_lane **out_full)
+{
+    *out_full = leave_lanes(lodger, h, only_those);
+    if (!*out_full)
+        return put(lodger, record, false);
+    if (!lodger->leave_by_ns)
+        lodger->leave_by_ns = pp_clock_mono_ns() + LEAVE_MAX_NS;
+    return PIPIT_EAGAIN;
+}
+
+/* --- to those that hear it ---------------------------------------------------------------- */
+
+/* The first recipient that has no room and is not passed over; NULL: none. */
+static pp_lane *find_full(const struct pp_hearers *h, const pp_record *record)
+{
+    for (uint32_t i = 0; i < h->count; i++) {
+        struct pp_passage_to *passage = h->targets[i].passage;
+
+        if (PP_LIKELY(pp_lane_has_room(passage->lane, record)))
+            passage->stuck = false;
+        else if (!passage->stuck)
+            return passage->lane;
+    }
+    return NULL;
+}
+
+static void hand(pp_lodger *lodger, const struct pp_heard_by *target, pp_record *record)
+{
+    pipit_err err;
+
+    record->sid = target->sid;
+    err = pp_lane_write(target->passage->lane, record);
+    if (PP_LIKELY(!err)) {
+        pp_count(&lodger->out_msgs, 1);
+        pp_count(&lodger->out_bytes, record->data.len);
+    } else if (err != PIPIT_ECLOSED) {
+        pp_port_count_missed(target->passage->to->port);
+    }
+}
+
+static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, pp_record *record,
+                        pp_lane **out_full)
+{
+    pipit_err err = PIPIT_OK;
+
+    *out_full = find_full(h, record);
+    if (*out_full)
+        return PIPIT_EAGAIN;
+    if (h->elsewhere)
+        err = put(lodger, record, true);
+    if (err)
+        return err;
+    for (uint32_t i = 0; i < h->count; i++)
+        hand(lodger, &h->targets[i], record);
+    if (!h->elsewhere) {
+        pp_count(&lodger->in_msgs, 1);
+        pp_count(&lodger->in_bytes, record->data.len);
+    }
+    return PIPIT_OK;
+}
+
+/* *out_full tells which recipient is in the way, if any. */
+static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, bool *out_nobody,
+                                pp_lane **out_full)
+{
+    const pp_account *account = lodger->account;
+    struct pp_hearers *h;
+    pipit_err err = pp_hearers_find(lodger, record->subject, &h);
+
+    *out_full = NULL;
+    if (err)
+        return err;
+    if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
+                    atomic_load_explicit(&account->imports, memory_order_relaxed)))
+        return put_whole(lodger, h, false, record, out_full);
+    if (PP_UNLIKELY(!reaches_all(lodger, h)))
+        return put_whole(lodger, h, true, record, out_full);
+    lodger->leave_by_ns = 0;
+    *out_nobody = !h->elsewhere && !h->count;
+    return spread(lodger, h, record, out_full);
+}
+
+/* A message without header and reply, to the one that hears it, which is what most are: whether
+ * there is room is seen when it is written. False: nothing has been done, it goes the long way. */
+static bool publish_plain_locked(pp_lodger *lodger, const pipit_msg *msg)
+{
+    const pp_account *account = lodger->account;
+    const pp_str subject = {msg->subject, msg->subject_bytes};
+    const pp_str data = {msg->payload, msg->payload_bytes};
+    const struct pp_hearers *h = pp_hearers_recent(lodger, subject);
+
+    if (PP_UNLIKELY(!h || h->count != 1 || h->elsewhere || !h->targets->passage->direct ||
+                    atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
+                    atomic_load_explicit(&account->imports, memory_order_relaxed)))
+        return false;
+    if (PP_UNLIKELY(pp_lane_write_plain(h->targets->passage->lane, h->targets->sid, subject, data)))
+        return false;
+    h->targets->passage->stuck = false;
+    pp_count(&lodger->in_msgs, 1);
+    pp_count(&lodger->in_bytes, data.len);
+    pp_count(&lodger->out_msgs, 1);
+    pp_count(&lodger->out_bytes, data.len);
+    return true;
+}
+
+/* All but the subject, which is checked when it is looked up. */
+static pipit_err check(const pp_lodger *lodger, const pipit_msg *msg)
+{
+    int64_t max_payload = pp_lodger_max_payload(lodger);
+    size_t data = msg->header_bytes + msg->payload_bytes;
+    const char *header = msg->header;
+
+    if (!msg->subject_bytes)
+        return PIPIT_EINVAL;
+    if (msg->reply_bytes) {
+        pipit_err err =
+            pp_lodger_check_subject(lodger->server, (pp_str){msg->reply, msg->reply_bytes});
+
+        if (err)
+            return err;
+    }
+    if (msg->header_bytes > UINT32_MAX || msg->payload_bytes > UINT32_MAX ||
+        (max_payload >= 0 && data > (uint64_t)max_payload))
+        return PIPIT_ETOOBIG;
+    if (msg->header_bytes && (msg->header_bytes < 12 || memcmp(header, "NATS/1.0", 8) != 0 ||
+                              memcmp(header + msg->header_bytes - 4, "\r\n\r\n", 4) != 0))
+        return PIPIT_EINVAL;
+    return PIPIT_OK;
+}
+
+/* Header and payload in one piece: in small, or, when they are large, in a body. */
+static bool join(const pipit_msg *msg, char *small, pp_record *record)
+{
+    size_t len = msg->header_bytes + msg->payload_bytes;
+
+    record->data = (pp_str){msg->payload, len};
+    if (len >= PP_LANE_REFER_MIN) {
+        record->body = pp_lane_body((pp_str){msg->header, msg->header_bytes},
+                                    (pp_str){msg->payload, msg->payload_bytes});
+        if (!record->body)
+            return false;
+        record->data.ptr = record->body->bytes;
+    } else if (msg->header_bytes) {
+        memcpy(small, msg->header, msg->header_bytes);
+        if (msg->payload_bytes)
+            memcpy(small + msg->header_bytes, msg->payload, msg->payload_bytes);
+        record->data.ptr = small;
+    }
+    return true;
+}
+
+void pp_lodger_answer_itself(pp_lodger *lodger, const pipit_msg *msg)
+{
+    pp_record record = {
+        .subject = {msg->subject, msg->subject_bytes},
+        .data = {msg->header, msg->header_bytes},
+        .header_len = msg->header_bytes,
+    };
+    struct pp_hearers *h;
+
+    pp_biased_lock(&lodger->lock);
+    h = pp_hearers_own(lodger, record.subject);
+    for (uint32_t i = 0; h && i < h->count; i++)
+        hand(lodger, &h->targets[i], &record);
+    pp_biased_unlock(&lodger->lock);
+    pp_free(h);
+}
+
+pipit_err pp_lodger_publish_matching(pp_lodger *lodger, const pipit_msg *msg,
+                                     uint64_t *out_recipients)
+{
+    size_t recipients = 0;
+    pipit_err err = pipit_server_publish_matching(lodger->server, msg, &recipients);
+
+    *out_recipients = recipients;
+    return err;
+}
+
+/* What is only a matter of order is not waited for any longer than until leave_by_ns. */
+static int64_t wait_until(const pp_lodger *lodger, int64_t deadline_ns)
+{
+    int64_t leave_by_ns = lodger->leave_by_ns;
+
+    return leave_by_ns && leave_by_ns < deadline_ns ? leave_by_ns : deadline_ns;
+}
+
+static __attribute__((noinline)) pipit_err publish_any(pp_lodger *lodger, const pipit_msg *msg,
+                                                       int64_t wait_ns, bool *out_nobody)
+{
+    char small[PP_LANE_REFER_MIN];
+    pp_record record = {
+        .subject = {msg->subject, msg->subject_bytes},
+        .reply = {msg->reply, msg->reply_bytes},
+        .header_len = msg->header_bytes,
+    };
+    int64_t deadline_ns = 0;
+    pp_lane *full;
+    pipit_err err;
+
+    if (wait_ns > 0 && pp_loop_current())
+        wait_ns = -1; /* a loop would wait for itself, perhaps */
+    err = check(lodger, msg);
+    if (err)
+        return err;
+    if (!join(msg, small, &record))
+        return PIPIT_ENOMEM;
+    pp_biased_lock(&lodger->lock);
+    if (wait_ns < 0)
+        lodger->leave_by_ns = LONG_AGO_NS;
+    while ((err = publish_locked(lodger, &record, out_nobody, &full)) == PIPIT_EAGAIN &&
+           wait_ns > 0) {
+        if (!deadline_ns)
+            deadline_ns = pp_clock_mono_ns() + wait_ns;
+        if (!pp_room_await(lodger, full, record.data.len, wait_until(lodger, deadline_ns)))
+            break;
+    }
+    pp_biased_unlock(&lodger->lock);
+    if (record.body)
+        pp_body_unref(record.body);
+    return err == PIPIT_EAGAIN && atomic_load(&lodger->ended) ? PIPIT_ECLOSED : err;
+}
+
+/* Has it neither reply nor header, and needs no body? Then it is given as it is. */
+static bool is_plain(const pipit_msg *msg, int64_t max_payload)
+{
+    return msg->subject_bytes && !msg->reply_bytes && !msg->header_bytes &&
+           msg->payload_bytes < PP_LANE_REFER_MIN &&
+           (max_payload < 0 || msg->payload_bytes <= (uint64_t)max_payload);
+}
+
+pipit_err pp_lodger_publish(pp_lodger *lodger, const pipit_msg *msg, int64_t wait_ns,
+                            bool *out_nobody)
+{
+    bool done;
+
+    if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
+        return PIPIT_ECLOSED;
+    if (PP_LIKELY(is_plain(msg, pp_lodger_max_payload(lodger)))) {
+        pp_biased_lock(&lodger->lock);
+        done = publish_plain_locked(lodger, msg);
+        pp_biased_unlock(&lodger->lock);
+        if (PP_LIKELY(done))
+            return PIPIT_OK;
+    }
+    return publish_any(lodger, msg, wait_ns, out_nobody);
+}
+
+size_t pp_lodger_publish_run(pp_lodger *lodger, const pipit_msg *msgs, size_t count)
+{
+    int64_t max_payload = pp_lodger_max_payload(lodger);
+    size_t done = 0;
+    pp_lane *full;
+    bool nobody;
+
+    if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
+        return 0;
+    if (count > RUN_MAX)
+        count = RUN_MAX;
+    pp_biased_lock(&lodger->lock);
+    for (; done < count && is_plain(&msgs[done], max_payload); done++) {
+        pp_record record = {
+            .subject = {msgs[done].subject, msgs[done].subject_bytes},
+            .data = {msgs[done].payload, msgs[done].payload_bytes},
+        };
+
+        if (PP_LIKELY(publish_plain_locked(lodger, &msgs[done])))
+            continue;
+        if (publish_locked(lodger, &record, &nobody, &full))
+            break;
+    }
+    pp_biased_unlock(&lodger->lock);
+    return done;
+}

@@ -1,0 +1,355 @@
+#include "store/holes.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "store/inside.h"
+
+#include <stdlib.h>
+
+/* --- what is gone -------------------------------------------------------------------------- */
+
+/* The last sequence that a message of it can have; gaps tell no more. */
+static uint64_t last_of(const pp_segment *segment)
+{
+    uint64_t most = segment->first_seq + UINT32_MAX;
+
+    return segment->last_seq < most ? segment->last_seq : most;
+}
+
+static pipit_err add_range(struct pp_ranges *ranges, const pp_segment *segment, uint64_t first,
+                           uint64_t last)
+{
+    pipit_err err;
+
+    first = first < segment->first_seq ? segment->first_seq : first;
+    last = last > last_of(segment) ? last_of(segment) : last;
+    if (first > last)
+        return PIPIT_OK;
+    err = pp_ranges_reserve(ranges, 1);
+    if (!err)
+        pp_ranges_push(ranges, first, last);
+    return err;
+}
+
+static pipit_err add_ranges(struct pp_ranges *ranges, const pp_segment *segment,
+                            const struct pp_ranges *more)
+{
+    pipit_err err = PIPIT_OK;
+
+    for (uint32_t i = 0; i < more->count && !err; i++)
+        err = add_range(ranges, segment, more->items[i].first, more->items[i].last);
+    return err;
+}
+
+/* What the records of a later one delete. */
+static pipit_err add_deletes(pp_store *store, pp_segment *later, const pp_segment *segment,
+                             struct pp_ranges *gone)
+{
+    struct pp_rebuilt *rebuilt = NULL;
+    struct pp_footer footer;
+    char *front = NULL;
+    bool is_lost;
+    pipit_err err;
+
+    if (!later->sealed)
+        return add_ranges(gone, segment, &later->deletes);
+    err = pp_store_read_footer(store, later, &footer, &front);
+    is_lost = pp_footer_is_lost(err);
+    for (uint32_t i = 0; !err && i < footer.delete_count; i++) {
+        struct pp_range range = pp_record_range(front + footer.subjects_bytes, i);
+
+        err = add_range(gone, segment, range.first, range.last);
+    }
+    pp_free(front);
+    if (is_lost) {
+        err = pp_rebuilt_read(store, later->number, &rebuilt);
+        if (!err)
+            err = add_ranges(gone, segment, &rebuilt->read->deletes);
+        pp_rebuilt_free(rebuilt);
+    }
+    return err;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+    const struct pp_range *x = a, *y = b;
+
+    return x->first < y->first ? -1 : x->first > y->first;
+}
+
+/* In order, and none touches another. */
+static void join(struct pp_ranges *ranges)
+{
+    uint32_t kept = 0;
+
+    if (ranges->count)
+        qsort(ranges->items, ranges->count, sizeof(*ranges->items), compare_ranges);
+    for (uint32_t i = 1; i < ranges->count; i++) {
+        struct pp_range range = ranges->items[i];
+
+        if (range.first > ranges->items[kept].last + 1)
+            ranges->items[++kept] = range;
+        else if (range.last > ranges->items[kept].last)
+            ranges->items[kept].last = range.last;
+    }
+    ranges->count = ranges->count ? kept + 1 : 0;
+}
+
+/* All sequences of the segment whose messages are dead, or will be when the store is open. */
+static pipit_err find_gone(pp_store *store, const pp_segment *segment,
+                           const struct pp_rebuilt *rebuilt, struct pp_ranges *gone)
+{
+    uint32_t at = 0;
+    pipit_err err = PIPIT_OK;
+
+    if (store->opening) {
+        err = add_ranges(gone, segment, &store->opening->deletes);
+        join(gone);
+        return err;
+    }
+    if (store->first_seq)
+        err = add_range(gone, segment, 1, store->first_seq - 1);
+    if (!err && store->evicted_seq)
+        err = add_range(gone, segment, 1, store->evicted_seq);
+    if (!err)
+        err = add_ranges(gone, segment, &rebuilt->read->deletes);
+    while (at < store->segment_count && store->segments[at] != segment)
+        at++;
+    for (at++; at < store->segment_count && !err; at++)
+        if (store->segments[at]->lowest_delete <= segment->last_seq)
+            err = add_deletes(store, store->segments[at], segment, gone);
+    join(gone);
+    return err;
+}
+
+/* --- what is missing ----------------------------------------------------------------------- */
+
+/* Ranges that are looked at in the order of their sequences: is one in them? */
+struct walk {
+    const struct pp_ranges *ranges;
+    uint32_t at;
+};
+
+/* True: up to *out_last all are in; false: none of them is. */
+static bool walk_to(struct walk *walk, uint64_t seq, uint64_t *out_last)
+{
+    const struct pp_range *range;
+
+    while (walk->at < walk->ranges->count && walk->ranges->items[walk->at].last < seq)
+        walk->at++;
+    range = walk->at < walk->ranges->count ? &walk->ranges->items[walk->at] : NULL;
+    if (range && range->first <= seq)
+        *out_last = range->last;
+    else
+        *out_last = range ? range->first - 1 : UINT64_MAX - 1;
+    return range && range->first <= seq;
+}
+
+/* An index as it is being made. */
+struct fit {
+    pp_segment *segment;
+    pp_segment *read;
+    const uint32_t *ids;
+    uint32_t next;         /* of those that were read */
+    uint32_t count;        /* in the index so far */
+    uint32_t dead_missing; /* still to be placed */
+    uint32_t live_missing;
+    bool opening; /* none is dead yet */
+    struct walk gone;
+};
+
+static void push(struct fit *fit, uint64_t seq, uint32_t place, uint32_t id, bool dead)
+{
+    pp_segment *segment = fit->segment;
+    uint32_t nth = fit->count++;
+
+    segment->places[nth] = place;
+    segment->subjects[nth] = id;
+    segment->gaps[nth] = (uint32_t)(seq - segment->first_seq);
+    if (dead && !fit->opening)
+        segment->dead_bits[nth / 64] |= (uint64_t)1 << (nth % 64);
+}
+
+/* Those that were read, before seq. */
+static void push_read(struct fit *fit, uint64_t seq)
+{
+    pp_segment *read = fit->read;
+    uint64_t last;
+
+    for (; fit->next < read->count && pp_segment_seq(read, fit->next) < seq; fit->next++) {
+        uint64_t own = pp_segment_seq(read, fit->next);
+
+        push(fit, own, read->places[fit->next], fit->ids[pp_segment_subject(read, fit->next)],
+             walk_to(&fit->gone, own, &last));
+    }
+}
+
+/* As many as are missing of the sequences from first to last. */
+static void push_missing(struct fit *fit, uint64_t first, uint64_t last)
+{
+    uint64_t end;
+
+    push_read(fit, first);
+    for (uint64_t seq = first; seq <= last; seq = end + 1) {
+        bool gone = walk_to(&fit->gone, seq, &end);
+        uint32_t *missing = gone ? &fit->dead_missing : &fit->live_missing;
+
+        for (uint64_t at = seq; at <= end && at <= last && *missing; at++, --*missing)
+            push(fit, at, 0, PP_SUBJECT_NONE, gone);
+        if (fit->dead_missing + fit->live_missing == 0)
+            return;
+    }
+}
+
+/* What was read is not missing; what records say of sequences may be wrong, though. */
+static bool is_clear(const struct fit *fit, const struct pp_ranges *suspects)
+{
+    struct walk missing = {.ranges = suspects};
+    uint64_t last;
+
+    for (uint32_t i = 0; i < fit->read->count; i++)
+        if (walk_to(&missing, pp_segment_seq(fit->read, i), &last))
+            return false;
+    return true;
+}
+
+/* Those of the segment that were read: others may have been cut off. Answers how many of them are
+ * dead. */
+static uint32_t count_read(struct fit *fit, uint32_t *out_count)
+{
+    struct walk gone = fit->gone;
+    uint32_t dead = 0;
+    uint64_t last;
+
+    while (fit->next < fit->read->count &&
+           pp_segment_seq(fit->read, fit->next) < fit->segment->first_seq)
+        fit->next++;
+    *out_count = 0;
+    for (uint32_t i = fit->next; i < fit->read->count; i++) {
+        if (pp_segment_seq(fit->read, i) > last_of(fit->segment))
+            break;
+        dead += walk_to(&gone, pp_segment_seq(fit->read, i), &last);
+        ++*out_count;
+    }
+    return dead;
+}
+
+/* Errors: PIPIT_EDAMAGED: it does not fit. */
+static pipit_err begin_fit(struct fit *fit)
+{
+    pp_segment *segment = fit->segment;
+    uint32_t count, dead = count_read(fit, &count);
+    uint32_t all_dead = fit->opening ? dead : segment->dead;
+    size_t bytes = ((size_t)segment->count + 1) * sizeof(uint32_t);
+
+    if (count > segment->count || dead > all_dead || all_dead - dead > segment->count - count ||
+        (fit->opening && segment->dead))
+        return PIPIT_EDAMAGED;
+    fit->dead_missing = all_dead - dead;
+    fit->live_missing = segment->count - count - fit->dead_missing;
+    segment->places = pp_alloc(bytes);
+    segment->subjects = pp_alloc(bytes);
+    segment->gaps = pp_alloc(bytes);
+    if (!segment->places || !segment->subjects || !segment->gaps ||
+        pp_segment_reserve_dead(segment)) {
+        pp_segment_unload(segment);
+        return PIPIT_ENOMEM;
+    }
+    segment->index_room = segment->count;
+    return PIPIT_OK;
+}
+
+/* Call visit for each part of the suspects, all of it gone or none. */
+static void visit_suspects(struct fit *fit, const struct pp_ranges *suspects, void *ctx,
+                           void (*visit)(void *ctx, uint64_t first, uint64_t last, bool gone))
+{
+    struct walk gone = {.ranges = fit->gone.ranges};
+    uint64_t end;
+
+    for (uint32_t i = 0; i < suspects->count; i++)
+        for (uint64_t seq = suspects->items[i].first; seq <= suspects->items[i].last;
+             seq = end + 1) {
+            bool is_gone = walk_to(&gone, seq, &end);
+
+            end = end > suspects->items[i].last ? suspects->items[i].last : end;
+            visit(ctx, seq, end, is_gone);
+        }
+}
+
+struct room {
+    uint64_t dead, live;
+};
+
+static void add_room(void *ctx, uint64_t first, uint64_t last, bool gone)
+{
+    struct room *room = ctx;
+
+    *(gone ? &room->dead : &room->live) += last - first + 1;
+}
+
+/* Is there a sequence for each that is missing? How many of them will be dead is not known while
+ * the store is opened: as many as can be, for that is why most are missing. */
+static bool can_place(struct fit *fit, const struct pp_ranges *suspects)
+{
+    struct room room = {0};
+
+    visit_suspects(fit, suspects, &room, add_room);
+    if (fit->opening) {
+        fit->dead_missing = room.dead < fit->live_missing ? (uint32_t)room.dead : fit->live_missing;
+        fit->live_missing -= fit->dead_missing;
+    }
+    return room.dead >= fit->dead_missing && room.live >= fit->live_missing;
+}
+
+static void note_lost(void *ctx, uint64_t first, uint64_t last, bool gone)
+{
+    if (!gone)
+        pp_store_note_lost(ctx, first, last, "index");
+}
+
+static pipit_err take(pp_store *store, struct fit *fit, const struct pp_ranges *suspects)
+{
+    pp_segment *segment = fit->segment;
+    bool is_lost;
+    pipit_err err = is_clear(fit, suspects) ? begin_fit(fit) : PIPIT_EDAMAGED;
+
+    if (err)
+        return err;
+    if (!can_place(fit, suspects)) {
+        pp_segment_unload(segment);
+        return PIPIT_EDAMAGED;
+    }
+    memset(segment->dead_bits, 0, segment->dead_room / 8);
+    is_lost = fit->live_missing > 0;
+    for (uint32_t i = 0; i < suspects->count; i++)
+        push_missing(fit, suspects->items[i].first, suspects->items[i].last);
+    push_read(fit, last_of(segment) + 1);
+    PP_ASSERT(fit->count == segment->count);
+    pp_segment_narrow(segment);
+    if (is_lost && !fit->opening)
+        visit_suspects(fit, suspects, store, note_lost);
+    return PIPIT_OK;
+}
+
+pipit_err pp_holes_take(pp_store *store, pp_segment *segment, struct pp_rebuilt *rebuilt,
+                        const uint32_t *ids)
+{
+    struct pp_ranges gone = {0}, suspects = {0};
+    struct fit fit = {.segment = segment,
+                      .read = rebuilt->read,
+                      .ids = ids,
+                      .opening = store->opening != NULL,
+                      .gone = {&gone, 0}};
+    pipit_err err = find_gone(store, segment, rebuilt, &gone);
+
+    if (!err)
+        err = add_ranges(&suspects, segment, &rebuilt->suspects);
+    join(&suspects);
+    if (!err && store->opening) /* with the others that are looked at when all is known */
+        err = add_ranges(&store->opening->suspects, segment, &suspects);
+    if (!err)
+        err = take(store, &fit, &suspects);
+    pp_ranges_fini(&gone);
+    pp_ranges_fini(&suspects);
+    return err;
+}

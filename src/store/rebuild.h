@@ -1,0 +1,29 @@
+/* store/rebuild.h -- the index of a segment whose footer is damaged, made again from its records.
+ *
+ * To read them takes long: a reader does it, with nothing of the store but what never changes while
+ * it is open. Subjects have numbers of their own there, and get those of the store when the owner
+ * takes it over. */
+#ifndef PP_STORE_REBUILD_H
+#define PP_STORE_REBUILD_H
+
+#include "store/segment.h"
+
+struct pp_store;
+
+struct pp_rebuilt {
+    pp_segment *read;
+    pp_subjects subjects;
+    struct pp_ranges suspects; /* sequences whose messages may be missing, in order */
+};
+
+/* Owner: the caller frees it. Thread: any. Errors: PIPIT_EDENIED, PIPIT_EIO, PIPIT_ENOMEM. */
+pipit_err pp_rebuilt_read(const struct pp_store *store, uint64_t number,
+                          struct pp_rebuilt **out_rebuilt);
+/* NULL is fine. */
+void pp_rebuilt_free(struct pp_rebuilt *rebuilt);
+
+/* Have it as the segment's index. Errors: PIPIT_EDAMAGED it cannot be, now or later; PIPIT_EIO,
+ * PIPIT_ENOMEM. */
+pipit_err pp_rebuilt_take(struct pp_store *store, pp_segment *segment, struct pp_rebuilt *rebuilt);
+
+#endif

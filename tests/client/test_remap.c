@@ -1,0 +1,210 @@
+/* Over memory a message goes by a lane from who publishes to who hears it, or, with mappings, by a
+ * loop. A reload changes that: no message overtakes one that was published before. */
+#include "place.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { BEFORE = 1000, AFTER = 300 }; /* more than one lane's turn is */
+
+static const char mapping[] = "mappings: { other: elsewhere }";
+
+struct stage {
+    host host;
+    pipit_client *from, *to;
+    uint64_t sent, next; /* numbers; which is to be heard next */
+    bool disordered;
+};
+
+static void on_number(void *context, pipit_sub *sub, const pipit_msg *msg)
+{
+    struct stage *s = context;
+    uint64_t number;
+
+    (void)sub;
+    REQUIRE(msg->payload_bytes == sizeof(number), "a number");
+    memcpy(&number, msg->payload, sizeof(number));
+    s->disordered |= number != s->next;
+    s->next++;
+}
+
+static void reload(struct stage *s, const char *text)
+{
+    char error[512] = "";
+
+    must(pipit_server_reload(s->host.server, text, strlen(text), error, sizeof(error)), error);
+}
+
+/* from is refused where it would wait, to takes what has come when it is told to. */
+static void stage_open(struct stage *s)
+{
+    static const char *const options[] = {"--no_listen", NULL};
+    pipit_client_options o = {.no_wait = true};
+    pipit_sub *sub;
+
+    memset(s, 0, sizeof(*s));
+    host_start(&s->host, options);
+    o.server = s->host.server;
+    must(pipit_client_connect(&s->from, "memory:", &o), "from");
+    o.own_loop = true;
+    must(pipit_client_connect(&s->to, "memory:", &o), "to");
+    must(pipit_client_subscribe(s->to, "numbers", NULL, on_number, s, &sub), "numbers");
+}
+
+static void stage_close(struct stage *s)
+{
+    pipit_client_free(s->from);
+    pipit_client_free(s->to);
+    host_stop(&s->host);
+}
+
+static pipit_err send_number(struct stage *s)
+{
+    pipit_err err = pipit_client_publish(s->from, "numbers", NULL, &s->sent, sizeof(s->sent));
+
+    s->sent += !err;
+    return err;
+}
+
+static void send_numbers(struct stage *s, unsigned count)
+{
+    while (count--)
+        must(send_number(s), "publish");
+}
+
+/* Until all that has been sent is heard. */
+static void hear_all(struct stage *s)
+{
+    int64_t deadline = check_now_ns() + WAIT_MS * INT64_C(1000000);
+
+    while (s->next < s->sent && check_now_ns() < deadline)
+        must(pipit_client_poll(s->to, 10), "poll");
+    REQUIRE(s->next == s->sent && !s->disordered, "in order: %d of %d, %s", (int)s->next,
+            (int)s->sent, s->disordered ? "not so" : "so far");
+}
+
+/* What lies in a lane is heard before what goes by a loop. */
+static void scenario_mapping_added(void)
+{
+    struct stage s;
+    pipit_err err;
+
+    stage_open(&s);
+    send_numbers(&s, BEFORE);
+    reload(&s, mapping);
+    while ((err = send_number(&s)) == PIPIT_EAGAIN)
+        must(pipit_client_poll(s.to, 10), "poll");
+    must(err, "the first by a loop");
+    send_numbers(&s, AFTER);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    stage_close(&s);
+}
+
+static atomic_bool may_hear;
+
+static bool may(void *arg)
+{
+    return atomic_load((atomic_bool *)arg);
+}
+
+static void on_number_later(void *context, pipit_sub *sub, const pipit_msg *msg)
+{
+    check_until(may, &may_hear, "the reload");
+    on_number(context, sub, msg);
+}
+
+static bool has_ended(void *arg)
+{
+    return pipit_client_get_state(arg) == PIPIT_CLIENT_CLOSED;
+}
+
+/* Who may wait does so, and is not refused. */
+static void scenario_mapping_waits(void)
+{
+    pipit_client_options o = {0};
+    pipit_client *from, *to;
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    o.server = s.host.server;
+    must(pipit_client_connect(&from, "memory:", &o), "from");
+    must(pipit_client_connect(&to, "memory:", &o), "to");
+    must(pipit_client_subscribe(to, "later", NULL, on_number_later, &s, &sub), "later");
+    for (; s.sent < BEFORE + AFTER; s.sent++) {
+        if (s.sent == BEFORE) {
+            reload(&s, mapping);
+            atomic_store(&may_hear, true);
+        }
+        must(pipit_client_publish(from, "later", NULL, &s.sent, sizeof(s.sent)), "publish");
+    }
+    must(pipit_client_flush(from, WAIT_MS), "flush");
+    must(pipit_client_drain(to, WAIT_MS), "drain");
+    check_until(has_ended, to, "all heard");
+    REQUIRE(s.next == s.sent && !s.disordered, "in order: %d of %d", (int)s.next, (int)s.sent);
+    pipit_client_free(from);
+    pipit_client_free(to);
+    stage_close(&s);
+}
+
+/* And the other way about, also if somebody else has taken all that has come for him. */
+static void scenario_mapping_ended(void)
+{
+    pipit_client_options o = {0};
+    pipit_client *other;
+    struct heard heard;
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    reload(&s, mapping);
+    o.server = s.host.server;
+    must(pipit_client_connect(&other, "memory:", &o), "other");
+    heard_init(&heard);
+    must(pipit_client_subscribe(other, "words", NULL, hear, &heard, &sub), "words");
+    send_numbers(&s, BEFORE);
+    publish_text(s.from, "words", "by a loop");
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    await(&heard, 1);
+    reload(&s, "");
+    publish_text(s.from, "words", "by a lane");
+    send_numbers(&s, AFTER);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    await(&heard, 2);
+    pipit_client_free(other);
+    stage_close(&s);
+}
+
+/* Who never takes anything holds nobody up for good, nor does who cannot wait. */
+static void scenario_mapping_unread(void)
+{
+    int64_t deadline;
+    struct stage s;
+    pipit_err err;
+
+    stage_open(&s);
+    send_numbers(&s, 1);
+    reload(&s, mapping);
+    deadline = check_now_ns() + WAIT_MS * INT64_C(1000000);
+    while ((err = send_number(&s)) == PIPIT_EAGAIN && check_now_ns() < deadline)
+        (void)check_poll(-1, 1);
+    must(err, "after a while");
+    must(pipit_client_publish(s.to, "numbers", NULL, &s.sent, sizeof(s.sent)), "to itself");
+    s.sent++;
+    stage_close(&s);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct scenario all[] = {
+        {"mapping_added", scenario_mapping_added, 60},
+        {"mapping_waits", scenario_mapping_waits, 60},
+        {"mapping_ended", scenario_mapping_ended, 60},
+        {"mapping_unread", scenario_mapping_unread, 60},
+    };
+
+    return scenarios_run(all, COUNT_OF(all), argc, argv);
+}

@@ -1,0 +1,408 @@
+/* Sequences have gaps, messages are gone, their room was given back, and then footers are damaged:
+ * the index is made again of what records there are, once. What was gone stays so. */
+#include "store/footer.h"
+#include "store/store.h"
+
+#include "base/alloc.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum {
+    MESSAGES = 2000,
+    STEP = 3, /* from one sequence to the next */
+    PAYLOAD_BYTES = 300,
+    BODY_LOST = 10, /* the message whose body is damaged, */
+    HEAD_LOST = 60, /* and the one of whose head nothing is left */
+    ERASED = 82,
+    HEAD_AND_SUBJECT_BYTES = 48 + 10,
+    KEPT = 10,
+};
+
+typedef enum footer_part { INDEX, FRONT, FRONT_AND_DELETES } footer_part;
+
+static char folder[] = "/tmp/pipit-holes-XXXXXX";
+
+/* --- a disk that knows which files are read as a whole ------------------------------------- */
+
+static struct pp_disk_ops ops;
+static pp_disk disk = {&ops};
+static unsigned whole_reads;
+
+static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_t at)
+{
+    struct stat about;
+
+    (void)any;
+    whole_reads += at == 0 && fstat(fd, &about) == 0 && bytes == (size_t)about.st_size;
+    return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
+}
+
+static int make_folder(void **state)
+{
+    (void)state;
+    ops = *pp_disk_real()->ops;
+    ops.read = read_noted;
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+    char command[128];
+
+    (void)state;
+    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
+    return system(command);
+}
+
+/* --- a store with holes -------------------------------------------------------------------- */
+
+static pp_store *open_in(const char *name)
+{
+    struct pp_store_options options = {
+        .create = true, .disk = &disk, .segment_bytes = 64 * 1024, .index_bytes = 1};
+    char dir[128], why[PP_STORE_WHY_BYTES];
+    pp_store *store = NULL;
+
+    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
+    options.dir = dir;
+    if (pp_store_open(&options, &store, why))
+        fail_msg("open: %s", why);
+    return store;
+}
+
+/* Runs that are long enough to be given back, and some that are not. */
+static bool is_deleted(unsigned n)
+{
+    return (n >= 20 && n < 50) || n == 55 || (n >= 62 && n < 80) || n == ERASED ||
+           (n >= 400 && n < 440) || n == 445;
+}
+
+static void put_payload(unsigned n, char *out)
+{
+    memset(out, (int)n, PAYLOAD_BYTES);
+    (void)snprintf(out, PAYLOAD_BYTES, "message %06u.", n);
+}
+
+static void append(pp_store *store, unsigned n)
+{
+    char payload[PAYLOAD_BYTES];
+    const struct pp_store_message message = {.seq = n * STEP,
+                                             .time_ns = n,
+                                             .subject = PP_STR("holes.test"),
+                                             .payload = {payload, sizeof(payload)}};
+
+    put_payload(n, payload);
+    assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_OK);
+    if (n % 100 == 0)
+        pp_store_run(store);
+}
+
+/* Half of what goes does so while there is more to come: other footers tell of it. */
+static pp_store *make_store(const char *name)
+{
+    pp_store *store = open_in(name);
+
+    for (unsigned n = 1; n <= MESSAGES; n++) {
+        append(store, n);
+        if (n != MESSAGES && n != MESSAGES / 2)
+            continue;
+        for (unsigned gone = 1; gone <= MESSAGES; gone++)
+            if (is_deleted(gone) && gone <= n && (gone < 55) == (n == MESSAGES / 2))
+                assert_int_equal(pp_store_delete(store, gone * STEP, gone == ERASED), PIPIT_OK);
+        pp_store_run(store);
+    }
+    return store;
+}
+
+/* --- damage -------------------------------------------------------------------------------- */
+
+static void flip(int fd, off_t at)
+{
+    char byte;
+
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+}
+
+/* The record of a message, if it lies in this file, whose bytes are from. */
+static void damage_message(int fd, const char *from, size_t len, unsigned n)
+{
+    static const char zeros[32];
+    char text[32];
+    const char *found;
+    size_t text_len = (size_t)snprintf(text, sizeof(text), "message %06u.", n);
+
+    found = memmem(from, len, text, text_len);
+    if (!found)
+        return;
+    if (n == BODY_LOST)
+        flip(fd, found - from + 20);
+    else /* in front of it are its subject and its head */
+        assert_int_equal(pwrite(fd, zeros, sizeof(zeros), found - from - HEAD_AND_SUBJECT_BYTES),
+                         sizeof(zeros));
+}
+
+/* What stands between two messages: records of deletes. */
+static void lose_between(int fd, const char *from, size_t len, unsigned n)
+{
+    static const char zeros[4096];
+    char text[32];
+    const char *first, *second;
+
+    (void)snprintf(text, sizeof(text), "message %06u.", n);
+    first = memmem(from, len, text, strlen(text));
+    (void)snprintf(text, sizeof(text), "message %06u.", n + 1);
+    second = memmem(from, len, text, strlen(text));
+    if (!first || !second)
+        return;
+    first += PAYLOAD_BYTES + 8;
+    second -= HEAD_AND_SUBJECT_BYTES;
+    assert_true(second > first && (size_t)(second - first) < sizeof(zeros));
+    assert_int_equal(pwrite(fd, zeros, (size_t)(second - first), first - from), second - first);
+}
+
+static void damage_file(const char *path, footer_part part)
+{
+    struct pp_footer footer;
+    int fd = open(path, O_RDWR);
+    struct stat about;
+    char *bytes;
+
+    assert_true(fd >= 0 && fstat(fd, &about) == 0);
+    bytes = malloc((size_t)about.st_size);
+    assert_non_null(bytes);
+    assert_int_equal(pread(fd, bytes, (size_t)about.st_size, 0), about.st_size);
+    damage_message(fd, bytes, (size_t)about.st_size, BODY_LOST);
+    damage_message(fd, bytes, (size_t)about.st_size, HEAD_LOST);
+    if (part == FRONT_AND_DELETES)
+        lose_between(fd, bytes, (size_t)about.st_size, MESSAGES / 2);
+    memcpy(&footer, bytes + about.st_size - (off_t)sizeof(footer), sizeof(footer));
+    if (footer.magic == PP_FOOTER_MAGIC)
+        flip(fd, part != INDEX ? (off_t)footer.at : about.st_size - (off_t)sizeof(footer) - 1);
+    free(bytes);
+    (void)close(fd);
+}
+
+static void damage(const char *name, footer_part part)
+{
+    char dir[128], path[512];
+    struct dirent *entry;
+    DIR *files;
+
+    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
+    files = opendir(dir);
+    assert_non_null(files);
+    while ((entry = readdir(files))) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
+        if (strstr(entry->d_name, ".seg"))
+            damage_file(path, part);
+    }
+    (void)closedir(files);
+}
+
+/* --- tests --------------------------------------------------------------------------------- */
+
+static unsigned count_left(void)
+{
+    unsigned left = 0;
+
+    for (unsigned n = 1; n <= MESSAGES; n++)
+        left += !is_deleted(n);
+    return left;
+}
+
+static uint64_t messages_of(pp_store *store)
+{
+    struct pp_store_state told;
+
+    pp_store_state(store, &told);
+    return told.messages;
+}
+
+static void read_all(pp_store *store)
+{
+    for (unsigned n = 1; n <= MESSAGES; n++) {
+        struct pp_store_message message;
+        char payload[PAYLOAD_BYTES];
+        pipit_err err = pp_store_read(store, n * STEP, &message);
+
+        if (is_deleted(n)) {
+            assert_int_equal(err, PIPIT_ENOTFOUND);
+        } else if (n == BODY_LOST || n == HEAD_LOST) {
+            if (err != PIPIT_EDAMAGED && err != PIPIT_ENOTFOUND)
+                fail_msg("message %u: %s", n, pipit_strerror(err));
+        } else {
+            if (err)
+                fail_msg("message %u: %s", n, pipit_strerror(err));
+            put_payload(n, payload);
+            assert_memory_equal(message.payload.ptr, payload, PAYLOAD_BYTES);
+        }
+    }
+}
+
+static void check_and_empty(pp_store *store)
+{
+    const struct pp_store_limits limits = {.messages = KEPT};
+    struct pp_store_state told;
+    unsigned so_far;
+
+    whole_reads = 0;
+    read_all(store);
+    so_far = whole_reads;
+    assert_true(so_far > 0);
+    read_all(store);
+    assert_int_equal(whole_reads, so_far); /* each was made again once */
+    assert_int_equal(messages_of(store), count_left());
+    assert_int_equal(pp_store_limit(store, &limits), PIPIT_OK);
+    pp_store_run(store);
+    pp_store_state(store, &told);
+    assert_int_equal(told.messages, KEPT);
+    assert_int_equal(told.first_seq, (MESSAGES - KEPT + 1) * STEP);
+}
+
+/* Indexes that deletes have loaded go for that of the last one. */
+static void let_indexes_go(pp_store *store)
+{
+    struct pp_store_message message;
+
+    for (unsigned n = MESSAGES / 2; n < MESSAGES / 2 + 400; n += 200)
+        assert_int_equal(pp_store_read(store, n * STEP, &message), PIPIT_OK);
+}
+
+/* The footers are damaged while the store is open. */
+static void damage_open_one(const char *name, footer_part part)
+{
+    int64_t live = pp_alloc_live();
+    pp_store *store = make_store(name);
+
+    assert_int_equal(messages_of(store), count_left());
+    pp_store_close(store);
+    store = open_in(name); /* nothing of it is in memory */
+    let_indexes_go(store);
+    damage(name, part);
+    check_and_empty(store);
+    pp_store_close(store);
+    store = open_in(name);
+    assert_int_equal(messages_of(store), KEPT);
+    pp_store_close(store);
+    assert_int_equal(pp_alloc_live(), live);
+}
+
+static void test_an_index_with_holes_is_made_again_once(void **state)
+{
+    (void)state;
+    damage_open_one("index", INDEX);
+}
+
+static void test_deletes_are_found_without_footers(void **state)
+{
+    (void)state;
+    damage_open_one("front", FRONT);
+}
+
+/* What is dead is not known any more: nothing is served that might be, and it is not tried again.
+ */
+static void test_what_does_not_fit_is_tried_once(void **state)
+{
+    struct pp_store_message message;
+    pp_store *store = make_store("misfit");
+    unsigned so_far;
+
+    (void)state;
+    pp_store_close(store);
+    store = open_in("misfit");
+    let_indexes_go(store);
+    damage("misfit", FRONT_AND_DELETES);
+    whole_reads = 0;
+    assert_int_equal(pp_store_read(store, STEP, &message), PIPIT_EIO);
+    so_far = whole_reads;
+    assert_true(so_far > 0);
+    assert_int_equal(pp_store_read(store, 20 * STEP, &message), PIPIT_EIO);
+    assert_int_equal(whole_reads, so_far);
+    assert_int_equal(pp_store_read(store, 300 * STEP, &message), PIPIT_OK);
+    assert_int_equal(messages_of(store), count_left());
+    pp_store_close(store);
+}
+
+static void test_a_store_with_holes_opens_without_indexes(void **state)
+{
+    pp_store *store = make_store("closed");
+
+    (void)state;
+    pp_store_close(store);
+    damage("closed", INDEX);
+    whole_reads = 0;
+    store = open_in("closed");
+    assert_true(whole_reads > 0);
+    assert_int_equal(messages_of(store), count_left());
+    read_all(store);
+    pp_store_close(store);
+}
+
+/* Of one subject only one message is left, and the others were gone before their segments ended. */
+static void dead_before_the_end(const char *name, unsigned step)
+{
+    struct pp_store_message message = {.payload = PP_STR("x")};
+    struct pp_store_subject told;
+    pp_store *store = open_in(name);
+    unsigned live = MESSAGES / 2 + 1;
+
+    for (unsigned n = 1; n <= MESSAGES; n++) {
+        bool rare = n % 4 == live % 4;
+
+        message = (struct pp_store_message){.seq = n * step,
+                                            .time_ns = n,
+                                            .subject = rare ? PP_STR("rare") : PP_STR("often"),
+                                            .payload = PP_STR("some bytes that fill a segment")};
+        assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_OK);
+        if (rare && n != live)
+            assert_int_equal(pp_store_delete(store, n * step, false), PIPIT_OK);
+        if (n % 50 == 0)
+            pp_store_run(store);
+    }
+    pp_store_close(store);
+    damage(name, INDEX);
+    whole_reads = 0;
+    store = open_in(name);
+    assert_true(whole_reads > 0);
+    assert_int_equal(pp_store_subject(store, PP_STR("rare"), &told), PIPIT_OK);
+    assert_int_equal(told.messages, 1);
+    assert_int_equal(pp_store_subject(store, PP_STR("often"), &told), PIPIT_OK);
+    assert_int_equal(told.messages, MESSAGES / 4 * 3);
+    assert_int_equal(messages_of(store), MESSAGES / 4 * 3 + 1);
+    assert_int_equal(pp_store_next(store, PP_STR("rare"), 0, &message), PIPIT_OK);
+    assert_int_equal(message.seq, live * step);
+    pp_store_close(store);
+}
+
+static void test_what_was_dead_before_the_end_is_counted_once(void **state)
+{
+    (void)state;
+    dead_before_the_end("dense", 1);
+    dead_before_the_end("gaps", STEP);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_index_with_holes_is_made_again_once),
+        cmocka_unit_test(test_deletes_are_found_without_footers),
+        cmocka_unit_test(test_what_does_not_fit_is_tried_once),
+        cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
+        cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
+    };
+
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
