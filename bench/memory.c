@@ -323,9 +323,11 @@ static double print_row(struct row *row)
 }
 
 static struct row memory = {.name = "memory, 64 B"}, many = {.name = "memory, 64 B, 64 by a call"},
-                  inproc = {.name = "libzmq inproc, 64 B"},
                   t2 = {.name = "t2_bus 0.1.0's memory transport, 64 B"},
                   unix_row = {.name = "Unix socket, 8 KiB"}, tcp = {.name = "TCP, 8 KiB"};
+#ifdef HAVE_ZMQ
+static struct row inproc = {.name = "libzmq inproc, 64 B"};
+#endif
 
 static void measure_round(unsigned i)
 {

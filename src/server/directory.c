@@ -409,6 +409,19 @@ void pp_directory_install(pp_directory *d, pp_accounts *accounts)
     (void)pthread_mutex_unlock(&accounts->lock);
 }
 
+void pp_directory_forget_older(const pp_directory *d, pp_accounts *accounts)
+{
+    (void)pthread_mutex_lock(&accounts->lock);
+    for (size_t i = 0; i < accounts->count; i++) {
+        const pp_scope *root = atomic_load(&accounts->all[i]->root);
+        const pp_users *users = root ? PP_CONTAINER(root, pp_user, scope)->table : NULL;
+
+        if (users && users != d->users)
+            atomic_store(&accounts->all[i]->root, NULL);
+    }
+    (void)pthread_mutex_unlock(&accounts->lock);
+}
+
 void pp_directory_settle(pp_directory *d)
 {
     pp_account_settings *old;

@@ -218,6 +218,7 @@ static void install(pipit_server *server, struct candidate *c)
     pp_server_on_all(server, change_over);
     pp_accounts_each(&server->accounts, touch, NULL);
     shrink_to_limit(server);
+    pp_directory_forget_older(c->directory, &server->accounts);
     pp_server_on_all(server, come_round);
     pp_directory_settle(c->directory);
     pp_side_doors_settle(server);

@@ -5,6 +5,7 @@ import threading
 import time
 
 END = "<end of log>"
+REPORT = re.compile(r"Sanitizer|runtime error:")
 
 
 class LogReader:
@@ -28,6 +29,14 @@ class LogReader:
             self.lines.append(line)
             self._news.notify_all()
 
+    def told_last(self):
+        """What to show of it when something went wrong: a sanitizer's report, or the last lines."""
+        lines = list(self.lines)
+        for at, line in enumerate(lines):
+            if REPORT.search(line):
+                return "".join(lines[at:at + 60])
+        return "".join(lines[-25:])
+
     def wait(self, pattern, since=0):
         """The first line from since on that matches."""
         end = time.monotonic() + self._deadline_s
@@ -40,8 +49,7 @@ class LogReader:
                     at += 1
                 left = end - time.monotonic()
                 if left <= 0 or self.lines[-1:] == [END] or not self._news.wait(left):
-                    raise AssertionError(f"no line like {pattern!r}:\n" +
-                                         "".join(self.lines[-25:]))
+                    raise AssertionError(f"no line like {pattern!r}:\n{self.told_last()}")
 
     def close(self):
         """After the process has ended."""

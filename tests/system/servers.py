@@ -104,7 +104,7 @@ class Server:
         self.reader.close()
         self.folder.cleanup()
         if exception[0] is None and status != 0 and self.kind == "pipit" and not self.killed:
-            raise AssertionError(f"ended with {status}:\n" + "".join(self.log[-25:]))
+            raise AssertionError(f"ended with {status}:\n{self.reader.told_last()}")
 
 
 class Pipit(Server):

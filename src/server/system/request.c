@@ -63,9 +63,10 @@ bool pp_request_take(pp_system *system, const pp_service *service, pp_account *a
     size_t body_max = pp_service_body_max(service);
     bool too_large = body_len > body_max;
     unsigned requests_max = PP_SYSTEM_REQUESTS_MAX - (from_tenant ? PP_SYSTEM_RESERVED : 0);
+    const pp_scope *root = atomic_load(&account->root);
     pp_request *request = NULL;
 
-    if (atomic_fetch_add(&system->requests, 1) < requests_max &&
+    if (atomic_fetch_add(&system->requests, 1) < requests_max && root &&
         msg->subject.len + msg->reply.len <= TEXTS_MAX)
         request = pp_alloc(sizeof(*request) + msg->subject.len + msg->reply.len +
                            (too_large ? 0 : body_len));
@@ -77,7 +78,7 @@ bool pp_request_take(pp_system *system, const pp_service *service, pp_account *a
     *request = (pp_request){
         .system = system,
         .service = service,
-        .root = PP_CONTAINER(atomic_load(&account->root), pp_user, scope),
+        .root = PP_CONTAINER(root, pp_user, scope),
         .user = who(msg),
         .from_tenant = from_tenant,
         .too_large = too_large,
