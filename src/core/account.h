@@ -53,7 +53,8 @@ typedef enum pp_account_state {
 
 typedef struct pp_account {
     char *name;
-    uint32_t index; /* small, and no other account's that is alive */
+    uint32_t index;  /* small, and no other account's that is alive */
+    uint64_t serial; /* tells it from others that had its index before */
     pp_sublist *subs;
     pp_account_counters *counters; /* by loop, each in lines of its own */
     void *counters_memory;

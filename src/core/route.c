@@ -166,7 +166,7 @@ static uint32_t grown_count(uint32_t old, uint32_t index)
     return index + 1 > 2 * old ? index + 1 : 2 * old;
 }
 
-/* The view that had this number has gone, and everybody who saw by it. */
+/* What had this number has gone: a view and everybody who saw by it, or an account. */
 static void forget(pp_router *router, pp_route_cache **at)
 {
     if (router->single_of == *at || (router->single_of && router->single_of == (*at)->mapped))
@@ -187,12 +187,12 @@ pp_route_cache *pp_router_cache(pp_router *router, const pp_scope *scope)
         router->cache_count = count;
     }
     at = &router->caches[scope->view];
-    if (*at && (*at)->view_serial != scope->view_serial)
+    if (*at && (*at)->serial != scope->view_serial)
         forget(router, at);
     if (!*at) {
         *at = cache_new(router, scope->account, scope->permissions);
         if (*at)
-            (*at)->view_serial = scope->view_serial;
+            (*at)->serial = scope->view_serial;
     }
     return *at;
 }
@@ -209,10 +209,13 @@ pp_route_cache *pp_router_inner(pp_router *router, pp_account *account, bool cro
         router->inner_count = count;
     }
     at = &router->inner[2 * account->index + crossed];
+    if (*at && (*at)->serial != account->serial)
+        forget(router, at);
     if (!*at) {
         *at = cache_new(router, account, NULL);
         if (!*at)
             return NULL;
+        (*at)->serial = account->serial;
         (*at)->crossed = crossed;
         (*at)->final = !crossed;
     }

@@ -83,7 +83,7 @@ struct pp_route_set {
 
 typedef struct pp_route_cache {
     struct pp_router *router;
-    uint64_t view_serial;
+    uint64_t serial; /* of the view; of the account, if it is an inner one */
     pp_account *account;
     const pp_permissions *permissions;
     pp_account_counters *counters; /* of the account on this loop */

@@ -104,6 +104,7 @@ static pipit_err add_locked(pp_accounts *accounts, const char *name, pp_account 
     (*out)->index = accounts->free_index_count
                         ? accounts->free_indexes[--accounts->free_index_count]
                         : accounts->next_index++;
+    (*out)->serial = ++accounts->last_serial;
     (*out)->realm = accounts->realm;
     accounts->all[accounts->count++] = *out;
     enter(accounts, *out);

@@ -25,6 +25,7 @@ typedef struct pp_accounts {
     uint32_t *free_indexes; /* of accounts that have gone; room for cap of them */
     size_t free_index_count;
     uint32_t next_index;
+    uint64_t last_serial;
     uint32_t loop_count;
     struct pp_realm *realm; /* of them all */
     pp_views views;         /* who sees the same of them; under a lock of its own */

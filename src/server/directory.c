@@ -430,7 +430,9 @@ void pp_directory_settle(pp_directory *d)
         pp_account_settings_free(old);
 }
 
+/* The gate first: a login that it lets in holds its user before it stops waiting, and none comes to
+ * the gate of an old directory any more. */
 bool pp_directory_idle(const pp_directory *d)
 {
-    return !pp_users_held(d->users) && pp_gate_idle(d->gate);
+    return pp_gate_idle(d->gate) && !pp_users_held(d->users);
 }

@@ -229,10 +229,11 @@ static pipit_err adopt(pipit_server *server, int fd)
 static void turn_away(pp_listener *listener, int fd)
 {
     pp_fanout *fanout = PP_CONTAINER(listener, pp_fanout, listener);
+    const pp_fanout_context *context = &fanout->shared.contexts[pp_loop_current()->index];
     char said[512];
 
     (void)atomic_fetch_add(&fanout->shared.rejected, 1);
-    if (!fanout->now->settings.tls)
+    if (!context->settings->tls)
         (void)!send(fd, PP_FANOUT_BUSY, sizeof(PP_FANOUT_BUSY) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)shutdown(fd, SHUT_WR);
     (void)!recv(fd, said, sizeof(said), MSG_DONTWAIT);

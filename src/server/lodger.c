@@ -164,6 +164,7 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
                          void (*on_end)(void *context), void *context)
 {
     pp_lodger *lodger;
+    bool open;
 
     if (!atomic_load_explicit(&server->open, memory_order_acquire))
         return PIPIT_ECLOSED;
@@ -191,8 +192,14 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
     lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
     atomic_init(&lodger->refs, 1);
     (void)pthread_mutex_lock(&server->lodging.lock);
-    pp_list_append(&server->lodging.lodgers, &lodger->link);
+    open = atomic_load(&server->open); /* those in the list are told when it ends */
+    if (open)
+        pp_list_append(&server->lodging.lodgers, &lodger->link);
     (void)pthread_mutex_unlock(&server->lodging.lock);
+    if (!open) {
+        pp_lodger_unref(lodger);
+        return PIPIT_ECLOSED;
+    }
     *out_lodger = lodger;
     return PIPIT_OK;
 }

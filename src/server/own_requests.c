@@ -23,7 +23,7 @@ static bool is_offered_to(const pp_own_requests *own, const pp_client *from)
         return true;
     if (from->ops->identify)
         from->ops->identify(from, &who);
-    return who.nearby || (who.id && own->server->options->pipit_requests);
+    return who.nearby || (who.id && own->remote);
 }
 
 static const pp_permissions *permissions_of(const pp_client *from)
@@ -238,7 +238,8 @@ pipit_err pp_own_requests_open(pipit_server *server)
 
     own->client.ops = &client_ops;
     own->server = server;
-    if (!server->options->unix_path && !server->options->pipit_requests)
+    own->remote = server->options->pipit_requests;
+    if (!server->options->unix_path && !own->remote)
         return PIPIT_OK;
     own->sub = pp_sub_new(&own->client, PP_STR("own"), PP_STR(""));
     if (!own->sub)

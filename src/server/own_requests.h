@@ -24,6 +24,7 @@ typedef struct pp_own_requests {
     pp_client client; /* that hears them */
     pp_sub *sub;      /* NULL: they are not offered */
     struct pipit_server *server;
+    bool remote; /* are they offered to clients of other machines, too? */
 } pp_own_requests;
 
 /* Before the loops run, when the options are known. Errors: PIPIT_ENOMEM. */

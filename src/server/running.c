@@ -182,9 +182,12 @@ static void abandon_closing(pp_worker *worker)
 
 void pipit_server_stop(pipit_server *server)
 {
-    bool was_running = false, more = true;
+    bool was_running = false, more = true, was_open;
 
-    if (atomic_exchange(&server->open, false)) {
+    (void)pthread_mutex_lock(&server->reloading); /* one that is under way needs the loops */
+    was_open = atomic_exchange(&server->open, false);
+    (void)pthread_mutex_unlock(&server->reloading);
+    if (was_open) {
         pp_log_write(&server->log, PP_LOG_INFO, "Initiating Shutdown...");
         pp_system_say_shutdown(&server->system);
         pp_lodging_end(&server->lodging);

@@ -48,7 +48,9 @@ static void bid_farewell(pp_conn *conn, void *bus)
 
 static void on_farewell(pp_task *task)
 {
-    pp_conn_each(pp_loop_current(), bid_farewell, PP_CONTAINER(task, pp_t2_farewell, task)->bus);
+    pp_t2_farewell *farewell = PP_CONTAINER(task, pp_t2_farewell, task);
+
+    pp_conn_each(farewell->loop, bid_farewell, farewell->bus);
 }
 
 static void stop_listening(pipit_server *server)
@@ -134,7 +136,8 @@ static pipit_err init(pipit_server *server)
         return err;
     front->stop.run = on_stop;
     for (unsigned i = 0; i < server->worker_count; i++)
-        front->farewells[i] = (pp_t2_farewell){{.run = on_farewell}, front->bus};
+        front->farewells[i] = (pp_t2_farewell){{.run = on_farewell}, front->bus,
+                                               server->loops[i]};
     front->plain.proto = front->secured.proto = &pp_t2_proto;
     front->plain.context = front->secured.context = front->bus;
     front->secured.wrap = wrap;

@@ -15,6 +15,7 @@
 typedef struct pp_t2_farewell {
     pp_task task;
     struct pp_t2_bus *bus;
+    struct pp_loop *loop; /* it may come among what a loop has left undone, when none runs */
 } pp_t2_farewell;
 
 /* What the server has of it. Zeroed: there is none. */

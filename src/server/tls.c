@@ -151,7 +151,8 @@ void pp_server_install_https(pipit_server *server, pp_tls_context *context)
     old = server->https;
     server->https = context;
     (void)pthread_mutex_unlock(&server->https_lock);
-    server->http_door.door.wrap = wrap; /* the same at each reload, and before the first arrival */
+    if (!server->http_door.door.wrap) /* before the first arrival: loops look at it */
+        server->http_door.door.wrap = wrap;
     pp_tls_context_unref(old);
 }
 

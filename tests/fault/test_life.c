@@ -5,6 +5,7 @@
 #include "support/host.h"
 #include "support/peer.h"
 
+#include "proto/t2/bus.h"
 #include "server/server.h"
 
 #include <pthread.h>
@@ -68,6 +69,20 @@ static void never_started(void)
     REQUIRE(!pipit_server_new(&h.server, options, 2, NULL, NULL, NULL, 0), "new");
     REQUIRE(pipit_server_port(h.server) == 0, "no port before start");
     pipit_server_lame_duck(h.server);
+    pipit_server_free(h.server);
+    host_require_nothing_left(&h);
+}
+
+/* What was under way to loops when the last turn ended runs without one. */
+static void ended_by_its_bus(void)
+{
+    static const char *const options[] = {"--port=-1", "--threads=2", "--t2=tcp:127.0.0.1:0"};
+    host h = {.fds_before = check_open_fds()};
+    pp_t2_bus *bus;
+
+    REQUIRE(!pipit_server_new(&h.server, options, 3, NULL, NULL, NULL, 0), "new");
+    bus = h.server->t2.bus;
+    bus->host.stop(bus->host.context);
     pipit_server_free(h.server);
     host_require_nothing_left(&h);
 }
@@ -402,6 +417,7 @@ int main(int argc, char **argv)
         {"start_stop", start_stop, 60},
         {"stop_twice", stop_twice, 20},
         {"never_started", never_started, 20},
+        {"ended_by_its_bus", ended_by_its_bus, 20},
         {"two_servers", two_servers, 20},
         {"stop_under_load", stop_under_load, 60},
         {"lame_duck", lame_duck, 20},

@@ -1,5 +1,6 @@
 """What happens to those who are in when tokens change or end, beside nats-server."""
 
+import threading
 import time
 import unittest
 
@@ -157,6 +158,30 @@ class Live(unittest.TestCase):
             self.assertIn("Authorization Violation", server.verdict(o.user_token(), o.user))
         self.alike(told)
         self.assertEqual(told[0][1], ["Account Authentication Expired"])
+
+    def test_deletion_while_it_reloads(self):
+        """Who is trusted, and which account is the system's, changes under whoever is asked."""
+        o, server = self.o, self.servers[0]
+        token = o.key.token("generic", o.key, nats={"accounts": [str(o.system_key)]})
+        with server.show(o.system_user_token, o.system_user) as system:
+            ends, refused = threading.Event(), []
+
+            def ask():
+                while not ends.is_set():
+                    reply = system.request("$SYS.REQ.CLAIMS.DELETE", token).json()
+                    refused.append(reply["error"]["description"])
+
+            asking = threading.Thread(target=ask)
+            asking.start()
+            try:
+                for n in range(30):
+                    server.reload(self.text.replace("@DIR@", server.folder.name) +
+                                  f"\nping_max: {n + 2}\n")
+            finally:
+                ends.set()
+                asking.join()
+        self.assertIn("not allowed to delete system account", refused[0])
+        self.assertEqual(len(set(refused)), 1)
 
     def test_deletion_is_for_operators(self):
         o = self.o

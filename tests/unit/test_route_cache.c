@@ -241,6 +241,36 @@ static void test_route_with_very_long_heads(void **state)
     assert_int_equal(pp_alloc_live(), live_before);
 }
 
+/* An account's index is given to another when it has gone; what was kept for it must not be. */
+static void test_router_inner_is_of_one_account(void **state)
+{
+    struct world w;
+    pp_account *gone, *other;
+
+    (void)state;
+    world_init(&w);
+    for (unsigned crossed = 0; crossed < 2; crossed++) {
+        pp_route_cache *cache;
+
+        assert_int_equal(pp_account_new(&gone, "gone", ROUTERS), PIPIT_OK);
+        gone->index = 3;
+        gone->serial = 8;
+        cache = pp_router_inner(&w.routers[0], gone, crossed);
+        assert_ptr_equal(cache->account, gone);
+        assert_non_null(pp_route_find(cache, PP_STR("a")));
+        assert_int_equal(pp_account_new(&other, "other", ROUTERS), PIPIT_OK);
+        other->index = 3;
+        other->serial = 9;
+        pp_account_free(gone);
+        cache = pp_router_inner(&w.routers[0], other, crossed);
+        assert_ptr_equal(cache->account, other);
+        assert_non_null(pp_route_find(cache, PP_STR("a")));
+        pp_router_forget(&w.routers[0]);
+        pp_account_free(other);
+    }
+    world_fini(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +282,7 @@ int main(void)
         cmocka_unit_test(test_router_keeps_to_its_bytes),
         cmocka_unit_test(test_router_remembers_one_that_is_too_large),
         cmocka_unit_test(test_route_with_very_long_heads),
+        cmocka_unit_test(test_router_inner_is_of_one_account),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

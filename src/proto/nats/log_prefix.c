@@ -63,6 +63,8 @@ static void add_entered(const pp_nats_session *s, char *out, size_t *len)
         !pp_gate_required(s->context->settings->gate, pp_nats_entrance(s->conn)))
         return;
     user = pp_nats_user(s);
+    if (!user) /* let in, but no memory to be somebody */
+        return;
     if (user->nkey)
         add(entered, sizeof(entered), &n, "%s/nkey:%s", user->scope.account->name, user->nkey);
     else if (*user->name)

@@ -144,6 +144,16 @@ static void list_account(pp_operators *operators, const pp_tenant *tenant)
                      tenant->key);
 }
 
+/* One that was not added. */
+static void free_tenant(pp_tenant *tenant)
+{
+    if (tenant->account)
+        (void)atomic_fetch_sub(&tenant->account->named_by, 1);
+    if (tenant->root)
+        pp_user_let_go(tenant->root);
+    pp_free(tenant);
+}
+
 static pipit_err make_tenant(pp_operators *operators, pp_str key, pp_tenant **out)
 {
     pp_tenant *tenant = pp_calloc(1, sizeof(*tenant));
@@ -162,18 +172,11 @@ static pipit_err make_tenant(pp_operators *operators, pp_str key, pp_tenant **ou
         err = pp_guest_new(&setup, &tenant->root);
     }
     if (err) {
-        pp_free(tenant);
+        free_tenant(tenant);
         return err;
     }
     *out = tenant;
     return PIPIT_OK;
-}
-
-static void free_tenant(pp_tenant *tenant)
-{
-    if (tenant->root)
-        pp_user_let_go(tenant->root);
-    pp_free(tenant);
 }
 
 static bool shows_activations(const pp_account_claims *claims)

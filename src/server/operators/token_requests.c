@@ -295,11 +295,22 @@ static bool is_operator(pp_operators *operators, pp_str key)
     return trusted;
 }
 
+static bool is_system_account(pp_operators *operators, pp_str key)
+{
+    const char *system;
+    bool is;
+
+    (void)pthread_mutex_lock(&operators->lock);
+    system = operators->plan->system_account;
+    is = system && pp_str_eq(key, pp_str_of(system));
+    (void)pthread_mutex_unlock(&operators->lock);
+    return is;
+}
+
 /* NULL: it may be done. */
 static const char *refusal_of(struct work *work, pp_str token)
 {
     char reason[PP_JWT_REASON_BYTES];
-    const char *system = work->operators->plan->system_account;
     pp_deletion_claims claims;
 
     if (!work->operators->allow_delete)
@@ -316,7 +327,7 @@ static const char *refusal_of(struct work *work, pp_str token)
     for (size_t i = 0; i < claims.accounts.count; i++) {
         if (pp_nkey_decode(claims.accounts.items[i], PP_NKEY_ACCOUNT, NULL))
             return "malformed request";
-        if (system && pp_str_eq(claims.accounts.items[i], pp_str_of(system)))
+        if (is_system_account(work->operators, claims.accounts.items[i]))
             return "not allowed to delete system account";
     }
     work->keys = claims.accounts;
