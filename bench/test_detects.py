@@ -106,7 +106,7 @@ def run(bench, fault, arguments):
     with tempfile.TemporaryDirectory() as folder:
         server = FaultyServer(fault, folder + "/socket" if "--unix" in arguments else None)
         arguments = arguments.replace("--unix", "").split()
-        result = subprocess.run([bench, *arguments, *server.target, "--json", "--patience", "0.3"],
+        result = subprocess.run([bench, *arguments, *server.target, "--json", "--patience", "2"],
                                 capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         server.listener.close()
     report = json.loads(result.stdout) if result.stdout else {}

@@ -122,7 +122,8 @@ class Guest(Client):
 
     def who(self):
         """What the server says of it. Where the service is asked nothing may be published: that has
-        a test of its own, and is taken away here, and empty permissions with it. What runs out is rounded."""
+        a test of its own, and is taken away here, and empty permissions with it. Of what runs
+        out it is told whether it does so within the thousand seconds that tests give."""
         data = json.loads(self.request("$SYS.REQ.USER.INFO").payload)["data"]
         permissions = data.pop("permissions", {})
         publish = permissions.get("publish", {})
@@ -133,8 +134,8 @@ class Guest(Client):
                     del rules[kind]
                 elif kind in rules:
                     rules[kind] = sorted(rules[kind])
-        if "expires" in data:
-            data["expires"] = round(data["expires"] / 1e9, -1)
+        if "expires" in data:  # the servers round differently, and time goes by between them
+            data["expires"] = 900 < data["expires"] / 1e9 <= 1000
         data["permissions"] = {name: rules for name, rules in permissions.items() if rules}
         return data
 

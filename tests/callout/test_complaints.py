@@ -81,7 +81,7 @@ class Complaints(unittest.TestCase):
                 client.close()
 
     def test_nothing_was_said(self):
-        with both(timeout=2) as (ours, theirs), \
+        with both(timeout=5) as (ours, theirs), \
                 Service(ours.port) as one, Service(theirs.port) as two:
             pairs = [(ours, one, listener(ours.port)), (theirs, two, listener(theirs.port))]
             self.assertEqual(self.compare(pairs, lambda r: None, "joe")["reason"], "")

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from callout_servers import Pipit, Reference, configuration, each, main
 from service import BOX, ISSUER, STRANGER, SUBJECT, Client, Guest, Service, let_in
 
-SHORT_S = 2  # until a client is refused that nobody decides on
+SHORT_S = 5  # until a client is refused that nobody decides on
 
 
 def crowd(port, count, prefix="g"):

@@ -302,8 +302,8 @@ static void ask(struct place *p)
     REQUIRE(pipit_client_request(client, "echo", "0", 1, 20, &reply) == PIPIT_ETIMEOUT,
             "no answer");
     ask_many(client, "5", 3, WAIT_MS, 0, 3, PIPIT_OK);
-    ask_many(client, "4", 0, 100, 0, 4, PIPIT_OK);
-    ask_many(client, "4", 0, WAIT_MS, 50, 4, PIPIT_OK);
+    ask_many(client, "4", 0, 2000, 0, 4, PIPIT_OK);
+    ask_many(client, "4", 0, WAIT_MS, 1000, 4, PIPIT_OK);
     ask_many(client, "4", 4, INT64_MAX, INT64_MAX, 4, PIPIT_OK);
     ask_many(client, "0", 0, 20, 0, 0, PIPIT_ETIMEOUT);
     pipit_client_free(service);

@@ -60,6 +60,7 @@ if [ -n "$packages" ]; then
     echo "installing:$packages"
     sudo=
     [ "$(id -u)" -eq 0 ] || sudo=sudo
+    $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -q
     # shellcheck disable=SC2086 # a list of words, and sudo may be none
     $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 fi

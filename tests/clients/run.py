@@ -209,7 +209,7 @@ class Certificates:
         """A configuration in which the client's certificate stands for the only user."""
         return (f'tls {{ cert_file: "{self.path("server.pem")}", key_file: '
                 f'"{self.path("server.key")}", ca_file: "{self.path("ca.pem")}", '
-                "verify_and_map: true }\nauthorization { users: [ {user: localhost} ] }\n")
+                "verify_and_map: true, timeout: 60 }\nauthorization { users: [ {user: localhost} ] }\n")
 
     def flags(self):
         return ["--tlscert", self.path("server.pem"), "--tlskey", self.path("server.key"),
@@ -251,7 +251,7 @@ class Keys:
 
     def of_keys(self):
         """A configuration that knows the user's key."""
-        return f"authorization {{ users: [ {{nkey: {self.user['public']}}} ] }}\n"
+        return f"authorization {{ users: [ {{nkey: {self.user['public']}}} ], timeout: 60 }}\n"
 
     def of_tokens(self):
         """One in operator mode."""
@@ -261,7 +261,7 @@ class Keys:
     def of_callout(self):
         """One whose users a service knows."""
         return ("accounts { AUTH { users: [ {user: service, password: service} ] }, GUESTS {} }\n"
-                f"authorization {{ auth_callout {{ issuer: {self.issuer['public']}, account: AUTH, "
+                f"authorization {{ timeout: 60, auth_callout {{ issuer: {self.issuer['public']}, account: AUTH, "
                 f"auth_users: [ service ], xkey: {self.box['public']} }} }}\n")
 
     def environment(self):

@@ -12,6 +12,7 @@ from broker import (ACK, BEGINNING, CURRENT, NACK, SUBSCRIBED, UNSUBSCRIBED, Bro
                     run, subscription, until, unsubscription)
 
 QUICK = "ack_delay: 100ms, ack_timeout: 100ms"
+SLOW = "ack_delay: 2s, ack_timeout: 2s"  # something else comes before a message does again
 
 
 def mean_gap(pub, sub, answer, count):
@@ -88,7 +89,7 @@ def test_as_patient_as_can_be():
 
 
 def test_others_go_on_while_one_waits():
-    with Broker("ack_delay: 1s, ack_timeout: 30s") as server, server.client() as sub, \
+    with Broker("ack_delay: 5s, ack_timeout: 30s") as server, server.client() as sub, \
             server.publisher() as pub:
         sub.subscribe(["a"])
         pub.publish("a", b"1", b"2", b"3")
@@ -132,7 +133,7 @@ def test_requests_while_a_message_is_in_flight():
 
 
 def test_no_answer_to_a_subscription_that_has_gone():
-    with Broker(QUICK) as server, server.client() as sub, server.publisher() as pub:
+    with Broker(SLOW) as server, server.client() as sub, server.publisher() as pub:
         sub.subscribe(["a", "b"])
         pub.publish("a", b"1")
         sub.next(None)
@@ -143,7 +144,7 @@ def test_no_answer_to_a_subscription_that_has_gone():
 
 
 def test_unsubscribing_ends_what_waits():
-    with Broker(QUICK) as server, server.client() as sub, server.publisher() as pub:
+    with Broker(SLOW) as server, server.client() as sub, server.publisher() as pub:
         sub.subscribe(["a"])
         pub.publish("a", b"1")
         sub.next(NACK)
@@ -275,7 +276,7 @@ def test_limits_of_a_topic():
 
 
 def test_a_message_that_has_gone_does_not_come_again():
-    with Broker(f"{QUICK}, max_messages: 1") as server, server.client() as sub:
+    with Broker(f"{SLOW}, max_messages: 1") as server, server.client() as sub:
         with server.publisher() as pub:
             sub.subscribe(["a"])
             pub.publish("a", b"1")

@@ -121,7 +121,7 @@ class Life(unittest.TestCase):
 
     def test_lame_ducks_are_still_looked_after(self):
         with Server(PIPIT, "--lame_duck_grace_period", "1ms", "--lame_duck_duration", "30s") as server:
-            clients = [server.client() for _ in range(2)]
+            clients = [server.client() for _ in range(12)]  # they go one after another
             self.assertEqual(server.get("/healthz").status, 200)
             server.process.send_signal(signal.SIGUSR2)
             sick = eventually(lambda: [r for r in [server.get("/healthz")] if r.status == 500],

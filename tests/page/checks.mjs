@@ -10,7 +10,7 @@ import WebSocket from "ws";
 globalThis.WebSocket = WebSocket;
 
 const env = process.env;
-const DEADLINE_MS = 30_000;
+const DEADLINE_MS = 60_000;
 const axe = await readFile(new URL("./node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const orders = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const HOSTILE = `<img src=x onerror="document.title='taken'">\u001b[31m\u202e` + "n".repeat(4000);
@@ -37,6 +37,7 @@ async function serverLoad(seconds) {
 
 const browser = await chromium.launch({
   executablePath: env.PIPIT_CHROMIUM,
+  timeout: 120_000,
   args: process.getuid() === 0 ? ["--no-sandbox"] : [],
 });
 const client = (name, options = {}) => wsconnect({ servers: env.PIPIT_WS, user: "a", pass: "a", name,

@@ -85,7 +85,7 @@ class Server:
 
     def start(self):
         self.process = subprocess.Popen([SERVER, "-c", self.configuration], stderr=subprocess.DEVNULL)
-        end = time.monotonic() + 30
+        end = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", self.http), 1).close()

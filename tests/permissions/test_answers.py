@@ -93,7 +93,7 @@ def test_the_answer_arrives():
 
 def test_time_ends_it():
     config = authorization(
-        user("res", '{ allow_responses: { max: -1, expires: "300ms" } }'), user("req"))
+        user("res", '{ allow_responses: { max: -1, expires: "3s" } }'), user("req"))
     with served(config) as server:
         responder, requester = both_clients(server)
         begun = time.monotonic()
@@ -101,7 +101,7 @@ def test_time_ends_it():
         expect("at once", say(responder, "rep.1"), [])
         while not say(responder, "rep.1"):
             assert time.monotonic() - begun < 20, "it never ended"
-        assert time.monotonic() - begun >= 0.29, "it ended too early"
+        assert time.monotonic() - begun >= 2.9, "it ended too early"
         asked(requester, responder)
         expect("once more", say(responder, "rep.1"), [])
 

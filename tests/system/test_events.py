@@ -137,7 +137,7 @@ class Statistics(Beside):
         for server in (self.ours, self.theirs):
             server.sys.subscribe("$SYS.SERVER.*.STATSZ")
             server.sys.flush()
-            messages.append(server.sys.wait_subject(f"$SYS.SERVER.{server.id}.STATSZ", 15).json())
+            messages.append(server.sys.wait_subject(f"$SYS.SERVER.{server.id}.STATSZ").json())
         ours, theirs = messages
         self.assertEqual(list(ours), list(theirs))
         found = differences(ours["statsz"], theirs["statsz"],

@@ -353,7 +353,7 @@ class Times(unittest.TestCase):
             self.assertEqual(asker.settle(), [])
 
     def test_silence(self):
-        self.reload("keep_alive: 3s")
+        self.reload("keep_alive: 8s")
         with self.server.bus() as alive:
             for _ in range(2):  # it outlives what one is given that came after it
                 with self.server.bus() as silent:

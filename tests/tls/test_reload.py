@@ -117,7 +117,7 @@ class Reload(TlsTest):
         for thread in threads:
             thread.start()
         for i in range(10):
-            self.assertTrue(server.reload(self.text(f"timeout: {2 + i % 2}")))
+            self.assertTrue(server.reload(self.text(f"timeout: {20 + i % 2}")))
         stop.set()
         for thread in threads:
             thread.join()

@@ -96,6 +96,8 @@ class Operator:
                  f"system_account: {self.system_key}", f"resolver: {resolver}"]
         if known:
             lines += ["resolver_preload {", *[f"  {k}: {t}" for k, t in known.items()], "}"]
+        if "authorization" not in more:  # keys sign in a process of their own
+            lines.append("authorization { timeout: 20 }")
         lines += [more, ""]
         return "\n".join(lines)
 

@@ -28,10 +28,10 @@ class Shown(OnServer):
         self.assertEqual(pub.interrupt(), 1)
 
     def test_progress(self):
-        bench = self.terminal("bench", "pub", "load", "--msgs=1000", "--rate=500", columns=100)
+        bench = self.terminal("bench", "pub", "load", "--msgs=5000", "--rate=500", columns=100)
         text = bench.wait("ETA")
         self.assertRegex(text, r"pub +\[=*> *\] +\d+%  [\d,]+/s  ETA \d")
-        text = bench.wait("1,000 messages in")
+        text = bench.wait("5,000 messages in")
         self.assertNotIn("ETA", text)
 
     def test_tables_fit(self):

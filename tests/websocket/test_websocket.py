@@ -156,7 +156,7 @@ def paths_of_what_is_not_there():
 
 @test
 def heads_in_pieces_and_in_time():
-    with World('handshake_timeout: "2s"') as world:
+    with World('handshake_timeout: "5s"') as world:
         peer = Peer(world.port, upgrade=False)
         for byte in head():
             peer.send(bytes([byte]))

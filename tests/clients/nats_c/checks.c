@@ -104,6 +104,7 @@ static natsOptions *options_for(const char *url)
 
     OK(natsOptions_Create(&options));
     OK(natsOptions_SetURL(options, url));
+    OK(natsOptions_SetTimeout(options, DEADLINE_MS));
     return options;
 }
 

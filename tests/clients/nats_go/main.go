@@ -64,7 +64,7 @@ func main() {
 }
 
 func connect(options ...nats.Option) (*nats.Conn, error) {
-	return nats.Connect(os.Getenv("NATS_URL"), options...)
+	return nats.Connect(os.Getenv("NATS_URL"), append(options, nats.Timeout(deadline))...)
 }
 
 // next returns the subjects of the next count messages, in their order.
