@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/fault.h"
 #include "base/random.h"
 
@@ -185,7 +186,7 @@ static pipit_err move_in(pipit_client *client, bool no_echo)
         return err;
     atomic_store(&client->max_payload, pp_lodger_max_payload(client->lodger));
     client->state = PIPIT_CLIENT_CONNECTED;
-    client->spin_ns = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? SPIN_START_NS : 0;
+    client->spin_ns = pp_cores() > 1 ? SPIN_START_NS : 0;
     return PIPIT_OK;
 }
 

@@ -49,7 +49,7 @@ static const pp_key top[] = {
     {"server_metadata", PP_KEY_OTHER, NONE, .unit = "map of texts", .read = pp_read_metadata,
      .help = "Facts about the server; shown by monitoring"},
     {"threads", PP_KEY_COUNT, TOP(threads), 0, 256, PP_KEY_OWN, PP_KEY_RESTART, "0",
-     .help = "Event loops, one thread each; 0: as many as there are processors"},
+     .help = "Event loops, one thread each; 0: as many as there are processors that it may use"},
 
     {"pid_file pidfile", PP_KEY_TEXT, TOP(pid_file), .unit = "path",
      .help = "File that the process id is written to"},

@@ -2,6 +2,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/fault.h"
 #include "base/random.h"
 #include "server/monitor/history.h"
@@ -32,11 +33,9 @@ static void to_callback(void *context, pp_log_level level, const char *text)
 
 static unsigned thread_count(const pp_options *options)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned wanted = options->threads ? options->threads : pp_cores();
 
-    if (options->threads)
-        return options->threads < PP_WORKERS_MAX ? options->threads : PP_WORKERS_MAX;
-    return cpus < 1 ? 1 : cpus < PP_WORKERS_MAX ? (unsigned)cpus : PP_WORKERS_MAX;
+    return wanted < PP_WORKERS_MAX ? wanted : PP_WORKERS_MAX;
 }
 
 static pipit_err worker_init(pipit_server *server, unsigned index)

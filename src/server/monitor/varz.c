@@ -1,6 +1,7 @@
 /* The server as a whole.
  * Source: NATS monitoring, section 2; the order of fields is the reference's. */
 #include "base/clock.h"
+#include "base/cores.h"
 #include "server/monitor/page.h"
 #include "server/monitor/span.h"
 #include "server/system/identity.h"
@@ -129,7 +130,7 @@ static void put_process(pp_json *json, const pp_page *page)
     pp_json_time(json, "now", page->now_wall_ns);
     pp_json_text(json, "uptime", (pp_str){uptime, len});
     pp_json_u64(json, "mem", pp_vitals_rss_bytes());
-    pp_json_u64(json, "cores", pp_vitals_cores());
+    pp_json_u64(json, "cores", pp_cores());
     pp_json_u64(json, "gomaxprocs", server->worker_count);
     pp_json_f64(json, "cpu", pp_cpu_meter_read(page->cpu, page->now_ns, server->start_mono_ns));
 }

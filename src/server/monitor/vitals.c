@@ -30,13 +30,6 @@ int64_t pp_vitals_cpu_ns(void)
            (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * 1000LL;
 }
 
-unsigned pp_vitals_cores(void)
-{
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-
-    return cores > 0 ? (unsigned)cores : 1;
-}
-
 double pp_cpu_meter_read(pp_cpu_meter *meter, int64_t now_ns, int64_t start_ns)
 {
     int64_t before_ns = meter->mono_ns ? meter->mono_ns : start_ns;

@@ -17,8 +17,6 @@ uint64_t pp_vitals_rss_bytes(void);
 /* CPU time of this process, ever. */
 int64_t pp_vitals_cpu_ns(void);
 
-unsigned pp_vitals_cores(void);
-
 /* How busy the process is: of the time between two looks, in percent of one core, rounded to
  * tenths. Looks at most once a second. Zeroed: since the first look. */
 typedef struct pp_cpu_meter {

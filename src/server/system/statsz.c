@@ -1,6 +1,7 @@
 #include "server/system/statsz.h"
 
 #include "base/clock.h"
+#include "base/cores.h"
 #include "base/json.h"
 #include "server/server.h"
 #include "server/system/identity.h"
@@ -55,7 +56,7 @@ static void put_stats(pp_system *system, pp_json *json)
     pp_accounts_each(&server->accounts, count_account, &census);
     pp_json_time(json, "start", server->start_wall_ns);
     pp_json_u64(json, "mem", pp_vitals_rss_bytes());
-    pp_json_u64(json, "cores", pp_vitals_cores());
+    pp_json_u64(json, "cores", pp_cores());
     pp_json_f64(json, "cpu",
                 pp_cpu_meter_read(&system->cpu, pp_clock_mono_ns(), server->start_mono_ns));
     pp_json_u64(json, "connections", stats.connections);
