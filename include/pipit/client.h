@@ -149,9 +149,10 @@ PIPIT_API void pipit_client_free(pipit_client *client);
  * Over memory: a recipient that has no room for a message makes its publisher wait in the same way.
  * If it has made no room by then it misses this message and those that follow, until it has; with
  * no_wait, own_loop, or in a callback, PIPIT_EAGAIN tells that nobody got the message. When a
- * reload has brought the first mapping or import, or ended the last, it waits, 2 s at most, until
- * recipients have taken what came before (no_wait: PIPIT_EAGAIN; own_loop and callbacks: what
- * follows may overtake that).
+ * reload has brought the first mapping or import, or ended the last, it waits until recipients have
+ * taken what came before: a call 2 s at most, then it may overtake that; PIPIT_EAGAIN if
+ * publish_wait_ms has passed by then, and with no_wait at once. With own_loop and in callbacks it
+ * may overtake at once.
  *
  * Units:  payload_bytes, at most the server's max_payload.
  * Owner:  everything is copied before return.

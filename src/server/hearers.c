@@ -27,7 +27,7 @@ static void forget_routes(pp_lodger *lodger)
 
 static void drop_passage(pp_lodger *lodger, struct pp_passage_to *passage)
 {
-    lodger->direct_count -= passage->direct;
+    lodger->lane_count -= passage->way != PP_BY_INLET;
     pp_table_remove(&lodger->passages, &passage->entry);
     pp_list_remove(&passage->link);
     pp_lane_leave(passage->lane);
@@ -92,8 +92,8 @@ static struct pp_passage_to *passage_new(pp_lodger *lodger, pp_lodger *to, uint6
     }
     (void)atomic_fetch_add(&to->refs, 1);
     passage->to = to;
-    passage->direct = !lodger->indirect_mark;
-    lodger->direct_count += passage->direct;
+    passage->way = lodger->indirect_mark ? PP_BY_INLET : PP_BY_LANE;
+    lodger->lane_count += passage->way == PP_BY_LANE;
     pp_list_append(&lodger->passage_list, &passage->link);
     return passage;
 }

@@ -11,7 +11,7 @@
  * So each subscription gets all messages of one publisher by one way, and in order. With mappings
  * or imports, where only a loop can say who is to have a message, all of it goes by the inlet. When
  * a reload changes that, a recipient first takes what has come to it by the one way, before the
- * lodger uses the other (`direct` of its passage).
+ * lodger uses the other (`way` of its passage).
  *
  * Loops deliver to a lodger by lanes of their own (`ways`). */
 #include "server/lodger_inside.h"

@@ -15,14 +15,30 @@ struct pp_way {
     pp_lodger *to;
 };
 
+/* By which of two ways messages go from a lodger to another. No message overtakes one that went by
+ * the other way, so before the way changes what is under way arrives:
+ *
+ *             [reaches] the inlet is through            [leave_lane] not emptied yet
+ *   BY_INLET --------------------------------> BY_LANE -----------------------------> LEAVING
+ *       ^                                        |  ^                                    |  |
+ *       |          [leave_lane] emptied          |  |  [come_back] no mapping any more   |  |
+ *       +----------------------------------------+  +------------------------------------+  |
+ *       +-----------------------------------------------------------------------------------+
+ *                  [leave_lane] emptied, or left for too long
+ *
+ * While it is being left nothing is written to the lane: others that publish cannot keep it from
+ * being emptied. */
+enum pp_passage_way { PP_BY_INLET, PP_BY_LANE, PP_LEAVING };
+
 /* A lodger's own way to another. */
 struct pp_passage_to {
     pp_table_entry entry;
     pp_link link;
     pp_lodger *to; /* a reference is held */
     pp_lane *lane;
-    bool stuck;  /* it has been waited for in vain: no more, until it goes on */
-    bool direct; /* it has all that came from here by the inlet, so that the lane is the way */
+    enum pp_passage_way way;
+    bool stuck;          /* room has been waited for in vain: no more, until it goes on */
+    int64_t leave_by_ns; /* LEAVING: what still lies in the lane then may be overtaken */
 };
 
 struct pp_heard_by {
@@ -65,10 +81,9 @@ struct pp_lodger {
     pp_table passages;         /* by lodger */
     pp_link passage_list;
     size_t sweep_at;
-    size_t direct_count;    /* of passages */
+    size_t lane_count;      /* of passages, that are not BY_INLET */
+    bool leaving_all;       /* some are LEAVING because of mappings or imports */
     uint64_t indirect_mark; /* the last that went by the inlet as a whole; 0: none */
-    int64_t leave_by_ns; /* until then recipients may empty their lanes before one does; 0: none is
-                            held up */
     /* What went to others without a loop, and what they got of it; and what went to a loop, which
      * counts it as the server's. */
     atomic_uint_fast64_t in_msgs, in_bytes, out_msgs, out_bytes;
@@ -88,6 +103,9 @@ pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject);
 /* Wait for room for data_bytes: with one recipient, which is passed over from now on if it makes
  * none in time, or with the inlet (full NULL). False: it is too late, or the lodger has ended. */
 bool pp_room_await(pp_lodger *lodger, pp_lane *full, size_t data_bytes, int64_t deadline_ns);
+/* Wait until the recipient takes something of its lane, which is to be emptied, until deadline_ns
+ * at most. False: the lodger has ended. */
+bool pp_room_await_emptied(pp_lodger *lodger, pp_lane *lane, int64_t deadline_ns);
 
 /* --- hearers.c; all under the lodger's lock ----------------------------------------------- */
 

@@ -14,6 +14,15 @@ enum {
     LONG_AGO_NS = 1,
 };
 
+/* A message that is being published, and what is in its way when it cannot be yet. */
+struct attempt {
+    pp_record record;
+    int64_t leave_by_ns; /* order holds it up no longer than that; 0: it does not wait */
+    pp_lane *full;       /* whose recipient is in the way; NULL: the inlet is */
+    bool for_order;      /* full must be emptied, room is not what it lacks */
+    bool nobody;         /* has heard it */
+};
+
 pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject)
 {
     if (!pp_local_text_valid(subject) || !pp_subject_literal(subject))
@@ -29,15 +38,16 @@ static bool reaches(pp_lodger *lodger, struct pp_passage_to *passage)
     const struct pp_way *way = &passage->to->ways[lodger->home->loop.index];
     const pp_lane *lane;
 
-    if (PP_LIKELY(passage->direct))
+    if (PP_LIKELY(passage->way == PP_BY_LANE))
         return true;
-    if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
+    if (passage->way == PP_LEAVING ||
+        atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
         return false;
     lane = atomic_load_explicit(&way->lane, memory_order_acquire);
     if (lane && !pp_lane_settled(lane))
         return false;
-    passage->direct = true;
-    lodger->direct_count++;
+    passage->way = PP_BY_LANE;
+    lodger->lane_count++;
     return true;
 }
 
@@ -50,40 +60,65 @@ static bool reaches_all(pp_lodger *lodger, const struct pp_hearers *h)
     return true;
 }
 
+/* Has it been given time enough to empty its lane? Its time begins when somebody first asks. */
+static bool is_overdue(struct pp_passage_to *passage, int64_t leave_by_ns)
+{
+    int64_t now_ns = pp_clock_mono_ns();
+
+    if (passage->way == PP_BY_LANE) {
+        passage->way = PP_LEAVING;
+        passage->leave_by_ns = now_ns + LEAVE_MAX_NS;
+    }
+    return now_ns > passage->leave_by_ns || (leave_by_ns && now_ns > leave_by_ns);
+}
+
 /* What comes next for it goes by the inlet. False: it has not taken what lies in its lane, which
  * would be overtaken. Who publishes to itself cannot wait for that. */
-static bool leave_lane(pp_lodger *lodger, struct pp_passage_to *passage)
+static bool leave_lane(pp_lodger *lodger, struct pp_passage_to *passage, int64_t leave_by_ns)
 {
-    bool over = lodger->leave_by_ns && pp_clock_mono_ns() > lodger->leave_by_ns;
-
-    if (!passage->direct)
+    if (passage->way == PP_BY_INLET)
         return true;
-    if (!pp_lane_emptied(passage->lane) && !passage->stuck && !over && passage->to != lodger &&
-        !pp_lane_closed(passage->lane))
+    if (!pp_lane_emptied(passage->lane) && !passage->stuck && passage->to != lodger &&
+        !pp_lane_closed(passage->lane) && !is_overdue(passage, leave_by_ns))
         return false;
-    passage->direct = false;
-    lodger->direct_count--;
+    passage->way = PP_BY_INLET;
+    lodger->lane_count--;
     return true;
 }
 
-/* All who hear it, or, if only a loop can tell who they are, all that there are. The first that has
- * not taken what lies in its lane; NULL: none. */
-static pp_lane *leave_lanes(pp_lodger *lodger, const struct pp_hearers *h, bool only_those)
+/* All who hear it, or, if only a loop can tell who they are, all that there are: all at once, so
+ * that their times are the same. The first that has not taken what lies in its lane; NULL: none. */
+static pp_lane *leave_lanes(pp_lodger *lodger, const struct pp_hearers *h, bool only_those,
+                            int64_t leave_by_ns)
 {
     pp_link *at = lodger->passage_list.next;
+    pp_lane *full = NULL;
 
     for (uint32_t i = 0; only_those && i < h->count; i++) {
-        if (!leave_lane(lodger, h->targets[i].passage))
-            return h->targets[i].passage->lane;
+        struct pp_passage_to *passage = h->targets[i].passage;
+
+        if (!leave_lane(lodger, passage, leave_by_ns) && !full)
+            full = passage->lane;
     }
-    for (; !only_those && lodger->direct_count && at != &lodger->passage_list; at = at->next) {
+    for (; !only_those && lodger->lane_count && at != &lodger->passage_list; at = at->next) {
         struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
 
-        if (!leave_lane(lodger, passage))
-            return passage->lane;
+        if (!leave_lane(lodger, passage, leave_by_ns) && !full)
+            full = passage->lane;
     }
-    lodger->leave_by_ns = 0;
-    return NULL;
+    return full;
+}
+
+/* There is no mapping any more for which lanes were to be left. */
+static void come_back(pp_lodger *lodger)
+{
+    for (pp_link *at = lodger->passage_list.next; at != &lodger->passage_list; at = at->next) {
+        struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
+
+        if (passage->way == PP_LEAVING)
+            passage->way = PP_BY_LANE;
+    }
+    lodger->leaving_all = false;
 }
 
 static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_done)
@@ -103,16 +138,14 @@ static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_don
     return PIPIT_OK;
 }
 
-/* By the inlet alone. *out_full: as publish_locked. */
+/* By the inlet alone. */
 static pipit_err put_whole(pp_lodger *lodger, const struct pp_hearers *h, bool only_those,
-                           const pp_record *record, pp_lane **out_full)
+                           struct attempt *attempt)
 {
-    *out_full = leave_lanes(lodger, h, only_those);
-    if (!*out_full)
-        return put(lodger, record, false);
-    if (!lodger->leave_by_ns)
-        lodger->leave_by_ns = pp_clock_mono_ns() + LEAVE_MAX_NS;
-    return PIPIT_EAGAIN;
+    attempt->full = leave_lanes(lodger, h, only_those, attempt->leave_by_ns);
+    attempt->for_order = attempt->full != NULL;
+    lodger->leaving_all = attempt->for_order && (lodger->leaving_all || !only_those);
+    return attempt->full ? PIPIT_EAGAIN : put(lodger, &attempt->record, false);
 }
 
 /* --- to those that hear it ---------------------------------------------------------------- */
@@ -145,13 +178,13 @@ static void hand(pp_lodger *lodger, const struct pp_heard_by *target, pp_record 
     }
 }
 
-static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, pp_record *record,
-                        pp_lane **out_full)
+static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, struct attempt *attempt)
 {
+    pp_record *record = &attempt->record;
     pipit_err err = PIPIT_OK;
 
-    *out_full = find_full(h, record);
-    if (*out_full)
+    attempt->full = find_full(h, record);
+    if (attempt->full)
         return PIPIT_EAGAIN;
     if (h->elsewhere)
         err = put(lodger, record, true);
@@ -166,25 +199,25 @@ static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, pp_record
     return PIPIT_OK;
 }
 
-/* *out_full tells which recipient is in the way, if any. */
-static pipit_err publish_locked(pp_lodger *lodger, pp_record *record, bool *out_nobody,
-                                pp_lane **out_full)
+static pipit_err publish_locked(pp_lodger *lodger, struct attempt *attempt)
 {
     const pp_account *account = lodger->account;
     struct pp_hearers *h;
-    pipit_err err = pp_hearers_find(lodger, record->subject, &h);
+    pipit_err err = pp_hearers_find(lodger, attempt->record.subject, &h);
 
-    *out_full = NULL;
+    attempt->full = NULL;
+    attempt->for_order = false;
     if (err)
         return err;
     if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
                     atomic_load_explicit(&account->imports, memory_order_relaxed)))
-        return put_whole(lodger, h, false, record, out_full);
+        return put_whole(lodger, h, false, attempt);
+    if (PP_UNLIKELY(lodger->leaving_all))
+        come_back(lodger);
     if (PP_UNLIKELY(!reaches_all(lodger, h)))
-        return put_whole(lodger, h, true, record, out_full);
-    lodger->leave_by_ns = 0;
-    *out_nobody = !h->elsewhere && !h->count;
-    return spread(lodger, h, record, out_full);
+        return put_whole(lodger, h, true, attempt);
+    attempt->nobody = !h->elsewhere && !h->count;
+    return spread(lodger, h, attempt);
 }
 
 /* A message without header and reply, to the one that hears it, which is what most are: whether
@@ -196,7 +229,7 @@ static bool publish_plain_locked(pp_lodger *lodger, const pipit_msg *msg)
     const pp_str data = {msg->payload, msg->payload_bytes};
     const struct pp_hearers *h = pp_hearers_recent(lodger, subject);
 
-    if (PP_UNLIKELY(!h || h->count != 1 || h->elsewhere || !h->targets->passage->direct ||
+    if (PP_UNLIKELY(!h || h->count != 1 || h->elsewhere || h->targets->passage->way != PP_BY_LANE ||
                     atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
                     atomic_load_explicit(&account->imports, memory_order_relaxed)))
         return false;
@@ -283,25 +316,41 @@ pipit_err pp_lodger_publish_matching(pp_lodger *lodger, const pipit_msg *msg,
     return err;
 }
 
-/* What is only a matter of order is not waited for any longer than until leave_by_ns. */
-static int64_t wait_until(const pp_lodger *lodger, int64_t deadline_ns)
+static int64_t sooner(int64_t a_ns, int64_t b_ns)
 {
-    int64_t leave_by_ns = lodger->leave_by_ns;
+    return a_ns < b_ns ? a_ns : b_ns;
+}
 
-    return leave_by_ns && leave_by_ns < deadline_ns ? leave_by_ns : deadline_ns;
+/* Again and again, until deadline_ns; for others to empty their lanes no longer than LEAVE_MAX_NS,
+ * whatever else goes on meanwhile. */
+static pipit_err publish_patiently(pp_lodger *lodger, struct attempt *attempt, int64_t wait_ns)
+{
+    int64_t now_ns = pp_clock_mono_ns(), deadline_ns = now_ns + wait_ns;
+    pipit_err err;
+
+    attempt->leave_by_ns = now_ns + LEAVE_MAX_NS;
+    while ((err = publish_locked(lodger, attempt)) == PIPIT_EAGAIN) {
+        if (!attempt->for_order) {
+            if (!pp_room_await(lodger, attempt->full, attempt->record.data.len, deadline_ns))
+                break;
+        } else if (pp_clock_mono_ns() >= deadline_ns ||
+                   !pp_room_await_emptied(lodger, attempt->full,
+                                          sooner(deadline_ns, attempt->leave_by_ns))) {
+            break;
+        }
+    }
+    return err;
 }
 
 static __attribute__((noinline)) pipit_err publish_any(pp_lodger *lodger, const pipit_msg *msg,
                                                        int64_t wait_ns, bool *out_nobody)
 {
     char small[PP_LANE_REFER_MIN];
-    pp_record record = {
-        .subject = {msg->subject, msg->subject_bytes},
-        .reply = {msg->reply, msg->reply_bytes},
-        .header_len = msg->header_bytes,
+    struct attempt attempt = {
+        .record = {.subject = {msg->subject, msg->subject_bytes},
+                   .reply = {msg->reply, msg->reply_bytes},
+                   .header_len = msg->header_bytes},
     };
-    int64_t deadline_ns = 0;
-    pp_lane *full;
     pipit_err err;
 
     if (wait_ns > 0 && pp_loop_current())
@@ -309,21 +358,17 @@ static __attribute__((noinline)) pipit_err publish_any(pp_lodger *lodger, const 
     err = check(lodger, msg);
     if (err)
         return err;
-    if (!join(msg, small, &record))
+    if (!join(msg, small, &attempt.record))
         return PIPIT_ENOMEM;
-    pp_biased_lock(&lodger->lock);
     if (wait_ns < 0)
-        lodger->leave_by_ns = LONG_AGO_NS;
-    while ((err = publish_locked(lodger, &record, out_nobody, &full)) == PIPIT_EAGAIN &&
-           wait_ns > 0) {
-        if (!deadline_ns)
-            deadline_ns = pp_clock_mono_ns() + wait_ns;
-        if (!pp_room_await(lodger, full, record.data.len, wait_until(lodger, deadline_ns)))
-            break;
-    }
+        attempt.leave_by_ns = LONG_AGO_NS;
+    pp_biased_lock(&lodger->lock);
+    err = wait_ns > 0 ? publish_patiently(lodger, &attempt, wait_ns)
+                      : publish_locked(lodger, &attempt);
     pp_biased_unlock(&lodger->lock);
-    if (record.body)
-        pp_body_unref(record.body);
+    *out_nobody = attempt.nobody;
+    if (attempt.record.body)
+        pp_body_unref(attempt.record.body);
     return err == PIPIT_EAGAIN && atomic_load(&lodger->ended) ? PIPIT_ECLOSED : err;
 }
 
@@ -356,8 +401,6 @@ size_t pp_lodger_publish_run(pp_lodger *lodger, const pipit_msg *msgs, size_t co
 {
     int64_t max_payload = pp_lodger_max_payload(lodger);
     size_t done = 0;
-    pp_lane *full;
-    bool nobody;
 
     if (!atomic_load_explicit(&lodger->server->open, memory_order_acquire))
         return 0;
@@ -365,14 +408,14 @@ size_t pp_lodger_publish_run(pp_lodger *lodger, const pipit_msg *msgs, size_t co
         count = RUN_MAX;
     pp_biased_lock(&lodger->lock);
     for (; done < count && is_plain(&msgs[done], max_payload); done++) {
-        pp_record record = {
-            .subject = {msgs[done].subject, msgs[done].subject_bytes},
-            .data = {msgs[done].payload, msgs[done].payload_bytes},
+        struct attempt attempt = {
+            .record = {.subject = {msgs[done].subject, msgs[done].subject_bytes},
+                       .data = {msgs[done].payload, msgs[done].payload_bytes}},
         };
 
         if (PP_LIKELY(publish_plain_locked(lodger, &msgs[done])))
             continue;
-        if (publish_locked(lodger, &record, &nobody, &full))
+        if (publish_locked(lodger, &attempt))
             break;
     }
     pp_biased_unlock(&lodger->lock);

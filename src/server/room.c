@@ -1,13 +1,15 @@
 /* Lodgers that wait until a recipient, or the inlet, has room for what they publish. */
 #include "server/lodger_inside.h"
 
+#include "base/clock.h"
+
 /* One thread that waits for one recipient: on its stack. */
 struct awaiting {
     pp_link link;
     pp_lane *lane;
 };
 
-/* Without the lock; a reference to the lane is held. */
+/* Without the lock; a reference to the lane is held, and left to the caller. */
 static bool await_lane(pp_lodger *lodger, pp_lane *full, int64_t deadline_ns)
 {
     struct awaiting awaiting = {.lane = full};
@@ -23,18 +25,32 @@ static bool await_lane(pp_lodger *lodger, pp_lane *full, int64_t deadline_ns)
     return room;
 }
 
+bool pp_room_await_emptied(pp_lodger *lodger, pp_lane *lane, int64_t deadline_ns)
+{
+    if (atomic_load(&lodger->ended))
+        return false;
+    (void)await_lane(lodger, lane, deadline_ns);
+    pp_lane_leave(lane);
+    return !atomic_load(&lodger->ended);
+}
+
 bool pp_room_await(pp_lodger *lodger, pp_lane *full, size_t data_bytes, int64_t deadline_ns)
 {
     pp_inlet *inlet = &lodger->home->local.inlet;
-    bool room;
+    /* Others that publish may have taken all the room there was: that, too, has an end. */
+    bool late = pp_clock_mono_ns() >= deadline_ns, room;
 
-    if (atomic_load(&lodger->ended))
+    if (atomic_load(&lodger->ended) || (late && !full))
         return false;
     if (!full) {
         pp_biased_unlock(&lodger->lock);
         room = pp_inlet_await_room(inlet, data_bytes, deadline_ns, &lodger->ended);
         pp_biased_lock(&lodger->lock);
         return room && !atomic_load(&lodger->ended);
+    }
+    if (late) {
+        pp_hearers_give_up(lodger, full);
+        return true;
     }
     if (!await_lane(lodger, full, deadline_ns))
         pp_hearers_give_up(lodger, full);

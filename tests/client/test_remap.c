@@ -2,6 +2,9 @@
  * loop. A reload changes that: no message overtakes one that was published before. */
 #include "place.h"
 
+#include "base/fault.h"
+#include "client/client.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,6 +181,192 @@ static void scenario_mapping_ended(void)
     stage_close(&s);
 }
 
+/* Who waits for less long than that is refused; what it publishes later is in order. */
+static void scenario_mapping_hasty(void)
+{
+    pipit_client_options o = {.publish_wait_ms = 50};
+    struct stage s;
+    pipit_err err;
+
+    stage_open(&s);
+    pipit_client_free(s.from);
+    o.server = s.host.server;
+    must(pipit_client_connect(&s.from, "memory:", &o), "from");
+    send_numbers(&s, BEFORE);
+    reload(&s, mapping);
+    err = send_number(&s);
+    REQUIRE(err == PIPIT_EAGAIN, "none overtakes: %s", pipit_strerror(err));
+    while ((err = send_number(&s)) == PIPIT_EAGAIN)
+        must(pipit_client_poll(s.to, 10), "poll");
+    must(err, "the first by a loop");
+    send_numbers(&s, AFTER);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    stage_close(&s);
+}
+
+/* A publisher of its own thread. */
+struct call {
+    pipit_client *client;
+    const char *subject;
+    size_t payload_bytes;
+    atomic_uint_fast64_t done; /* messages */
+    atomic_bool enough, returned;
+    uint64_t lead;               /* of done before heard, at most; 0: one message is all */
+    atomic_uint_fast64_t *heard; /* of what it publishes */
+};
+
+static void *publish_it(void *arg)
+{
+    static const char payload[1 << 16];
+    struct call *c = arg;
+
+    do {
+        if (c->lead && atomic_load(&c->done) - atomic_load(c->heard) >= c->lead) {
+            (void)check_poll(-1, 1);
+            continue;
+        }
+        must(pipit_client_publish(c->client, c->subject, NULL, payload, c->payload_bytes),
+             c->subject);
+        (void)atomic_fetch_add(&c->done, 1);
+    } while (c->lead && !atomic_load(&c->enough));
+    atomic_store(&c->returned, true);
+    return NULL;
+}
+
+static bool call_returned(void *arg)
+{
+    struct call *c = arg;
+
+    return atomic_load(&c->returned);
+}
+
+/* Much slower than it is published. */
+static void count_slowly(void *context, pipit_sub *sub, const pipit_msg *msg)
+{
+    atomic_uint_fast64_t *heard = context;
+
+    (void)sub;
+    (void)msg;
+    (void)check_poll(-1, 1);
+    (void)atomic_fetch_add(heard, 1);
+}
+
+static void count(void *context, pipit_sub *sub, const pipit_msg *msg)
+{
+    (void)sub;
+    (void)msg;
+    (void)atomic_fetch_add((atomic_uint_fast64_t *)context, 1);
+}
+
+static bool is_ahead(void *arg)
+{
+    struct call *busy = arg;
+
+    return atomic_load(&busy->done) - atomic_load(busy->heard) > busy->lead / 2;
+}
+
+/* Two hear "both"; one of them takes nothing of what a loop has for it, so this must go by a loop
+ * when the mapping has ended. Somebody else keeps the lane to the other full all the time. */
+static void scenario_mapping_busy(void)
+{
+    pipit_client_options o = {.publish_wait_ms = 3600 * 1000};
+    atomic_uint_fast64_t heard = 0, both = 0;
+    struct call busy = {.subject = "busy", .lead = 200, .heard = &heard},
+                call = {.subject = "both"};
+    pthread_t busy_thread, call_thread;
+    pipit_client *from, *slow;
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    reload(&s, mapping);
+    o.server = s.host.server;
+    must(pipit_client_connect(&from, "memory:", &o), "from");
+    must(pipit_client_connect(&slow, "memory:", &o), "slow");
+    must(pipit_client_subscribe(slow, "busy", NULL, count_slowly, &heard, &sub), "busy");
+    must(pipit_client_subscribe(slow, "both", NULL, count, &both, &sub), "both");
+    must(pipit_client_subscribe(s.to, "both", NULL, count, &both, &sub), "both");
+    publish_text(from, "both", "by a loop");
+    must(pipit_client_flush(from, WAIT_MS), "flush");
+    reload(&s, "");
+    busy.client = call.client = from;
+    REQUIRE(!pthread_create(&busy_thread, NULL, publish_it, &busy), "a thread");
+    check_until(is_ahead, &busy, "somebody is busy");
+    REQUIRE(!pthread_create(&call_thread, NULL, publish_it, &call), "a thread");
+    check_until(call_returned, &call, "the call");
+    atomic_store(&busy.enough, true);
+    (void)pthread_join(call_thread, NULL);
+    (void)pthread_join(busy_thread, NULL);
+    pipit_client_free(from);
+    pipit_client_free(slow);
+    stage_close(&s);
+}
+
+/* Who has waited for order in vain still waits for room when it is room that lacks. */
+static void scenario_mapping_full(void)
+{
+    pipit_client_options o = {.publish_wait_ms = 3600 * 1000},
+                         small = {.sub_pending_max = 64 * 1024, .own_loop = true};
+    struct call call = {.subject = "full", .payload_bytes = 1 << 16};
+    atomic_uint_fast64_t heard = 0;
+    pipit_client *from, *to;
+    pipit_client_stats stats;
+    pthread_t thread;
+    int64_t later;
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    o.server = small.server = s.host.server;
+    must(pipit_client_connect(&from, "memory:", &o), "from");
+    must(pipit_client_connect(&to, "memory:", &small), "to");
+    must(pipit_client_subscribe(to, "full", NULL, count, &heard, &sub), "full");
+    call.client = from;
+    (void)publish_it(&call); /* the lane is full */
+    atomic_store(&call.returned, false);
+    reload(&s, mapping);
+    REQUIRE(!pthread_create(&thread, NULL, publish_it, &call), "a thread");
+    reload(&s, "");
+    later = check_now_ns() + INT64_C(3000000000); /* than order holds it up */
+    while (!atomic_load(&call.returned) && check_now_ns() < later)
+        (void)check_poll(-1, 10);
+    while (!atomic_load(&call.returned) || atomic_load(&heard) < 2) {
+        must(pipit_client_poll(to, 10), "poll");
+        pipit_client_get_stats(to, &stats);
+        REQUIRE(!stats.missed, "none is missed");
+    }
+    (void)pthread_join(thread, NULL);
+    pipit_client_free(from);
+    pipit_client_free(to);
+    stage_close(&s);
+}
+
+/* What cannot wait overtakes, alone: not so who comes next, be it that the first has failed. */
+static void scenario_mapping_failed(void)
+{
+    uint64_t number = 0;
+    const pipit_msg msg = {.subject = "new", .subject_bytes = 3},
+                    next = {.subject = "numbers",
+                            .subject_bytes = 7,
+                            .payload = &number,
+                            .payload_bytes = sizeof(number)};
+    bool nobody = false;
+    struct stage s;
+    pipit_err err;
+
+    stage_open(&s);
+    send_numbers(&s, 1);
+    reload(&s, mapping);
+    pp_fault_arm("alloc", 1);
+    err = pp_lodger_publish(s.from->lodger, &msg, -1, &nobody);
+    REQUIRE(pp_fault_disarm() && err == PIPIT_ENOMEM, "no memory: %s", pipit_strerror(err));
+    err = pp_lodger_publish(s.from->lodger, &next, 0, &nobody);
+    REQUIRE(err == PIPIT_EAGAIN, "none overtakes: %s", pipit_strerror(err));
+    must(pp_lodger_publish(s.from->lodger, &next, -1, &nobody), "who cannot wait");
+    stage_close(&s);
+}
+
 /* Who never takes anything holds nobody up for good, nor does who cannot wait. */
 static void scenario_mapping_unread(void)
 {
@@ -203,6 +392,10 @@ int main(int argc, char **argv)
         {"mapping_added", scenario_mapping_added, 60},
         {"mapping_waits", scenario_mapping_waits, 60},
         {"mapping_ended", scenario_mapping_ended, 60},
+        {"mapping_hasty", scenario_mapping_hasty, 60},
+        {"mapping_busy", scenario_mapping_busy, 90},
+        {"mapping_full", scenario_mapping_full, 60},
+        {"mapping_failed", scenario_mapping_failed, 60},
         {"mapping_unread", scenario_mapping_unread, 60},
     };
 
