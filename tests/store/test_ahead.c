@@ -1,11 +1,12 @@
 /* Reads that the owner does not wait for: its thread makes none of files that have been written
  * long ago, and what it gets is what is there. */
+#include "folder.h"
+
 #include "store/scrub.h"
 #include "store/store.h"
 
 #include "base/alloc.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -32,8 +33,6 @@ enum {
     SECTOR_BYTES = 4096,   /* and of the disk */
     WAIT_S = 60
 };
-
-static char folder[] = "/tmp/pipit-ahead-XXXXXX";
 
 /* --- a disk that knows whose reads those are ----------------------------------------------- */
 
@@ -69,23 +68,13 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
 
-static int make_folder(void **state)
+static int make_disk(void **state)
 {
-    (void)state;
     owner = pthread_self();
     ops = *pp_disk_real()->ops;
     ops.read = read_noted;
     ops.read_now = NULL; /* nothing is in memory */
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    return folder_make(state);
 }
 
 /* --- a store and who waits for it ---------------------------------------------------------- */
@@ -126,21 +115,14 @@ static void await_reads(pp_store *store, uint64_t before)
 static pp_store *open_in(const char *name, pp_store_pool *pool, pp_store_pool *readers,
                          const struct pp_store_keys *keys)
 {
-    struct pp_store_options options = {.create = true,
-                                       .pool = pool,
+    struct pp_store_options options = {.pool = pool,
                                        .readers = readers,
                                        .disk = &disk,
                                        .segment_bytes = 1024 * 1024,
                                        .keys = keys,
                                        .on_progress = on_progress};
-    char dir[128], why[PP_STORE_WHY_BYTES];
-    pp_store *store = NULL;
 
-    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
-    options.dir = dir;
-    if (pp_store_open(&options, &store, why))
-        fail_msg("open: %s", why);
-    return store;
+    return folder_open(name, &options);
 }
 
 static size_t size_of(uint64_t seq)
@@ -459,34 +441,27 @@ static void test_owner_waits_for_no_expiry(void **state)
     end(&users);
 }
 
-/* The last byte in front of each footer's trailer is another one. Answers how many. */
+/* The last byte in front of the footer's trailer is another one. */
+static void damage_footer(void *ctx, const char *path)
+{
+    int fd = open(path, O_RDWR);
+    struct stat about;
+    char byte;
+
+    assert_true(fd >= 0 && fstat(fd, &about) == 0);
+    assert_int_equal(pread(fd, &byte, 1, about.st_size - TRAILER_BYTES - 1), 1);
+    byte ^= 0x10;
+    assert_int_equal(pwrite(fd, &byte, 1, about.st_size - TRAILER_BYTES - 1), 1);
+    (void)close(fd);
+    ++*(unsigned *)ctx;
+}
+
+/* Answers how many. */
 static unsigned damage_footers(const char *name)
 {
-    char dir[128], path[512];
     unsigned damaged = 0;
-    struct dirent *entry;
-    DIR *files;
 
-    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
-    files = opendir(dir);
-    assert_non_null(files);
-    while ((entry = readdir(files))) {
-        struct stat about;
-        char byte;
-        int fd;
-
-        if (!strstr(entry->d_name, ".seg"))
-            continue;
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-        fd = open(path, O_RDWR);
-        assert_true(fd >= 0 && fstat(fd, &about) == 0);
-        assert_int_equal(pread(fd, &byte, 1, about.st_size - TRAILER_BYTES - 1), 1);
-        byte ^= 0x10;
-        assert_int_equal(pwrite(fd, &byte, 1, about.st_size - TRAILER_BYTES - 1), 1);
-        (void)close(fd);
-        damaged++;
-    }
-    (void)closedir(files);
+    folder_each_segment(name, damage_footer, &damaged);
     return damaged;
 }
 
@@ -574,5 +549,5 @@ int main(void)
         cmocka_unit_test(test_owner_reads_nothing_that_is_scrubbed),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_disk, folder_remove);
 }

@@ -1,5 +1,7 @@
 /* Much that waits to be written goes in batches, each settled as soon as it is on disk, and each
  * going there while the rest of it is copied. */
+#include "folder.h"
+
 #include "store/store.h"
 
 #include "base/alloc.h"
@@ -22,7 +24,6 @@ enum {
     BATCHES = 3,
 };
 
-static char folder[] = "/tmp/pipit-batches-XXXXXX";
 static char payload[LARGE];
 
 /* --- a disk that knows what was asked of it ------------------------------------------------ */
@@ -66,22 +67,12 @@ static int sync_noted(pp_disk *any, int fd)
     return seen.syncs == seen.fail_sync ? -EIO : 0;
 }
 
-static int make_folder(void **state)
+static int make_disk(void **state)
 {
-    (void)state;
     ops = *pp_disk_real()->ops;
     ops.write = write_noted;
     ops.sync = sync_noted;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    return folder_make(state);
 }
 
 /* --- a store ------------------------------------------------------------------------------- */
@@ -110,16 +101,9 @@ static void append(pp_store *store, size_t bytes)
 
 static pp_store *open_in(const char *name, void (*progress)(void *), pp_store **ctx)
 {
-    struct pp_store_options options = {
-        .create = true, .disk = &disk, .on_progress = progress, .ctx = ctx};
-    char dir[128], why[PP_STORE_WHY_BYTES];
-    pp_store *store = NULL;
+    struct pp_store_options options = {.disk = &disk, .on_progress = progress, .ctx = ctx};
 
-    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
-    options.dir = dir;
-    if (pp_store_open(&options, &store, why))
-        fail_msg("open: %s", why);
-    return store;
+    return folder_open(name, &options);
 }
 
 static void ignore(void *ctx)
@@ -237,5 +221,5 @@ int main(void)
 
     for (size_t i = 0; i < LARGE; i++)
         payload[i] = (char)(i * 7 + i / 4096);
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_disk, folder_remove);
 }

@@ -1,11 +1,12 @@
 /* Sequences have gaps, messages are gone, their room was given back, and then footers are damaged:
  * the index is made again of what records there are, once. What was gone stays so. */
+#include "folder.h"
+
 #include "store/footer.h"
 #include "store/store.h"
 
 #include "base/alloc.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -31,8 +32,6 @@ enum {
 
 typedef enum footer_part { INDEX, FRONT, FRONT_AND_DELETES } footer_part;
 
-static char folder[] = "/tmp/pipit-holes-XXXXXX";
-
 /* --- a disk that knows which files are read as a whole ------------------------------------- */
 
 static struct pp_disk_ops ops;
@@ -48,37 +47,20 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
 
-static int make_folder(void **state)
+static int make_disk(void **state)
 {
-    (void)state;
     ops = *pp_disk_real()->ops;
     ops.read = read_noted;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    return folder_make(state);
 }
 
 /* --- a store with holes -------------------------------------------------------------------- */
 
 static pp_store *open_in(const char *name)
 {
-    struct pp_store_options options = {
-        .create = true, .disk = &disk, .segment_bytes = 64 * 1024, .index_bytes = 1};
-    char dir[128], why[PP_STORE_WHY_BYTES];
-    pp_store *store = NULL;
+    struct pp_store_options options = {.disk = &disk, .segment_bytes = 64 * 1024, .index_bytes = 1};
 
-    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
-    options.dir = dir;
-    if (pp_store_open(&options, &store, why))
-        fail_msg("open: %s", why);
-    return store;
+    return folder_open(name, &options);
 }
 
 /* Runs that are long enough to be given back, and some that are not. */
@@ -195,21 +177,14 @@ static void damage_file(const char *path, footer_part part)
     (void)close(fd);
 }
 
+static void damage_part(void *ctx, const char *path)
+{
+    damage_file(path, *(footer_part *)ctx);
+}
+
 static void damage(const char *name, footer_part part)
 {
-    char dir[128], path[512];
-    struct dirent *entry;
-    DIR *files;
-
-    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
-    files = opendir(dir);
-    assert_non_null(files);
-    while ((entry = readdir(files))) {
-        (void)snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name);
-        if (strstr(entry->d_name, ".seg"))
-            damage_file(path, part);
-    }
-    (void)closedir(files);
+    folder_each_segment(name, damage_part, &part);
 }
 
 /* --- tests --------------------------------------------------------------------------------- */
@@ -404,5 +379,5 @@ int main(void)
         cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_disk, folder_remove);
 }

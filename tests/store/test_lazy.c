@@ -1,5 +1,7 @@
 /* A store that syncs now and then says in its records what is on disk, and nothing that is not:
  * also where a segment ends while some of it waits to be written. */
+#include "folder.h"
+
 #include "store/record.h"
 #include "store/store.h"
 
@@ -23,7 +25,6 @@ enum {
     WAIT_S = 60,
 };
 
-static char folder[] = "/tmp/pipit-lazy-XXXXXX";
 static char payload[LARGE];
 
 /* --- a disk whose writes wait until they are let through ----------------------------------- */
@@ -110,42 +111,25 @@ static void let_one_through(void)
     (void)pthread_mutex_unlock(&lock);
 }
 
-static int make_folder(void **state)
+static int make_disk(void **state)
 {
-    (void)state;
     ops = *pp_disk_real()->ops;
     ops.write = write_gated;
     ops.reserve = reserve_noted;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
+    return folder_make(state);
 }
 
 /* --- the test ------------------------------------------------------------------------------ */
 
 static pp_store *open_store(pp_store_pool *pool)
 {
-    struct pp_store_options options = {.create = true,
-                                       .disk = &disk,
+    struct pp_store_options options = {.disk = &disk,
                                        .pool = pool,
                                        .segment_bytes = ROOM,
                                        .sync_interval_ns = 1, /* it is always due */
                                        .on_progress = on_progress};
-    char dir[128], why[PP_STORE_WHY_BYTES];
-    pp_store *store = NULL;
 
-    (void)snprintf(dir, sizeof(dir), "%s/s", folder);
-    options.dir = dir;
-    if (pp_store_open(&options, &store, why))
-        fail_msg("open: %s", why);
-    return store;
+    return folder_open("lazy", &options);
 }
 
 static void append(pp_store *store, size_t bytes)
@@ -192,5 +176,5 @@ int main(void)
         cmocka_unit_test(test_the_next_segment_says_nothing_of_the_last_one),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, make_disk, folder_remove);
 }

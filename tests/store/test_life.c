@@ -1,5 +1,7 @@
 /* A store on the real disk, written by the threads of a pool: what was settled is there afterwards.
  */
+#include "folder.h"
+
 #include "store/identity.h"
 #include "store/store.h"
 
@@ -19,23 +21,6 @@
 
 enum { MESSAGES = 5000 };
 
-static char folder[] = "/tmp/pipit-store-XXXXXX";
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
-}
-
 static void on_progress(void *ctx)
 {
     atomic_fetch_add((atomic_int *)ctx, 1);
@@ -44,20 +29,13 @@ static void on_progress(void *ctx)
 static pp_store *open_in(const char *name, pp_store_pool *pool, int64_t sync_interval_ns,
                          atomic_int *told)
 {
-    struct pp_store_options options = {.create = true,
-                                       .pool = pool,
+    struct pp_store_options options = {.pool = pool,
                                        .segment_bytes = 256 * 1024,
                                        .sync_interval_ns = sync_interval_ns,
                                        .on_progress = on_progress,
                                        .ctx = told};
-    char dir[128], why[PP_STORE_WHY_BYTES];
-    pp_store *store = NULL;
 
-    (void)snprintf(dir, sizeof(dir), "%s/%s", folder, name);
-    options.dir = dir;
-    if (pp_store_open(&options, &store, why))
-        fail_msg("open: %s", why);
-    return store;
+    return folder_open(name, &options);
 }
 
 /* Append, and when too much waits for the disk, wait for it. */
@@ -133,12 +111,12 @@ static void test_lazy_store_is_there_when_closed(void **state)
 /* Blocks of the files that messages are in. */
 static uint64_t usage_of(const char *name)
 {
-    char command[256], line[64] = "";
+    char dir[FOLDER_PATH_BYTES], command[3 * FOLDER_PATH_BYTES], line[64] = "";
     FILE *du;
 
-    (void)snprintf(command, sizeof(command),
-                   "du -c -B1 %s/%s/*.seg %s/%s/spare 2>/dev/null | tail -1", folder, name, folder,
-                   name);
+    folder_path(name, dir);
+    (void)snprintf(command, sizeof(command), "du -c -B1 %s/*.seg %s/spare 2>/dev/null | tail -1",
+                   dir, dir);
     du = popen(command, "r");
     assert_non_null(du);
     assert_non_null(fgets(line, sizeof(line), du));
@@ -182,16 +160,13 @@ static void test_what_subjects_have_too_much_goes_later(void **state)
 {
     enum { SUBJECTS = 2000 };
     const struct pp_store_limits limits = {.per_subject = 1};
-    struct pp_store_options options = {.create = true, .pending_max = 8 * 1024};
-    char dir[128], why[PP_STORE_WHY_BYTES], subject[32];
+    const struct pp_store_options options = {.pending_max = 8 * 1024};
+    pp_store *store = folder_open("subjects", &options);
     struct pp_store_state told;
-    pp_store *store;
+    char subject[32];
     bool more;
 
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "%s/subjects", folder);
-    options.dir = dir;
-    assert_int_equal(pp_store_open(&options, &store, why), PIPIT_OK);
     for (unsigned i = 0; i < 4 * SUBJECTS; i++) {
         int len =
             snprintf(subject, sizeof(subject), "life.%u", i % 2 ? SUBJECTS : i / 2 % SUBJECTS);
@@ -218,32 +193,29 @@ static void test_what_subjects_have_too_much_goes_later(void **state)
 static void test_one_process_has_it_open(void **state)
 {
     struct pp_store_options options = {.create = true};
-    char dir[128], why[PP_STORE_WHY_BYTES];
-    pp_store *first, *second;
+    char dir[FOLDER_PATH_BYTES], why[PP_STORE_WHY_BYTES];
+    pp_store *first = folder_open("locked", &options), *second;
 
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "%s/locked", folder);
+    folder_path("locked", dir);
     options.dir = dir;
-    assert_int_equal(pp_store_open(&options, &first, why), PIPIT_OK);
     assert_int_equal(pp_store_open(&options, &second, why), PIPIT_EINUSE);
     pp_store_close(first);
-    assert_int_equal(pp_store_open(&options, &first, why), PIPIT_OK);
-    pp_store_close(first);
+    pp_store_close(folder_open("locked", &options));
 }
 
 static void test_another_format_is_refused_untouched(void **state)
 {
     struct pp_store_options options = {.create = true};
-    char dir[96], path[128], why[PP_STORE_WHY_BYTES];
+    char dir[FOLDER_PATH_BYTES], path[FOLDER_PATH_BYTES], why[PP_STORE_WHY_BYTES];
     pp_store *store;
     FILE *file;
 
     (void)state;
-    (void)snprintf(dir, sizeof(dir), "%s/foreign", folder);
-    (void)snprintf(path, sizeof(path), "%s/manifest", dir);
+    pp_store_close(folder_open("foreign", &options));
+    folder_path("foreign", dir);
+    folder_path("foreign/manifest", path);
     options.dir = dir;
-    assert_int_equal(pp_store_open(&options, &store, why), PIPIT_OK);
-    pp_store_close(store);
     {
         struct pp_identity id;
 
@@ -271,5 +243,5 @@ int main(void)
         cmocka_unit_test(test_another_format_is_refused_untouched),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }

@@ -1,5 +1,6 @@
 /* Snapshots of stores that change meanwhile, and stores made of them; and damage that is found in
  * the background. */
+#include "folder.h"
 #include "sim_disk.h"
 #include "workload.h"
 
@@ -22,23 +23,7 @@
 
 enum { MESSAGES = 300, STREAM_MAX = 1 << 24 };
 
-static char folder[] = "/tmp/pipit-snapshot-XXXXXX";
 static unsigned named;
-
-static int make_folder(void **state)
-{
-    (void)state;
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    char command[128];
-
-    (void)state;
-    (void)snprintf(command, sizeof(command), "rm -rf %s", folder);
-    return system(command);
-}
 
 static pp_store *open_source(struct sim_disk *sim, unsigned variant)
 {
@@ -121,11 +106,13 @@ static void take_all(pp_store *store, size_t piece, bool change, pp_buf *out)
     pp_store_snapshot_free(snapshot);
 }
 
-static struct pp_store_options target(char *dir, size_t room, unsigned variant)
+static struct pp_store_options target(char dir[FOLDER_PATH_BYTES], unsigned variant)
 {
     struct pp_store_options options = {.dir = dir, .segment_bytes = 64 * 1024};
+    char name[16];
 
-    (void)snprintf(dir, room, "%s/%u", folder, named++);
+    (void)snprintf(name, sizeof(name), "%u", named++);
+    folder_path(name, dir);
     workload_set_variant(&options, variant);
     return options;
 }
@@ -163,7 +150,7 @@ static void test_what_is_restored_is_what_was_there(void **state)
         struct pp_store_state told;
         struct sim_disk sim;
         pp_store *store;
-        char dir[128];
+        char dir[FOLDER_PATH_BYTES];
         pp_buf stream;
 
         sim_init(&sim);
@@ -171,7 +158,7 @@ static void test_what_is_restored_is_what_was_there(void **state)
         store = make_source(&sim, variant);
         take_all(store, 2000, true, &stream);
         pp_store_close(store);
-        options = target(dir, sizeof(dir), (variant + 3) % VARIANTS);
+        options = target(dir, (variant + 3) % VARIANTS);
         assert_int_equal(restore_all(&options, pp_buf_str(&stream), &random), PIPIT_OK);
         assert_int_equal(pp_store_open(&options, &store, NULL), PIPIT_OK);
         pp_store_state(store, &told);
@@ -199,7 +186,7 @@ static void test_an_empty_store_is_restored(void **state)
     struct sim_disk sim;
     bool end = false;
     pp_store *store;
-    char dir[128];
+    char dir[FOLDER_PATH_BYTES];
     pp_buf stream;
 
     (void)state;
@@ -212,7 +199,7 @@ static void test_an_empty_store_is_restored(void **state)
     assert_true(end);
     pp_store_snapshot_free(snapshot);
     pp_store_close(store);
-    options = target(dir, sizeof(dir), 0);
+    options = target(dir, 0);
     assert_int_equal(restore_all(&options, pp_buf_str(&stream), NULL), PIPIT_OK);
     assert_int_equal(pp_store_open(&options, &store, NULL), PIPIT_OK);
     pp_store_state(store, &told);
@@ -228,7 +215,7 @@ static void test_a_damaged_snapshot_is_no_store(void **state)
     struct pp_store_options options;
     struct sim_disk sim;
     pp_store *store;
-    char dir[128];
+    char dir[FOLDER_PATH_BYTES];
     pp_buf stream;
 
     (void)state;
@@ -241,17 +228,17 @@ static void test_a_damaged_snapshot_is_no_store(void **state)
         pipit_err err;
 
         stream.ptr[at] ^= 4;
-        options = target(dir, sizeof(dir), 0);
+        options = target(dir, 0);
         err = restore_all(&options, pp_buf_str(&stream), NULL);
         assert_int_equal(err, PIPIT_EDAMAGED);
         assert_int_equal(pp_store_open(&options, &store, NULL), PIPIT_ENOTFOUND);
         stream.ptr[at] ^= 4;
     }
     for (size_t len = 0; len < stream.len; len += 9973) {
-        options = target(dir, sizeof(dir), 0);
+        options = target(dir, 0);
         assert_int_equal(restore_all(&options, (pp_str){stream.ptr, len}, NULL), PIPIT_EDAMAGED);
     }
-    options = target(dir, sizeof(dir), 0);
+    options = target(dir, 0);
     assert_int_equal(restore_all(&options, pp_buf_str(&stream), NULL), PIPIT_OK);
     assert_int_equal(restore_all(&options, pp_buf_str(&stream), NULL), PIPIT_EEXIST);
     pp_buf_fini(&stream);
@@ -389,5 +376,5 @@ int main(void)
         cmocka_unit_test(test_scrub_keeps_its_rate_with_large_messages),
     };
 
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, folder_make, folder_remove);
 }
