@@ -33,6 +33,8 @@ static struct {
     uint64_t hastened; /* bytes, since the last sync */
     unsigned writes, pieces, syncs;
     unsigned fail_sync;  /* the so manyth; 0: none */
+    unsigned fail_piece; /* of those that are hastened, the same */
+    int fail_with;
     bool in_order;       /* each write began where the last one ended */
     bool hastened_early; /* what was not written yet */
 } seen;
@@ -54,7 +56,8 @@ static int hasten_noted(pp_disk *any, int fd, uint64_t at, uint64_t bytes)
     (void)any;
     seen.hastened_early |= at + bytes > seen.end;
     seen.hastened += bytes;
-    seen.pieces++;
+    if (++seen.pieces == seen.fail_piece)
+        return -seen.fail_with;
     return pp_disk_real()->ops->hasten(pp_disk_real(), fd, at, bytes);
 }
 
@@ -192,6 +195,56 @@ static void test_what_failed_takes_nothing_of_what_was_settled(void **state)
     pp_store_close(store);
 }
 
+/* A piece of the second batch is refused by the disk when it is to go there early: that is a write
+ * that failed. Nothing more is written, what was settled is there, and is there when it is opened
+ * again. */
+static void hasten_in_vain(const char *name, int with)
+{
+    const struct pp_store_message message = {.subject = PP_STR("batches.test")};
+    struct pp_store_message read;
+    struct pp_store_progress progress;
+    unsigned writes, syncs;
+    pp_store *store;
+
+    ops.hasten = hasten_noted;
+    grow(name);
+    store = open_in(name, ignore, &store);
+    fill(store);
+    seen.fail_piece = 2;
+    seen.fail_with = with;
+    pp_store_run(store);
+    assert_int_equal(seen.pieces, 2);
+    pp_store_progress(store, &progress);
+    assert_int_equal(progress.err, PIPIT_EIO);
+    assert_int_equal(progress.ticket, IN_BATCH);
+    assert_int_equal(progress.seq, GROWN + IN_BATCH);
+    writes = seen.writes;
+    syncs = seen.syncs;
+    assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_EIO);
+    assert_int_equal(pp_store_wait(store, progress.ticket), PIPIT_OK);
+    assert_int_equal(pp_store_wait(store, progress.ticket + 1), PIPIT_EIO);
+    assert_int_equal(pp_store_read(store, progress.seq, &read), PIPIT_OK);
+    assert_memory_equal(read.payload.ptr, payload, LARGE);
+    pp_store_close(store);
+    assert_int_equal(seen.writes, writes);
+    assert_int_equal(seen.syncs, syncs);
+    memset(&seen, 0, sizeof(seen));
+    store = open_in(name, ignore, &store);
+    assert_int_equal(pp_store_read(store, progress.seq, &read), PIPIT_OK);
+    pp_store_progress(store, &progress);
+    assert_int_equal(progress.err, PIPIT_OK);
+    append(store, LARGE);
+    pp_store_run(store);
+    pp_store_close(store);
+}
+
+static void test_bytes_that_cannot_go_early_are_a_write_that_failed(void **state)
+{
+    (void)state;
+    hasten_in_vain("early-eio", EIO);
+    hasten_in_vain("early-full", ENOSPC);
+}
+
 static void test_a_frozen_store_keeps_no_batch(void **state)
 {
     pp_store *store;
@@ -216,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_a_backlog_is_settled_in_batches),
         cmocka_unit_test(test_the_disk_is_busy_while_the_rest_is_copied),
         cmocka_unit_test(test_what_failed_takes_nothing_of_what_was_settled),
+        cmocka_unit_test(test_bytes_that_cannot_go_early_are_a_write_that_failed),
         cmocka_unit_test(test_a_frozen_store_keeps_no_batch),
     };
 
