@@ -1,6 +1,7 @@
 #include "store/inside.h"
 
 #include "base/alloc.h"
+#include "store/holes.h"
 
 #include <fcntl.h>
 
@@ -20,7 +21,9 @@ static pipit_err read_index(const pp_store *store, struct pp_ahead_place *place,
 {
     pipit_err err = pp_footer_read_index(file, &place->index);
 
-    return pp_footer_is_lost(err) ? pp_rebuilt_read(store, place->number, &place->rebuilt) : err;
+    return pp_footer_is_lost(err)
+               ? pp_rebuilt_read(store, place->number, &place->later, &place->rebuilt)
+               : err;
 }
 
 static pipit_err read_place(const pp_store *store, struct pp_ahead_place *place)
@@ -81,6 +84,7 @@ static int64_t serve(pp_pool_seat *seat, bool due)
 static void empty(struct pp_ahead_place *place)
 {
     pp_free(place->bytes_read);
+    pp_free(place->later.numbers);
     pp_footer_index_fini(&place->index);
     pp_rebuilt_free(place->rebuilt);
     *place = (struct pp_ahead_place){.state = PP_AHEAD_IDLE};
@@ -148,6 +152,7 @@ pp_ahead_answer pp_ahead_take_index(pp_store *store, const pp_segment *segment,
     if (answer == PP_AHEAD_HERE) {
         *out_index = place.index;
         *out_rebuilt = place.rebuilt;
+        pp_free(place.later.numbers);
     }
     return answer;
 }
@@ -192,13 +197,16 @@ static struct pp_ahead_place *find_room(pp_store *store, const struct pp_ahead_p
     return place;
 }
 
+/* Owner: what wanted has is its place's now, or freed. */
 static bool ask(pp_store *store, const struct pp_ahead_place *wanted, bool only_idle)
 {
     struct pp_ahead_place *place = find_room(store, wanted, only_idle), before;
     char *bytes = NULL;
 
-    if (!place)
+    if (!place) {
+        pp_free(wanted->later.numbers);
         return true;
+    }
     if (!wanted->is_index)
         bytes =
             pp_alloc(wanted->bytes > PP_CACHE_BLOCK_BYTES ? wanted->bytes : PP_CACHE_BLOCK_BYTES);
@@ -218,8 +226,10 @@ static bool ask(pp_store *store, const struct pp_ahead_place *wanted, bool only_
 
 bool pp_ahead_ask_index(pp_store *store, const pp_segment *segment)
 {
-    const struct pp_ahead_place wanted = index_of(store, segment);
+    struct pp_ahead_place wanted = index_of(store, segment);
 
+    if (pp_holes_list_later(store, segment, &wanted.later))
+        return false;
     return ask(store, &wanted, false);
 }
 

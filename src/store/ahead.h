@@ -32,6 +32,7 @@ struct pp_ahead_place {
     size_t bytes;
     uint64_t forgotten; /* as the cache's, when it was asked for */
     uint64_t tick;
+    struct pp_later later; /* for an index that has to be made again */
     pipit_err err;
     char *bytes_read;
     struct pp_footer_index index;

@@ -1,9 +1,33 @@
+/* An index that is made again where some records are missing.
+ *
+ * Of the segment it is known how many messages it had (count), and how many of them are dead; of
+ * its records only some are left, and between two of them there may be more sequences than messages
+ * that are missing. Three lists, each in order and within the sequences of the segment, are laid
+ * side by side:
+ *
+ *   read       messages whose records are there, each with its place;
+ *   gone       sequences that are dead: before the first one of the store, and what records of this
+ *              segment or of later ones delete;
+ *   suspects   sequences that records may be missing of: holes in the file, damaged heads, erased
+ *              bodies.
+ *
+ * So many messages as are missing get sequences among the suspects, as many of them gone as dead
+ * ones are missing. The index that comes out has count messages, their sequences grow, its dead are
+ * as many as before, and none that is gone is live in it. Which of the suspects were messages is
+ * not known: it need not be, for none of them is served. If the lists do not allow that there is no
+ * such index (PIPIT_EDAMAGED).
+ *
+ * Deletes of later segments are in memory until their footers are on disk, then in these. Many
+ * files may have to be read for them: a reader does it, together with the records. What lies behind
+ * when the owner takes over what was read is looked at again, so that nothing is missed that
+ * happened meanwhile. */
 #include "store/holes.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "store/inside.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 
 /* --- what is gone -------------------------------------------------------------------------- */
@@ -16,13 +40,14 @@ static uint64_t last_of(const pp_segment *segment)
     return segment->last_seq < most ? segment->last_seq : most;
 }
 
-static pipit_err add_range(struct pp_ranges *ranges, const pp_segment *segment, uint64_t first,
+/* What of these sequences is within the bounds. */
+static pipit_err add_range(struct pp_ranges *ranges, struct pp_range bounds, uint64_t first,
                            uint64_t last)
 {
     pipit_err err;
 
-    first = first < segment->first_seq ? segment->first_seq : first;
-    last = last > last_of(segment) ? last_of(segment) : last;
+    first = first < bounds.first ? bounds.first : first;
+    last = last > bounds.last ? bounds.last : last;
     if (first > last)
         return PIPIT_OK;
     err = pp_ranges_reserve(ranges, 1);
@@ -31,44 +56,135 @@ static pipit_err add_range(struct pp_ranges *ranges, const pp_segment *segment, 
     return err;
 }
 
-static pipit_err add_ranges(struct pp_ranges *ranges, const pp_segment *segment,
+static pipit_err add_ranges(struct pp_ranges *ranges, struct pp_range bounds,
                             const struct pp_ranges *more)
 {
     pipit_err err = PIPIT_OK;
 
     for (uint32_t i = 0; i < more->count && !err; i++)
-        err = add_range(ranges, segment, more->items[i].first, more->items[i].last);
+        err = add_range(ranges, bounds, more->items[i].first, more->items[i].last);
     return err;
 }
 
-/* What the records of a later one delete. */
-static pipit_err add_deletes(pp_store *store, pp_segment *later, const pp_segment *segment,
-                             struct pp_ranges *gone)
+static struct pp_range bounds_of(const pp_segment *segment)
 {
-    struct pp_rebuilt *rebuilt = NULL;
-    struct pp_footer footer;
-    char *front = NULL;
-    bool is_lost;
+    return (struct pp_range){segment->first_seq, last_of(segment)};
+}
+
+/* Those behind a segment whose records delete some of it: what is in memory is added to gone, if
+ * that is not NULL, and the numbers of the others to *out_later, which has room for all. Whether
+ * one is the former or the latter changes when its footer is settled, so it is asked once. */
+static pipit_err survey(pp_store *store, const pp_segment *segment, struct pp_ranges *gone,
+                        struct pp_later *out_later)
+{
+    uint32_t at = 0;
+    pipit_err err = PIPIT_OK;
+
+    while (at < store->segment_count && store->segments[at] != segment)
+        at++;
+    (void)pthread_mutex_lock(&store->lock);
+    for (at++; at < store->segment_count && !err; at++) {
+        const pp_segment *later = store->segments[at];
+
+        if (later->lowest_delete > segment->last_seq)
+            continue;
+        if (later->sealed && later->deletes.count == 0)
+            out_later->numbers[out_later->count++] = later->number;
+        else if (gone)
+            err = add_ranges(gone, bounds_of(segment), &later->deletes);
+    }
+    (void)pthread_mutex_unlock(&store->lock);
+    return err;
+}
+
+static pipit_err begin_later(const pp_store *store, const pp_segment *segment,
+                             struct pp_later *later)
+{
+    *later = (struct pp_later){.bounds = bounds_of(segment)};
+    later->numbers = pp_alloc((store->segment_count + 1) * sizeof(*later->numbers));
+    return later->numbers ? PIPIT_OK : PIPIT_ENOMEM;
+}
+
+pipit_err pp_holes_list_later(pp_store *store, const pp_segment *segment,
+                              struct pp_later *out_later)
+{
     pipit_err err;
 
-    if (!later->sealed)
-        return add_ranges(gone, segment, &later->deletes);
-    err = pp_store_read_footer(store, later, &footer, &front);
-    is_lost = pp_footer_is_lost(err);
+    *out_later = (struct pp_later){0};
+    if (segment->dense) /* each message has its place, whatever is missing */
+        return PIPIT_OK;
+    err = begin_later(store, segment, out_later);
+    return err ? err : survey(store, segment, NULL, out_later);
+}
+
+/* --- what others delete; thread: any ------------------------------------------------------- */
+
+/* As its footer has it. */
+static pipit_err read_footer_deletes(const struct pp_footer_file *file, struct pp_range bounds,
+                                     struct pp_ranges *deletes)
+{
+    struct pp_footer footer;
+    char *front;
+    pipit_err err = pp_footer_read_front(file, &footer, &front);
+
+    if (err)
+        return err;
     for (uint32_t i = 0; !err && i < footer.delete_count; i++) {
         struct pp_range range = pp_record_range(front + footer.subjects_bytes, i);
 
-        err = add_range(gone, segment, range.first, range.last);
+        err = add_range(deletes, bounds, range.first, range.last);
     }
     pp_free(front);
-    if (is_lost) {
-        err = pp_rebuilt_read(store, later->number, &rebuilt);
+    return err;
+}
+
+static pipit_err read_deletes(const pp_store *store, uint64_t number, struct pp_range bounds,
+                              struct pp_ranges *deletes)
+{
+    struct pp_footer_file file = {
+        .disk = store->disk, .number = number, .seed = pp_record_seed(store->id.salt, number)};
+    struct pp_rebuilt *rebuilt;
+    char path[PP_PATH_BYTES];
+    pipit_err err;
+
+    pp_store_path(store, number, path);
+    err = pp_disk_open(store->disk, path, O_RDONLY, &file.fd);
+    if (err)
+        return err;
+    err = read_footer_deletes(&file, bounds, deletes);
+    store->disk->ops->close(store->disk, file.fd);
+    if (!pp_footer_is_lost(err))
+        return err;
+    err = pp_rebuilt_read(store, number, NULL, &rebuilt);
+    if (err)
+        return err;
+    err = add_ranges(deletes, bounds, &rebuilt->read->deletes);
+    pp_rebuilt_free(rebuilt);
+    return err;
+}
+
+pipit_err pp_holes_read_later(const pp_store *store, const struct pp_later *later,
+                              struct pp_rebuilt *rebuilt)
+{
+    struct pp_later *seen = &rebuilt->later;
+    uint64_t *numbers =
+        pp_realloc(seen->numbers, (seen->count + later->count + 1) * sizeof(*numbers));
+    pipit_err err = PIPIT_OK;
+
+    if (!numbers)
+        return PIPIT_ENOMEM;
+    seen->numbers = numbers;
+    for (uint32_t i = 0; i < later->count && !err; i++) {
+        err = read_deletes(store, later->numbers[i], later->bounds, &rebuilt->deletes);
         if (!err)
-            err = add_ranges(gone, segment, &rebuilt->read->deletes);
-        pp_rebuilt_free(rebuilt);
+            numbers[seen->count++] = later->numbers[i];
+        else if (err == PIPIT_ENOTFOUND) /* it has gone, and another one says the same */
+            err = PIPIT_OK;
     }
     return err;
 }
+
+/* --- all together -------------------------------------------------------------------------- */
 
 static int compare_ranges(const void *a, const void *b)
 {
@@ -95,29 +211,64 @@ static void join(struct pp_ranges *ranges)
     ranges->count = ranges->count ? kept + 1 : 0;
 }
 
-/* All sequences of the segment whose messages are dead, or will be when the store is open. */
-static pipit_err find_gone(pp_store *store, const pp_segment *segment,
-                           const struct pp_rebuilt *rebuilt, struct pp_ranges *gone)
+/* Without those that have been looked at, which are in the same order. */
+static void leave_out(struct pp_later *later, const struct pp_later *seen)
 {
-    uint32_t at = 0;
+    uint32_t kept = 0, at = 0;
+
+    for (uint32_t i = 0; i < later->count; i++) {
+        while (at < seen->count && seen->numbers[at] < later->numbers[i])
+            at++;
+        if (at == seen->count || seen->numbers[at] != later->numbers[i])
+            later->numbers[kept++] = later->numbers[i];
+    }
+    later->count = kept;
+}
+
+/* What segments behind this one delete. Those whose footers came to be since a reader looked are
+ * few, and the system has just written them: they are read here. */
+static pipit_err find_deletes(pp_store *store, const pp_segment *segment,
+                              struct pp_rebuilt *rebuilt, struct pp_ranges *gone)
+{
+    struct pp_later later;
+    uint32_t seen;
+    pipit_err err = begin_later(store, segment, &later);
+
+    if (!err)
+        err = survey(store, segment, gone, &later);
+    if (!err) {
+        leave_out(&later, &rebuilt->later);
+        seen = rebuilt->later.count;
+        err = pp_holes_read_later(store, &later, rebuilt);
+    }
+    if (!err && rebuilt->later.count - seen < later.count)
+        err = PIPIT_EIO; /* nobody takes away what the store has */
+    if (!err)
+        err = add_ranges(gone, bounds_of(segment), &rebuilt->deletes);
+    pp_free(later.numbers);
+    return err;
+}
+
+/* All sequences of the segment whose messages are dead, or will be when the store is open. */
+static pipit_err find_gone(pp_store *store, const pp_segment *segment, struct pp_rebuilt *rebuilt,
+                           struct pp_ranges *gone)
+{
+    struct pp_range bounds = bounds_of(segment);
     pipit_err err = PIPIT_OK;
 
     if (store->opening) {
-        err = add_ranges(gone, segment, &store->opening->deletes);
+        err = add_ranges(gone, bounds, &store->opening->deletes);
         join(gone);
         return err;
     }
     if (store->first_seq)
-        err = add_range(gone, segment, 1, store->first_seq - 1);
+        err = add_range(gone, bounds, 1, store->first_seq - 1);
     if (!err && store->evicted_seq)
-        err = add_range(gone, segment, 1, store->evicted_seq);
+        err = add_range(gone, bounds, 1, store->evicted_seq);
     if (!err)
-        err = add_ranges(gone, segment, &rebuilt->read->deletes);
-    while (at < store->segment_count && store->segments[at] != segment)
-        at++;
-    for (at++; at < store->segment_count && !err; at++)
-        if (store->segments[at]->lowest_delete <= segment->last_seq)
-            err = add_deletes(store, store->segments[at], segment, gone);
+        err = add_ranges(gone, bounds, &rebuilt->read->deletes);
+    if (!err)
+        err = find_deletes(store, segment, rebuilt, gone);
     join(gone);
     return err;
 }
@@ -343,10 +494,10 @@ pipit_err pp_holes_take(pp_store *store, pp_segment *segment, struct pp_rebuilt 
     pipit_err err = find_gone(store, segment, rebuilt, &gone);
 
     if (!err)
-        err = add_ranges(&suspects, segment, &rebuilt->suspects);
+        err = add_ranges(&suspects, bounds_of(segment), &rebuilt->suspects);
     join(&suspects);
     if (!err && store->opening) /* with the others that are looked at when all is known */
-        err = add_ranges(&store->opening->suspects, segment, &suspects);
+        err = add_ranges(&store->opening->suspects, bounds_of(segment), &suspects);
     if (!err)
         err = take(store, &fit, &suspects);
     pp_ranges_fini(&gone);

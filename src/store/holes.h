@@ -11,6 +11,16 @@
 
 #include "store/rebuild.h"
 
+/* The later segments whose footers tell what they delete, for who makes the index again. Owner:
+ * the caller frees out_later->numbers. Errors: PIPIT_ENOMEM. */
+pipit_err pp_holes_list_later(struct pp_store *store, const pp_segment *segment,
+                              struct pp_later *out_later);
+
+/* Add what they delete to rebuilt->deletes. One whose file has gone is not among rebuilt->later
+ * afterwards. Thread: any. Errors: PIPIT_EDENIED, PIPIT_EIO, PIPIT_ENOMEM. */
+pipit_err pp_holes_read_later(const struct pp_store *store, const struct pp_later *later,
+                              struct pp_rebuilt *rebuilt);
+
 /* Have what was read as the index of a segment with gaps. Errors: PIPIT_EDAMAGED it says other than
  * what is known of the segment; PIPIT_EIO deletes could not be read; PIPIT_ENOMEM. */
 pipit_err pp_holes_take(struct pp_store *store, pp_segment *segment, struct pp_rebuilt *rebuilt,

@@ -286,8 +286,7 @@ static pipit_err roll_file(pp_store *store, uint64_t bytes, uint64_t first_seq)
     before->sizes_at = sizes_at;
     pp_segment_trim(before);
     store->index_loaded += pp_segment_index_bytes(before);
-    pp_ranges_fini(&before->deletes);
-    pp_ranges_fini(&before->drops);
+    pp_ranges_fini(&before->drops); /* its deletes stay: until its footer is there, they tell */
     pp_expiries_fini(&before->expiries);
     return PIPIT_OK;
 }

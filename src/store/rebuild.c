@@ -40,7 +40,8 @@ static pipit_err read_apart(pp_store *apart, uint64_t number, struct pp_rebuilt 
     return err;
 }
 
-pipit_err pp_rebuilt_read(const pp_store *store, uint64_t number, struct pp_rebuilt **out_rebuilt)
+pipit_err pp_rebuilt_read(const pp_store *store, uint64_t number, const struct pp_later *later,
+                          struct pp_rebuilt **out_rebuilt)
 {
     struct pp_rebuilt *rebuilt = pp_calloc(1, sizeof(*rebuilt));
     pp_store *apart = pp_calloc(1, sizeof(*apart));
@@ -51,6 +52,8 @@ pipit_err pp_rebuilt_read(const pp_store *store, uint64_t number, struct pp_rebu
         err = read_apart(apart, number, rebuilt);
     }
     pp_free(apart);
+    if (!err && later)
+        err = pp_holes_read_later(store, later, rebuilt);
     if (err)
         pp_rebuilt_free(rebuilt);
     else
@@ -65,6 +68,8 @@ void pp_rebuilt_free(struct pp_rebuilt *rebuilt)
     pp_segment_free(rebuilt->read);
     pp_subjects_fini(&rebuilt->subjects);
     pp_ranges_fini(&rebuilt->suspects);
+    pp_ranges_fini(&rebuilt->deletes);
+    pp_free(rebuilt->later.numbers);
     pp_free(rebuilt);
 }
 

@@ -10,15 +10,25 @@
 
 struct pp_store;
 
+/* Segments behind it whose records delete messages of it, by their numbers, which grow. */
+struct pp_later {
+    uint64_t *numbers;
+    uint32_t count;
+    struct pp_range bounds; /* the sequences that matter */
+};
+
 struct pp_rebuilt {
     pp_segment *read;
     pp_subjects subjects;
     struct pp_ranges suspects; /* sequences whose messages may be missing, in order */
+    struct pp_later later;     /* those that have been looked at, */
+    struct pp_ranges deletes;  /* and what they delete of it */
 };
 
-/* Owner: the caller frees it. Thread: any. Errors: PIPIT_EDENIED, PIPIT_EIO, PIPIT_ENOMEM. */
+/* later: those to be looked at, too; NULL: none. Owner: the caller frees it. Thread: any. Errors:
+ * PIPIT_EDENIED, PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_rebuilt_read(const struct pp_store *store, uint64_t number,
-                          struct pp_rebuilt **out_rebuilt);
+                          const struct pp_later *later, struct pp_rebuilt **out_rebuilt);
 /* NULL is fine. */
 void pp_rebuilt_free(struct pp_rebuilt *rebuilt);
 

@@ -62,8 +62,8 @@ typedef struct pp_segment {
     uint64_t truncate;        /* what lay before it with a higher sequence was cut off */
     uint64_t sizes_at;        /* in the file, with footer_at */
     uint64_t footer_at;       /* 0: it has none that is whole */
-    struct pp_ranges deletes; /* of a segment that is not sealed: for its footer */
-    struct pp_ranges drops;
+    struct pp_ranges deletes; /* for its footer; of a sealed one under the store's lock */
+    struct pp_ranges drops;   /* for its footer; of one that is not sealed, as expiries */
     struct pp_expiries expiries;
     uint64_t lowest_delete;       /* the lowest sequence that a record of it deletes; UINT64_MAX */
     uint64_t used_tick;           /* when it was last read, for what is let go first */

@@ -195,6 +195,8 @@ static void settle_locked(pp_store *store, struct pp_batch *batch)
     uint64_t end = batch->at + batch->bytes.len;
 
     atomic_store_explicit(&batch->segment->written, end, memory_order_release);
+    if (batch->sealed && !batch->sealed->footer_missing)
+        pp_ranges_fini(&batch->sealed->deletes); /* the footer has them */
     /* Of a segment that is written: another one may have begun while this waited. */
     if (batch->segment == store->tail && (batch->mark || !store->writer.unsynced))
         store->synced_end = batch->mark ? batch->at : end;

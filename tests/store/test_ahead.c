@@ -112,15 +112,21 @@ static void await_reads(pp_store *store, uint64_t before)
     (void)pthread_mutex_unlock(&lock);
 }
 
+static struct pp_store_options options_of(pp_store_pool *pool, pp_store_pool *readers,
+                                          const struct pp_store_keys *keys)
+{
+    return (struct pp_store_options){.pool = pool,
+                                     .readers = readers,
+                                     .disk = &disk,
+                                     .segment_bytes = 1024 * 1024,
+                                     .keys = keys,
+                                     .on_progress = on_progress};
+}
+
 static pp_store *open_in(const char *name, pp_store_pool *pool, pp_store_pool *readers,
                          const struct pp_store_keys *keys)
 {
-    struct pp_store_options options = {.pool = pool,
-                                       .readers = readers,
-                                       .disk = &disk,
-                                       .segment_bytes = 1024 * 1024,
-                                       .keys = keys,
-                                       .on_progress = on_progress};
+    const struct pp_store_options options = options_of(pool, readers, keys);
 
     return folder_open(name, &options);
 }
@@ -255,6 +261,22 @@ static void test_a_read_that_fails_is_made_by_the_owner(void **state)
     pp_store_close(store);
     pp_store_pool_free(readers);
     pp_store_pool_free(pool);
+}
+
+/* Ask until it is known. */
+static pipit_err try_read(pp_store *store, uint64_t seq)
+{
+    struct pp_store_message message;
+    pipit_err err;
+
+    for (;;) {
+        uint64_t before = reads_of(store);
+
+        err = pp_store_try_read(store, seq, &message);
+        if (err != PIPIT_EAGAIN)
+            return err;
+        await_reads(store, before);
+    }
 }
 
 static void test_what_was_asked_for_may_go(void **state)
@@ -480,6 +502,73 @@ static void test_an_index_is_made_again_by_others(void **state)
     end(&users);
 }
 
+/* Sequences with gaps. Segments delete messages of those before, and the first ones erase some of
+ * their own, so that there are records that cannot be read again. */
+enum { GAPPED = 8000, STEP = 3, GAPPED_BYTES = 1000 };
+
+static bool is_erased(uint64_t n)
+{
+    return n % 400 == 3 && n <= GAPPED / 2;
+}
+
+static bool is_deleted(uint64_t n)
+{
+    return n % 10 == 0 && n <= GAPPED / 2;
+}
+
+static pipit_err append_gapped(pp_store *store, uint64_t n)
+{
+    static char payload[GAPPED_BYTES];
+    const struct pp_store_message message = {
+        .seq = n * STEP, .subject = PP_STR("ahead.test"), .payload = {payload, sizeof(payload)}};
+
+    return pp_store_append(store, &message, PP_STORE_ANY, NULL);
+}
+
+static void fill_gapped(const char *name, pp_store_pool *pool)
+{
+    pp_store *store = open_in(name, pool, NULL, NULL);
+
+    for (uint64_t n = 1; n <= GAPPED; n++) {
+        pipit_err err;
+
+        while ((err = append_gapped(store, n)) == PIPIT_EAGAIN)
+            assert_int_equal(pp_store_wait(store, pp_store_issued(store)), PIPIT_OK);
+        if (!err && is_erased(n))
+            err = pp_store_delete(store, n * STEP, true);
+        if (!err && n % 20 == 0 && is_deleted(n / 2))
+            err = pp_store_delete(store, n / 2 * STEP, false);
+        assert_int_equal(err, PIPIT_OK);
+    }
+    pp_store_close(store);
+}
+
+/* To know what is dead in a segment with gaps, those behind it have to be looked at. */
+static void test_what_later_segments_delete_is_read_by_others(void **state)
+{
+    struct pp_store_options options;
+    struct pp_store_message message;
+    struct users users;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &users.pool), PIPIT_OK);
+    assert_int_equal(pp_store_pool_new(1, &users.readers), PIPIT_OK);
+    fill_gapped("gapped", users.pool);
+    options = options_of(users.pool, users.readers, NULL);
+    options.index_bytes = 1;
+    users.store = folder_open("gapped", &options);
+    /* What was dead was looked at when it was opened; those indexes go for another. */
+    assert_int_equal(pp_store_read(users.store, GAPPED * 3 / 4 * STEP, &message), PIPIT_OK);
+    assert_true(state_of(users.store).segments > 6);
+    assert_true(damage_footers("gapped") > 6);
+    atomic_store(&owner_reads, 0);
+    for (uint64_t n = 1; n <= GAPPED; n++)
+        assert_int_equal(try_read(users.store, n * STEP),
+                         is_erased(n) || is_deleted(n) ? PIPIT_ENOTFOUND : PIPIT_OK);
+    assert_true(atomic_load(&owner_reads) <= 8);
+    end(&users);
+}
+
 /* The disk gives the records and not the footers: limits hold there, and what is left is served.
  * Without readers the owner makes the index again. */
 static void keep_limits_without_footers(const char *name, bool by_others)
@@ -545,6 +634,7 @@ int main(void)
         cmocka_unit_test(test_limits_hold_while_what_goes_is_read),
         cmocka_unit_test(test_owner_waits_for_no_expiry),
         cmocka_unit_test(test_an_index_is_made_again_by_others),
+        cmocka_unit_test(test_what_later_segments_delete_is_read_by_others),
         cmocka_unit_test(test_limits_hold_where_footers_cannot_be_read),
         cmocka_unit_test(test_owner_reads_nothing_that_is_scrubbed),
     };

@@ -8,6 +8,7 @@
 #include "base/alloc.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -28,6 +30,7 @@ enum {
     ERASED = 82,
     HEAD_AND_SUBJECT_BYTES = 48 + 10,
     KEPT = 10,
+    WAIT_S = 60,
 };
 
 typedef enum footer_part { INDEX, FRONT, FRONT_AND_DELETES } footer_part;
@@ -47,10 +50,85 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
 
+/* Writes of the pool's thread wait while the gate is shut. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static bool is_shut;
+static unsigned reserved, told_reserved; /* calls; and those before the last progress */
+
+/* Under the lock. */
+static void wait_a_moment(void)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_S;
+    if (pthread_cond_timedwait(&moved, &lock, &until))
+        abort(); /* a thread of the pool cannot fail a test */
+}
+
+static ssize_t write_gated(pp_disk *any, int fd, const void *from, size_t bytes, uint64_t at)
+{
+    (void)any;
+    (void)pthread_mutex_lock(&lock);
+    while (is_shut)
+        wait_a_moment();
+    (void)pthread_mutex_unlock(&lock);
+    return pp_disk_real()->ops->write(pp_disk_real(), fd, from, bytes, at);
+}
+
+static void set_gate(bool shut)
+{
+    (void)pthread_mutex_lock(&lock);
+    is_shut = shut;
+    (void)pthread_cond_broadcast(&moved);
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static int reserve_noted(pp_disk *any, int fd, uint64_t bytes)
+{
+    int err = pp_disk_real()->ops->reserve(pp_disk_real(), fd, bytes);
+
+    (void)any;
+    (void)pthread_mutex_lock(&lock);
+    reserved++;
+    (void)pthread_mutex_unlock(&lock);
+    return err;
+}
+
+static unsigned reservations(void)
+{
+    unsigned so_far;
+
+    (void)pthread_mutex_lock(&lock);
+    so_far = reserved;
+    (void)pthread_mutex_unlock(&lock);
+    return so_far;
+}
+
+static void await_reservation(unsigned before)
+{
+    (void)pthread_mutex_lock(&lock);
+    while (reserved == before || told_reserved != reserved)
+        wait_a_moment();
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static void on_progress(void *ctx)
+{
+    (void)ctx;
+    (void)pthread_mutex_lock(&lock);
+    told_reserved = reserved;
+    (void)pthread_cond_broadcast(&moved);
+    (void)pthread_mutex_unlock(&lock);
+}
+
 static int make_disk(void **state)
 {
     ops = *pp_disk_real()->ops;
     ops.read = read_noted;
+    ops.write = write_gated;
+    ops.reserve = reserve_noted;
     return folder_make(state);
 }
 
@@ -76,7 +154,7 @@ static void put_payload(unsigned n, char *out)
     (void)snprintf(out, PAYLOAD_BYTES, "message %06u.", n);
 }
 
-static void append(pp_store *store, unsigned n)
+static pipit_err try_append(pp_store *store, unsigned n)
 {
     char payload[PAYLOAD_BYTES];
     const struct pp_store_message message = {.seq = n * STEP,
@@ -85,7 +163,12 @@ static void append(pp_store *store, unsigned n)
                                              .payload = {payload, sizeof(payload)}};
 
     put_payload(n, payload);
-    assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_OK);
+    return pp_store_append(store, &message, PP_STORE_ANY, NULL);
+}
+
+static void append(pp_store *store, unsigned n)
+{
+    assert_int_equal(try_append(store, n), PIPIT_OK);
     if (n % 100 == 0)
         pp_store_run(store);
 }
@@ -248,11 +331,11 @@ static void check_and_empty(pp_store *store)
 }
 
 /* Indexes that deletes have loaded go for that of the last one. */
-static void let_indexes_go(pp_store *store)
+static void let_indexes_go(pp_store *store, unsigned from)
 {
     struct pp_store_message message;
 
-    for (unsigned n = MESSAGES / 2; n < MESSAGES / 2 + 400; n += 200)
+    for (unsigned n = from; n < from + 400; n += 200)
         assert_int_equal(pp_store_read(store, n * STEP, &message), PIPIT_OK);
 }
 
@@ -265,7 +348,7 @@ static void damage_open_one(const char *name, footer_part part)
     assert_int_equal(messages_of(store), count_left());
     pp_store_close(store);
     store = open_in(name); /* nothing of it is in memory */
-    let_indexes_go(store);
+    let_indexes_go(store, MESSAGES / 2);
     damage(name, part);
     check_and_empty(store);
     pp_store_close(store);
@@ -298,7 +381,7 @@ static void test_what_does_not_fit_is_tried_once(void **state)
     (void)state;
     pp_store_close(store);
     store = open_in("misfit");
-    let_indexes_go(store);
+    let_indexes_go(store, MESSAGES / 2);
     damage("misfit", FRONT_AND_DELETES);
     whole_reads = 0;
     assert_int_equal(pp_store_read(store, STEP, &message), PIPIT_EIO);
@@ -324,6 +407,67 @@ static void test_a_store_with_holes_opens_without_indexes(void **state)
     assert_int_equal(messages_of(store), count_left());
     read_all(store);
     pp_store_close(store);
+}
+
+/* --- footers under way ---------------------------------------------------------------------- */
+
+/* Append until the last segment is full and the file of the next one is there. Answers the message
+ * that begins it. */
+static unsigned fill_with_pool(pp_store *store, unsigned from, unsigned least)
+{
+    for (unsigned n = from;; n++) {
+        unsigned before = reservations();
+        pipit_err err = try_append(store, n);
+
+        if (err == PIPIT_EAGAIN) {
+            await_reservation(before);
+            assert_int_equal(pp_store_wait(store, pp_store_issued(store)), PIPIT_OK);
+            if (n > least)
+                return n;
+            err = try_append(store, n);
+        }
+        assert_int_equal(err, PIPIT_OK);
+    }
+}
+
+/* A segment is full and has its footer only in memory when an index is made again of what it
+ * deletes: that is not forgotten. */
+static void test_deletes_are_known_while_their_footer_is_written(void **state)
+{
+    enum { FIRST = 20, LAST = 39, LOOKED_AT = 140 };
+    struct pp_store_options options = {
+        .disk = &disk, .segment_bytes = 64 * 1024, .index_bytes = 1, .on_progress = on_progress};
+    struct pp_store_message message;
+    pp_store *store;
+    unsigned n;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &options.pool), PIPIT_OK);
+    store = folder_open("pending", &options);
+    n = fill_with_pool(store, 1, MESSAGES / 2);
+    pp_store_close(store);
+    store = folder_open("pending", &options); /* no index is in memory */
+    n = fill_with_pool(store, n, n);
+    set_gate(true);
+    for (unsigned gone = FIRST; gone <= LAST; gone++)
+        assert_int_equal(pp_store_delete(store, gone * STEP, false), PIPIT_OK);
+    assert_int_equal(try_append(store, n), PIPIT_OK);
+    let_indexes_go(store, MESSAGES / 4);
+    damage("pending", INDEX);
+    whole_reads = 0;
+    for (n = 1; n <= LOOKED_AT; n++) {
+        pipit_err err = pp_store_read(store, n * STEP, &message);
+
+        if (n >= FIRST && n <= LAST)
+            assert_int_equal(err, PIPIT_ENOTFOUND);
+        else if (n != BODY_LOST && n != HEAD_LOST)
+            assert_int_equal(err, PIPIT_OK);
+    }
+    assert_int_equal(whole_reads, 1); /* what the last ones delete is in memory */
+    set_gate(false);
+    assert_int_equal(pp_store_wait(store, pp_store_issued(store)), PIPIT_OK);
+    pp_store_close(store);
+    pp_store_pool_free(options.pool);
 }
 
 /* Of one subject only one message is left, and the others were gone before their segments ended. */
@@ -376,6 +520,7 @@ int main(void)
         cmocka_unit_test(test_deletes_are_found_without_footers),
         cmocka_unit_test(test_what_does_not_fit_is_tried_once),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
+        cmocka_unit_test(test_deletes_are_known_while_their_footer_is_written),
         cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
     };
 
