@@ -119,7 +119,7 @@ static struct pp_ahead_place *find_same_locked(struct pp_ahead *ahead,
     return NULL;
 }
 
-/* If it is here, all that the place has is the caller's. */
+/* If it is here, all that the place has is the caller's; if it failed, there is but its err. */
 static pp_ahead_answer take(pp_store *store, const struct pp_ahead_place *wanted,
                             struct pp_ahead_place *out_place)
 {
@@ -136,14 +136,18 @@ static pp_ahead_answer take(pp_store *store, const struct pp_ahead_place *wanted
         *place = (struct pp_ahead_place){.state = PP_AHEAD_IDLE};
     }
     (void)pthread_mutex_unlock(&store->lock);
-    if (answer == PP_AHEAD_FAILED)
+    if (answer == PP_AHEAD_FAILED) {
+        pipit_err err = out_place->err;
+
         empty(out_place);
+        out_place->err = err;
+    }
     return answer;
 }
 
 pp_ahead_answer pp_ahead_take_index(pp_store *store, const pp_segment *segment,
                                     struct pp_footer_index *out_index,
-                                    struct pp_rebuilt **out_rebuilt)
+                                    struct pp_rebuilt **out_rebuilt, pipit_err *out_err)
 {
     const struct pp_ahead_place wanted = index_of(store, segment);
     struct pp_ahead_place place;
@@ -153,6 +157,8 @@ pp_ahead_answer pp_ahead_take_index(pp_store *store, const pp_segment *segment,
         *out_index = place.index;
         *out_rebuilt = place.rebuilt;
         pp_free(place.later.numbers);
+    } else if (answer == PP_AHEAD_FAILED) {
+        *out_err = place.err;
     }
     return answer;
 }

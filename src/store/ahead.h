@@ -6,7 +6,8 @@
  * There is a fixed number of places for each store. What was read and nobody came for makes room
  * for what is asked for next. A reader opens files by their names and knows nothing else of the
  * store: a file that has gone meanwhile is a failure like others, and whoever asked reads by
- * itself what could not be read ahead, and so learns why. */
+ * itself what could not be read ahead, and so learns why. But of an index that the disk does not
+ * give nothing more is learned: all of its file has been tried. */
 #ifndef PP_STORE_AHEAD_H
 #define PP_STORE_AHEAD_H
 
@@ -60,11 +61,11 @@ typedef enum pp_ahead_answer {
     PP_AHEAD_FAILED, /* who reads it here and now learns why */
 } pp_ahead_answer;
 
-/* The index of a segment; *out_rebuilt is not NULL if it had to be made of its records. Owner: the
- * caller, of both. */
+/* The index of a segment; *out_rebuilt is not NULL if it had to be made of its records. *out_err:
+ * why it FAILED. Owner: the caller, of both. */
 pp_ahead_answer pp_ahead_take_index(struct pp_store *store, const pp_segment *segment,
                                     struct pp_footer_index *out_index,
-                                    struct pp_rebuilt **out_rebuilt);
+                                    struct pp_rebuilt **out_rebuilt, pipit_err *out_err);
 /* So many bytes of its file, from at on. Owner: the caller frees them. */
 pp_ahead_answer pp_ahead_take_bytes(struct pp_store *store, const pp_segment *segment, uint64_t at,
                                     size_t bytes, char **out_bytes);

@@ -3,7 +3,13 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/clock.h"
 #include "store/footer_file.h"
+
+enum {
+    UNREAD_NS = 1000 * 1000 * 1000, /* after it could not be read an index is let be so long, */
+    UNREAD_TIMES = 8,               /* and so many times as long as it took to learn that */
+};
 
 pipit_err pp_store_add_segment(pp_store *store, pp_segment *segment)
 {
@@ -141,34 +147,48 @@ pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_f
     return PIPIT_OK;
 }
 
+/* An index on its way from the disk. */
+struct loading {
+    struct pp_footer_index index;
+    struct pp_rebuilt *rebuilt; /* instead, made of the records */
+    bool unread;                /* a reader has tried both, and the disk gave neither */
+};
+
 /* The same without waiting for the disk. False: it has to be read here and now. */
-static bool hurry_index(pp_store *store, const pp_segment *segment,
-                        struct pp_footer_index *out_index, struct pp_rebuilt **out_rebuilt,
+static bool hurry_index(pp_store *store, const pp_segment *segment, struct loading *loading,
                         pipit_err *out_err)
 {
-    pp_ahead_answer answer = pp_ahead_take_index(store, segment, out_index, out_rebuilt);
-
-    if (answer == PP_AHEAD_UNKNOWN && pp_ahead_ask_index(store, segment))
-        answer = PP_AHEAD_COMING;
-    *out_err = answer == PP_AHEAD_HERE ? PIPIT_OK : PIPIT_EAGAIN;
-    return answer == PP_AHEAD_HERE || answer == PP_AHEAD_COMING;
+    *out_err = PIPIT_OK;
+    switch (pp_ahead_take_index(store, segment, &loading->index, &loading->rebuilt, out_err)) {
+    case PP_AHEAD_HERE:
+        return true;
+    case PP_AHEAD_FAILED: /* what a bad disk takes its time for is not tried again by the owner */
+        loading->unread = *out_err == PIPIT_EIO;
+        return loading->unread;
+    case PP_AHEAD_COMING:
+        break;
+    case PP_AHEAD_UNKNOWN:
+        if (!pp_ahead_ask_index(store, segment))
+            return false;
+        break;
+    }
+    *out_err = PIPIT_EAGAIN;
+    return true;
 }
 
 /* The index as the file has it, or what a reader made instead. Errors: also PIPIT_EAGAIN, if the
  * disk is not waited for. */
-static pipit_err read_index(pp_store *store, pp_segment *segment, struct pp_footer_index *out_index,
-                            struct pp_rebuilt **out_rebuilt)
+static pipit_err read_index(pp_store *store, pp_segment *segment, struct loading *loading)
 {
     struct pp_footer_file file = {store->disk, -1, segment->number,
                                   pp_record_seed(store->id.salt, segment->number)};
     pipit_err err = PIPIT_OK;
 
-    if (pp_store_may_hurry(store, segment) &&
-        hurry_index(store, segment, out_index, out_rebuilt, &err))
+    if (pp_store_may_hurry(store, segment) && hurry_index(store, segment, loading, &err))
         return err;
     err = pp_store_file(store, segment);
     file.fd = segment->fd;
-    return err ? err : pp_footer_read_index(&file, out_index);
+    return err ? err : pp_footer_read_index(&file, &loading->index);
 }
 
 /* Take what a footer says. */
@@ -213,14 +233,36 @@ static pipit_err take_rebuilt(pp_store *store, pp_segment *segment, struct pp_re
 
 static pipit_err load_index(pp_store *store, pp_segment *segment)
 {
-    struct pp_rebuilt *rebuilt = NULL;
-    struct pp_footer_index index = {0};
-    pipit_err err = read_index(store, segment, &index, &rebuilt);
+    struct loading loading = {0};
+    pipit_err err = read_index(store, segment, &loading);
 
-    if (!err && !rebuilt)
-        err = take_footer(store, segment, &index);
-    pp_footer_index_fini(&index);
-    return rebuilt || pp_footer_is_lost(err) ? take_rebuilt(store, segment, rebuilt) : err;
+    if (!err && !loading.rebuilt)
+        err = take_footer(store, segment, &loading.index);
+    pp_footer_index_fini(&loading.index);
+    return loading.rebuilt || (pp_footer_is_lost(err) && !loading.unread)
+               ? take_rebuilt(store, segment, loading.rebuilt)
+               : err;
+}
+
+/* What the disk does not give it may give another time. Each attempt takes long, and all who want
+ * something of this segment make one: so there are few. */
+static pipit_err try_index(pp_store *store, pp_segment *segment)
+{
+    int64_t began_ns, took_ns;
+    pipit_err err;
+
+    if (segment->index_lost)
+        return PIPIT_EIO;
+    began_ns = pp_clock_mono_ns();
+    if (began_ns < segment->unread_ns)
+        return PIPIT_EIO;
+    err = load_index(store, segment);
+    segment->unread_ns = 0;
+    if (err == PIPIT_EIO && !segment->index_lost) {
+        took_ns = pp_clock_mono_ns() - began_ns;
+        segment->unread_ns = began_ns + took_ns + UNREAD_NS + UNREAD_TIMES * took_ns;
+    }
+    return err;
 }
 
 pipit_err pp_store_load(pp_store *store, pp_segment *segment)
@@ -230,7 +272,7 @@ pipit_err pp_store_load(pp_store *store, pp_segment *segment)
     segment->used_tick = ++store->tick;
     if (segment->places || segment->count == 0)
         return PIPIT_OK;
-    err = segment->index_lost ? PIPIT_EIO : load_index(store, segment);
+    err = try_index(store, segment);
     if (err)
         return err;
     store->index_loaded += pp_segment_index_bytes(segment);

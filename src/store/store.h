@@ -117,7 +117,8 @@ pp_store_refusal pp_store_refused(const pp_store *store);
 pipit_err pp_store_skip(pp_store *store, uint64_t seq);
 
 /* Read one message. Slices of it are borrowed until the next call with this store.
- * Errors: PIPIT_ENOTFOUND; PIPIT_EDAMAGED it was there; PIPIT_EIO; PIPIT_ENOMEM. */
+ * Errors: PIPIT_ENOTFOUND; PIPIT_EDAMAGED it was there; PIPIT_EIO the disk does not give it, or did
+ * not a moment ago; PIPIT_ENOMEM. */
 pipit_err pp_store_read(pp_store *store, uint64_t seq, struct pp_store_message *out_message);
 
 /* Read the first message from seq on whose subject falls under filter (">" for all), or the last up

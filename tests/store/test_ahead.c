@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -40,7 +41,7 @@ static struct pp_disk_ops ops;
 static pp_disk disk = {&ops};
 static pthread_t owner;
 static atomic_int owner_reads, other_reads;
-static atomic_bool others_fail, footers_fail;
+static atomic_bool others_fail, footers_fail, all_fail;
 
 /* Does a sealed segment's footer begin before? A sector that holds records, too, is not of it. */
 static bool reaches_footer(int fd, uint64_t end)
@@ -61,7 +62,8 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
 
     (void)any;
     atomic_fetch_add(is_owner ? &owner_reads : &other_reads, 1);
-    if (!is_owner && atomic_load(&others_fail))
+    if (atomic_load(&all_fail) ||
+        (!is_owner && atomic_load(&others_fail) && !reaches_footer(fd, at + bytes)))
         return -EIO;
     if (atomic_load(&footers_fail) && reaches_footer(fd, at + bytes))
         return -EIO;
@@ -277,6 +279,49 @@ static pipit_err try_read(pp_store *store, uint64_t seq)
             return err;
         await_reads(store, before);
     }
+}
+
+/* What the disk does not give is not asked for by everybody who wants something of it. When it
+ * gives it again all is there. */
+static void stay_away_from_a_bad_disk(bool by_others)
+{
+    pp_store_pool *pool, *readers = NULL;
+    struct timespec now, until;
+    pp_store *store;
+    int reads;
+
+    assert_int_equal(pp_store_pool_new(1, &pool), PIPIT_OK);
+    if (by_others)
+        assert_int_equal(pp_store_pool_new(1, &readers), PIPIT_OK);
+    store = open_in("plain", pool, readers, NULL);
+    atomic_store(&owner_reads, 0);
+    atomic_store(&all_fail, true);
+    assert_int_equal(try_read(store, 1), PIPIT_EIO);
+    assert_true((atomic_load(&owner_reads) == 0) == by_others);
+    reads = atomic_load(&owner_reads) + atomic_load(&other_reads);
+    for (uint64_t seq = 1; seq <= 100; seq++)
+        assert_int_equal(try_read(store, seq), PIPIT_EIO);
+    assert_int_equal(atomic_load(&owner_reads) + atomic_load(&other_reads), reads);
+    atomic_store(&all_fail, false);
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_S;
+    while (try_read(store, 1) == PIPIT_EIO) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        assert_true(now.tv_sec < until.tv_sec);
+        (void)sched_yield();
+    }
+    for (uint64_t seq = 1; seq <= 100; seq++)
+        (void)get(store, seq, false);
+    pp_store_close(store);
+    pp_store_pool_free(readers);
+    pp_store_pool_free(pool);
+}
+
+static void test_what_the_disk_does_not_give_is_let_be(void **state)
+{
+    (void)state;
+    stay_away_from_a_bad_disk(true);
+    stay_away_from_a_bad_disk(false);
 }
 
 static void test_what_was_asked_for_may_go(void **state)
@@ -629,6 +674,7 @@ int main(void)
         cmocka_unit_test(test_owner_makes_none_of_sealed_ones),
         cmocka_unit_test(test_far_apart_all_come_to_their_turn),
         cmocka_unit_test(test_a_read_that_fails_is_made_by_the_owner),
+        cmocka_unit_test(test_what_the_disk_does_not_give_is_let_be),
         cmocka_unit_test(test_what_was_asked_for_may_go),
         cmocka_unit_test(test_owner_waits_for_no_eviction),
         cmocka_unit_test(test_limits_hold_while_what_goes_is_read),
