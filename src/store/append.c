@@ -68,6 +68,11 @@ static pipit_err find_evicted(pp_store *store, uint32_t id, uint64_t *out_seq)
     pipit_err err;
 
     *out_seq = 0;
+    if (max && store->subjects_stale) { /* else one might go that may stay */
+        err = pp_store_count_subjects(store);
+        if (err)
+            return err;
+    }
     if (!max || id == PP_SUBJECT_NONE || pp_subjects_at(&store->subjects, id)->count < max)
         return PIPIT_OK;
     store->hurried = hurried;
@@ -88,7 +93,7 @@ static void note_message(pp_store *store, const struct pp_store_message *message
     active->last_time_ns = message->time_ns;
     active->live_bytes += bytes;
     pp_segment_push(active, seq, at, id, (uint32_t)bytes);
-    if (subject->count++ == 0) {
+    if (subject->count++ == 0 || seq < subject->first) { /* none is there, whatever was counted */
         subject->first = seq;
         subject->first_stale = false;
     }

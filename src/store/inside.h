@@ -116,6 +116,8 @@ struct pp_store {
     uint64_t truncations; /* since it was opened: sequences may have come again */
     uint64_t tick;
     bool reclaim_wanted; /* some segment is dead, or nearly so */
+    bool subjects_stale; /* they are said to have more messages than they have, */
+    bool subjects_vague; /* or maybe fewer: they were counted where not all could be read */
     bool subjects_held;  /* none gets the number of another: segments yet to come have them */
     struct pp_opening *opening; /* NULL: it is open */
     bool index_held;            /* nothing is unloaded meanwhile */
@@ -125,7 +127,8 @@ struct pp_store {
     struct pp_expiry *due; /* a heap by time of messages with their own */
     uint32_t due_count;
     uint32_t due_room;
-    bool subjects_over; /* some have more than limits.per_subject, which was refused for now */
+    bool subjects_over; /* some may have more than limits.per_subject yet, */
+    uint32_t over_id;   /* from this one on */
     uint64_t age_seq;   /* messages before were looked at for their age, and stay */
     struct pp_rewrite rewrite;
     uint64_t rewritten;
@@ -298,6 +301,9 @@ pipit_err pp_store_prepare_kill(pp_store *store, uint64_t first, uint64_t last);
 pipit_err pp_store_prepare_one(pp_store *store, uint64_t seq, bool hurried);
 /* Live messages from first to last, sequences that were prepared, go. Answers how many. */
 uint64_t pp_store_kill(pp_store *store, uint64_t first, uint64_t last);
+/* All that is live in a sealed segment, the first that has something, goes without its index.
+ * Errors: PIPIT_ENOMEM. */
+pipit_err pp_store_kill_unread(pp_store *store, pp_segment *segment);
 /* Journal ranges and kill what is in them, in pieces that fit. Errors: as pp_store_append(); then
  * some may be done. */
 pipit_err pp_store_delete_ranges(pp_store *store, const struct pp_ranges *ranges, bool erase,
@@ -360,9 +366,12 @@ pipit_err pp_store_reserve_due(pp_store *store);
 void pp_store_cut_due(pp_store *store, uint64_t seq);
 void pp_store_add_due(pp_store *store, int64_t at_ns, uint64_t seq);
 
-/* by_subject.c: the first and last of a subject, looked up if they are stale. */
+/* by_subject.c: the first and last of a subject, looked up if they are stale. Of one that is said
+ * to have messages and has none: PIPIT_EDAMAGED. */
 pipit_err pp_store_first_of(pp_store *store, uint32_t id, uint64_t *out_seq);
 pipit_err pp_store_last_of(pp_store *store, uint32_t id, uint64_t *out_seq);
+/* If subjects are stale, count the messages of each. Errors: PIPIT_ENOMEM. */
+pipit_err pp_store_count_subjects(pp_store *store);
 
 /* damage.c */
 /* A line in the log, if there is one. */

@@ -85,6 +85,8 @@ static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
     subject = pp_subjects_at(&store->subjects, id);
     if (subject->count == 0) /* an index that had to be made again says other than its footer did */
         return;
+    if (subject->count == 1 && store->subjects_vague)
+        subject->count++; /* there may be one more */
     if (--subject->count == 0) {
         if (!store->subjects_held)
             pp_subjects_release(&store->subjects, id);
@@ -94,7 +96,8 @@ static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
         subject->first_stale = true;
     if (seq == subject->last)
         subject->last_stale = true;
-    if (subject->count > 1 || subject->first_stale == subject->last_stale)
+    if (store->subjects_stale || store->subjects_vague || subject->count > 1 ||
+        subject->first_stale == subject->last_stale)
         return;
     if (subject->first_stale) /* the only one is the first and the last */
         subject->first = subject->last;
@@ -141,6 +144,45 @@ static uint64_t kill_segment(pp_store *store, pp_segment *segment)
     segment->live_bytes = 0;
     note_dead(store, segment);
     return killed;
+}
+
+/* All messages up to last_seq are gone. Subjects that have later ones, too, may have had some of
+ * them: how many is not known. */
+static void leave_subjects(pp_store *store, uint64_t last_seq)
+{
+    for (uint32_t id = 0; id < store->subjects.used; id++) {
+        struct pp_stored_subject *subject = pp_subjects_at(&store->subjects, id);
+
+        if (!subject->text || subject->first > last_seq)
+            continue;
+        if (subject->last <= last_seq) {
+            subject->count = 0;
+            pp_subjects_release(&store->subjects, id);
+            continue;
+        }
+        subject->first = last_seq + 1;
+        subject->first_stale = true;
+        store->subjects_stale = true;
+    }
+}
+
+pipit_err pp_store_kill_unread(pp_store *store, pp_segment *segment)
+{
+    pipit_err err = pp_segment_reserve_dead(segment);
+
+    if (err)
+        return err;
+    store->messages -= segment->count - segment->dead;
+    store->bytes -= segment->live_bytes;
+    segment->live_bytes = 0;
+    memset(segment->dead_bits, 0xff, segment->dead_room / 8);
+    segment->dead = segment->count;
+    leave_subjects(store, segment->last_seq);
+    note_dead(store, segment);
+    pp_store_complain(store, PP_LOG_WARN, "a segment that cannot be read went by limits",
+                      segment->number);
+    pp_store_find_first(store);
+    return PIPIT_OK;
 }
 
 static uint64_t kill_in(pp_store *store, pp_segment *segment, uint64_t first, uint64_t last)

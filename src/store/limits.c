@@ -27,21 +27,62 @@ static bool is_far_over(const pp_store *store)
            is_far(store->bytes, store->limits.bytes, FAR_BYTES);
 }
 
+/* Is so much over the limits that the whole segment has to go? */
+static bool is_all_over(const pp_store *store, const pp_segment *segment)
+{
+    const struct pp_store_limits *limits = &store->limits;
+    uint64_t live = segment->count - segment->dead;
+
+    return (limits->messages && store->messages - live >= limits->messages) ||
+           (limits->bytes && store->bytes - segment->live_bytes >= limits->bytes);
+}
+
+/* The index of the first segment cannot be had: what it has goes all at once, when all of it is to
+ * go. How much that is is known without an index. */
+static pipit_err evict_unread(pp_store *store, pipit_err why)
+{
+    uint32_t at = pp_store_segment_of(store, store->first_seq);
+    pp_segment *segment;
+    pipit_err err;
+
+    while (at < store->segment_count && store->segments[at]->dead == store->segments[at]->count)
+        at++;
+    if (at == store->segment_count)
+        return why;
+    segment = store->segments[at];
+    if (!segment->sealed || segment->places || segment->rewriting || !is_all_over(store, segment))
+        return why;
+    err = pp_store_kill_unread(store, segment);
+    if (!err)
+        store->evicted_seq = segment->last_seq;
+    return err;
+}
+
+static pipit_err evict_one(pp_store *store, bool hurried)
+{
+    uint64_t seq = store->first_seq;
+    pipit_err err = pp_store_prepare_one(store, seq, hurried);
+
+    if (!err && pp_store_kill(store, seq, seq) == 0) {
+        if (store->first_seq > seq)
+            return PIPIT_OK; /* by now it is known which is the first */
+        err = PIPIT_EDAMAGED;
+    }
+    if (err)
+        return err == PIPIT_EIO || err == PIPIT_EDAMAGED ? evict_unread(store, err) : err;
+    store->evicted_seq = seq;
+    return PIPIT_OK;
+}
+
 /* The oldest go. The next message says so with it, or a record at the end of the segment; after a
  * crash before that the limits say so again. */
 static pipit_err evict_oldest(pp_store *store, uint32_t max, bool hurried)
 {
-    for (uint32_t count = 0; count < max && is_over(store); count++) {
-        uint64_t seq = store->first_seq;
-        pipit_err err = pp_store_prepare_one(store, seq, hurried);
+    pipit_err err = PIPIT_OK;
 
-        if (err)
-            return err;
-        if (pp_store_kill(store, seq, seq) == 0)
-            return PIPIT_EDAMAGED;
-        store->evicted_seq = seq;
-    }
-    return PIPIT_OK;
+    for (uint32_t count = 0; count < max && !err && is_over(store); count++)
+        err = evict_one(store, hurried);
+    return err;
 }
 
 /* All that subjects have too much, as ranges. */
@@ -73,7 +114,50 @@ static pipit_err gather_subject(pp_store *store, uint32_t id, struct pp_ranges *
     return err;
 }
 
-static pipit_err enforce_per_subject(pp_store *store)
+/* The oldest of a subject go one by one, each when what is needed for it has been read. */
+static pipit_err shrink_subject(pp_store *store, uint32_t id, uint32_t *left)
+{
+    uint64_t seq;
+    pipit_err err = PIPIT_OK;
+
+    for (; !err && *left && pp_subjects_at(&store->subjects, id)->count > store->limits.per_subject;
+         --*left) {
+        store->hurried = true;
+        err = pp_store_first_of(store, id, &seq);
+        store->hurried = false;
+        if (!err)
+            err = pp_store_prepare_one(store, seq, true);
+        if (!err)
+            err = pp_store_delete(store, seq, false);
+    }
+    return err;
+}
+
+/* Is there a point in trying that again, when something else has been done? */
+static bool is_for_now(pipit_err err)
+{
+    return err == PIPIT_EAGAIN || err == PIPIT_ENOMEM;
+}
+
+/* Some of what subjects have too much goes; the next call goes on where this one stops. */
+static pipit_err shrink_subjects(pp_store *store)
+{
+    uint32_t left = EVICTED_AT_ONCE;
+    pipit_err err = PIPIT_OK, any_err = PIPIT_OK;
+
+    while (store->over_id < store->subjects.used && left) {
+        err = shrink_subject(store, store->over_id, &left);
+        any_err = err ? err : any_err;
+        if (is_for_now(err))
+            break;
+        if (left)
+            store->over_id++; /* done, or it cannot be */
+    }
+    store->subjects_over = store->over_id < store->subjects.used;
+    return any_err;
+}
+
+static pipit_err shrink_all_subjects(pp_store *store)
 {
     struct pp_ranges ranges = {0};
     uint64_t count;
@@ -86,7 +170,17 @@ static pipit_err enforce_per_subject(pp_store *store)
     if (!err && ranges.count)
         err = pp_store_delete_ranges(store, &ranges, false, &count);
     pp_ranges_fini(&ranges);
-    store->subjects_over = err == PIPIT_EAGAIN || err == PIPIT_ENOMEM; /* else it stays so */
+    store->subjects_over = is_for_now(err); /* else it stays so */
+    return err;
+}
+
+static pipit_err enforce_per_subject(pp_store *store, bool hurried)
+{
+    pipit_err err = pp_store_count_subjects(store);
+
+    if (!err)
+        return hurried ? shrink_subjects(store) : shrink_all_subjects(store);
+    store->subjects_over = true;
     return err;
 }
 
@@ -113,10 +207,10 @@ pipit_err pp_store_evict(pp_store *store, bool *out_more)
     if (!store->subjects_over && !is_over(store))
         return PIPIT_OK;
     if (store->subjects_over)
-        err = enforce_per_subject(store);
+        err = enforce_per_subject(store, store->options.readers != NULL);
     all_err = pp_store_enforce(store); /* whatever keeps a subject from that */
     pp_store_reclaim(store);
-    *out_more = !all_err && is_over(store);
+    *out_more = (!all_err && is_over(store)) || (!err && store->subjects_over);
     return err ? err : all_err;
 }
 
@@ -148,8 +242,9 @@ pipit_err pp_store_take_limits(pp_store *store, const struct pp_store_limits *li
     store->limits = *limits;
     store->age_seq = 0;
     store->subjects_over = false;
+    store->over_id = 0;
     if (limits->per_subject)
-        err = enforce_per_subject(store);
+        err = enforce_per_subject(store, hurried);
     if (!err)
         err = hurried ? pp_store_enforce(store) : evict_oldest(store, UINT32_MAX, false);
     pp_store_reclaim(store);

@@ -267,6 +267,12 @@ pipit_err pp_store_subject(pp_store *store, pp_str subject, struct pp_store_subj
     struct pp_store_subject found;
     pipit_err err;
 
+    if (store->subjects_stale) {
+        err = pp_store_count_subjects(store);
+        if (err)
+            return err;
+        id = pp_subjects_find(&store->subjects, subject);
+    }
     if (id == PP_SUBJECT_NONE)
         return PIPIT_ENOTFOUND;
     found.messages = pp_subjects_at(&store->subjects, id)->count;

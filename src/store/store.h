@@ -162,7 +162,8 @@ struct pp_store_subject {
     uint64_t last_seq;
 };
 
-/* One subject without wildcards. Errors: PIPIT_ENOTFOUND; PIPIT_EIO, PIPIT_ENOMEM. */
+/* One subject without wildcards. After a segment that could not be read went by limits all messages
+ * are counted for it. Errors: PIPIT_ENOTFOUND; PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_subject(pp_store *store, pp_str subject, struct pp_store_subject *out_subject);
 
 /* All subjects under filter, in no stated order. The store must not change meanwhile. */
@@ -198,8 +199,9 @@ pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits);
 
 /* Let go what is over the limits. A message that is appended does so, too; but with `readers` the
  * disk is not waited for, and for a moment there may be a sixteenth and a little more than the
- * limits allow. *out_more: it was too much for one call. Errors: PIPIT_EAGAIN what is to go is
- * being read, or too much waits to be written: after progress; PIPIT_EIO, PIPIT_ENOMEM. */
+ * limits allow. A segment that cannot be read goes when limits of messages or bytes let go all of
+ * it. *out_more: it was too much for one call. Errors: PIPIT_EAGAIN what is to go is being read, or
+ * too much waits to be written: after progress; PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_evict(pp_store *store, bool *out_more);
 
 /* When a message is due to go, by age or by its own time; INT64_MAX: none. */

@@ -463,6 +463,22 @@ static void test_owner_waits_for_no_eviction(void **state)
     end(&users);
 }
 
+static void test_owner_waits_for_no_eviction_by_subject(void **state)
+{
+    enum { KEPT = 700 };
+    const struct pp_store_limits limits = {.per_subject = KEPT};
+    struct users users = begin("by-subject");
+
+    (void)state;
+    assert_int_equal(pp_store_limit(users.store, &limits), PIPIT_OK);
+    assert_int_equal(atomic_load(&owner_reads), 0);
+    assert_true(persist(users.store, evict) > 10);
+    assert_true(atomic_load(&owner_reads) <= 4);
+    assert_int_equal(state_of(users.store).messages, KEPT);
+    assert_int_equal(state_of(users.store).first_seq, MESSAGES - KEPT + 1);
+    end(&users);
+}
+
 static pipit_err append_one(pp_store *store)
 {
     const struct pp_store_message message = {.subject = PP_STR("ahead.test"),
@@ -677,6 +693,7 @@ int main(void)
         cmocka_unit_test(test_what_the_disk_does_not_give_is_let_be),
         cmocka_unit_test(test_what_was_asked_for_may_go),
         cmocka_unit_test(test_owner_waits_for_no_eviction),
+        cmocka_unit_test(test_owner_waits_for_no_eviction_by_subject),
         cmocka_unit_test(test_limits_hold_while_what_goes_is_read),
         cmocka_unit_test(test_owner_waits_for_no_expiry),
         cmocka_unit_test(test_an_index_is_made_again_by_others),

@@ -7,6 +7,7 @@
 
 #include "base/alloc.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -40,13 +41,16 @@ typedef enum footer_part { INDEX, FRONT, FRONT_AND_DELETES } footer_part;
 static struct pp_disk_ops ops;
 static pp_disk disk = {&ops};
 static unsigned whole_reads;
+static ino_t bad_file; /* it cannot be read; 0: all can */
 
 static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_t at)
 {
     struct stat about;
 
     (void)any;
-    whole_reads += at == 0 && fstat(fd, &about) == 0 && bytes == (size_t)about.st_size;
+    if (fstat(fd, &about) < 0 || (bad_file && about.st_ino == bad_file))
+        return -EIO;
+    whole_reads += at == 0 && bytes == (size_t)about.st_size;
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
 
@@ -409,6 +413,84 @@ static void test_a_store_with_holes_opens_without_indexes(void **state)
     pp_store_close(store);
 }
 
+/* --- limits where a segment cannot be read ------------------------------------------------- */
+
+enum { EARLY = 20 };
+
+/* Two subjects take turns; a third one has only the first messages. */
+static void fill_with_subjects(const char *name)
+{
+    static const char payload[PAYLOAD_BYTES];
+    pp_store *store = open_in(name);
+
+    for (unsigned n = 1; n <= MESSAGES; n++) {
+        struct pp_store_message message = {.seq = n * STEP,
+                                           .time_ns = n,
+                                           .subject = n % 2 ? PP_STR("odd") : PP_STR("even"),
+                                           .payload = {payload, sizeof(payload)}};
+
+        if (n <= EARLY)
+            message.subject = PP_STR("early");
+        assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_OK);
+        if (n % 100 == 0)
+            pp_store_run(store);
+    }
+    pp_store_close(store);
+}
+
+/* It has MESSAGES / 2 messages, all but the first ones. */
+static void check_half(pp_store *store)
+{
+    struct pp_store_subject told;
+    struct pp_store_state state;
+
+    pp_store_state(store, &state);
+    assert_int_equal(state.messages, MESSAGES / 2);
+    assert_int_equal(state.first_seq, (MESSAGES / 2 + 1) * STEP);
+    assert_int_equal(pp_store_subject(store, PP_STR("early"), &told), PIPIT_ENOTFOUND);
+    assert_int_equal(pp_store_subject(store, PP_STR("odd"), &told), PIPIT_OK);
+    assert_int_equal(told.messages, MESSAGES / 4);
+    assert_int_equal(told.first_seq, (MESSAGES / 2 + 1) * STEP);
+    assert_int_equal(pp_store_subject(store, PP_STR("even"), &told), PIPIT_OK);
+    assert_int_equal(told.messages, MESSAGES / 4);
+    assert_int_equal(told.last_seq, MESSAGES * STEP);
+}
+
+/* A file cannot be read: nobody knows which of its messages is the first. It goes when all of it
+ * has to, and not before; and no subject loses more than that. */
+static void test_a_segment_that_cannot_be_read_goes_whole(void **state)
+{
+    const struct pp_store_limits few = {.messages = MESSAGES - 100},
+                                 half = {.messages = MESSAGES / 2},
+                                 each = {.per_subject = MESSAGES / 4};
+    char path[FOLDER_PATH_BYTES];
+    struct stat about;
+    struct pp_store_state before, after;
+    pp_store *store;
+
+    (void)state;
+    fill_with_subjects("unread");
+    folder_path("unread/0000000001.seg", path);
+    assert_int_equal(stat(path, &about), 0);
+    store = open_in("unread");
+    bad_file = about.st_ino;
+    assert_int_equal(pp_store_limit(store, &few), PIPIT_EIO);
+    assert_int_equal(messages_of(store), MESSAGES);
+    assert_int_equal(pp_store_limit(store, &half), PIPIT_OK);
+    pp_store_run(store);
+    assert_int_equal(pp_store_limit(store, &each), PIPIT_OK);
+    check_half(store);
+    pp_store_state(store, &before);
+    pp_store_close(store);
+    bad_file = 0;
+    assert_int_equal(stat(path, &about), -1); /* its room was given back */
+    store = open_in("unread");
+    check_half(store);
+    pp_store_state(store, &after);
+    assert_int_equal(after.bytes, before.bytes);
+    pp_store_close(store);
+}
+
 /* --- footers under way ---------------------------------------------------------------------- */
 
 /* Append until the last segment is full and the file of the next one is there. Answers the message
@@ -520,6 +602,7 @@ int main(void)
         cmocka_unit_test(test_deletes_are_found_without_footers),
         cmocka_unit_test(test_what_does_not_fit_is_tried_once),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
+        cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_deletes_are_known_while_their_footer_is_written),
         cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
     };
