@@ -125,15 +125,15 @@ typedef struct pp_conn {
     bool paused;
     bool closing;
     bool closed;
-    bool local;   /* a Unix socket */
+    bool local;   /* a Unix socket; other loops look at it */
     bool in_body; /* on_bytes is looking at body, a large operation */
     bool large;   /* the last operation was read as a body; the next may be one too */
-    bool flush_on_close;
-    bool settled;    /* nothing held it when it was to be freed for the last time */
-    bool yielding;   /* the door has had its share of this turn: what is left comes to it again */
-    bool asks_sent;  /* the door is to be told when all is sent */
-    bool guarded;    /* nobody knows yet who it is: little is read at a time, and kept */
-    uint32_t stalls; /* times it was made to wait for a recipient */
+    bool flush_on_close : 1;
+    bool settled : 1;   /* nothing held it when it was to be freed for the last time */
+    bool yielding : 1;  /* the door has had its share of this turn: what is left comes again */
+    bool asks_sent : 1; /* the door is to be told when all is sent */
+    bool guarded : 1;   /* nobody knows yet who it is: little is read at a time, and kept */
+    uint32_t stalls;    /* times it was made to wait for a recipient */
     uint32_t kept;   /* bytes of an unfinished operation that the door keeps itself */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
      * loop's buffer; else it is large, want bytes in all, and read in place: now if body has room

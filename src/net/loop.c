@@ -280,6 +280,16 @@ static void read_ready(pp_loop *loop)
     }
 }
 
+/* What timers stage, pings above all, goes to ever other connections: to gather more of it than the
+ * chunks that are kept would only take memory. */
+static void run_timers(pp_loop *loop)
+{
+    while (pp_timers_run_one(&loop->timers, loop->now_ns)) {
+        if (loop->staged_chunks >= PP_CHUNK_POOL_MAX)
+            pp_loop_flush(loop);
+    }
+}
+
 void pp_loop_run(pp_loop *loop)
 {
     struct epoll_event events[EVENTS_PER_WAIT];
@@ -300,7 +310,7 @@ void pp_loop_run(pp_loop *loop)
             source->on_event(source, events[i].events);
         }
         run_tasks(loop);
-        pp_timers_run(&loop->timers, loop->now_ns);
+        run_timers(loop);
         pp_conn_resume_due(loop);
         pp_loop_flush(loop);
         pp_conn_finish_closing(loop);

@@ -42,15 +42,15 @@ typedef struct pp_outlet {
     pp_loop *loop;
     pp_chunk *first, *last;
     pp_outlet_ref *refs; /* allocated on first use, freed with the outlet's last flush */
-    uint32_t ref_count, ref_cap;
-    uint16_t chunk_count;
-    bool dirty; /* in the loop's list */
-    bool has_answer;
-    bool gated;           /* the connection lags behind its mark */
-    bool gated_pressed;   /* the same for want of memory, at a lower mark */
-    uint8_t gate;         /* pp_gate_mark: guarded by the outbox's lock */
-    bool ungate_posted;   /* the same: that it is open is on its way */
-    uint64_t msgs, bytes; /* delivered since the last flush */
+    uint16_t ref_count, ref_cap;
+    bool dirty : 1; /* in the loop's list */
+    bool has_answer : 1;
+    bool gated : 1;         /* the connection lags behind its mark */
+    bool gated_pressed : 1; /* the same for want of memory, at a lower mark */
+    uint8_t chunk_count;    /* a byte of its own: it parts what other loops may write */
+    uint8_t gate : 2;       /* pp_gate_mark: guarded by the outbox's lock */
+    bool ungate_posted : 1; /* the same: that it is open is on its way */
+    uint64_t msgs, bytes;   /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
     pp_task ungate;

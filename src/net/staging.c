@@ -105,7 +105,7 @@ bool pp_outlet_write(pp_outlet *outlet, pp_str bytes)
 
 bool pp_outlet_reserve_ref(pp_outlet *outlet)
 {
-    uint32_t cap = outlet->ref_cap ? 4 * outlet->ref_cap : REFS_AT_START;
+    unsigned cap = outlet->ref_cap ? 4U * outlet->ref_cap : REFS_AT_START;
     pp_outlet_ref *grown;
 
     if (outlet->ref_count < outlet->ref_cap)
@@ -114,7 +114,7 @@ bool pp_outlet_reserve_ref(pp_outlet *outlet)
     if (!grown)
         return false;
     outlet->refs = grown;
-    outlet->ref_cap = cap;
+    outlet->ref_cap = (uint16_t)cap;
     return true;
 }
 

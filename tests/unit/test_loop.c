@@ -326,6 +326,53 @@ static void set_alarm(void *arg)
     pp_timer_set(&a->loop->timers, &a->timer, a->set_ns + a->in_ns, ring);
 }
 
+enum { CROWD = 2 * PP_CHUNK_POOL_MAX };
+
+struct crowd {
+    struct watch at[CROWD];
+    unsigned most; /* chunks staged at once */
+};
+
+static void ping(struct watch *w)
+{
+    struct crowd *crowd = w->context;
+    pp_loop *loop = w->conn->loop;
+
+    assert_true(pp_outlet_write(&w->conn->own, PP_STR("PING")));
+    if (loop->staged_chunks > crowd->most)
+        crowd->most = (unsigned)loop->staged_chunks;
+}
+
+/* Many timers that are due in one turn, each with something to say to a connection of its own. */
+static void test_loop_timers_do_not_gather_chunks(void **state)
+{
+    static const struct watch_hooks pinging = {.on_timer = ping};
+    static struct crowd crowd;
+    struct loops l;
+
+    (void)state;
+    loops_init(&l, 1);
+    for (unsigned i = 0; i < CROWD; i++) {
+        watch_init(&crowd.at[i], &l, &pinging);
+        crowd.at[i].context = &crowd;
+        assert_int_equal(watch_connect_as(&crowd.at[i], 0, i + 1, &roomy_limits, 0), PIPIT_OK);
+        pp_conn_set_timer(crowd.at[i].conn, l.at[0].now_ns);
+    }
+    turn(&l, 0);
+    assert_in_range(crowd.most, 1, PP_CHUNK_POOL_MAX);
+    for (unsigned i = 0; i < CROWD; i++) {
+        char said[5] = "";
+
+        assert_int_equal(recv(crowd.at[i].peer, said, 4, 0), 4);
+        assert_string_equal(said, "PING");
+        assert_int_equal(crowd.at[i].timers, 1);
+    }
+    loops_fini(&l);
+    for (unsigned i = 0; i < CROWD; i++)
+        watch_fini(&crowd.at[i]);
+    loops_check_memory(&l);
+}
+
 /* A sleeping loop wakes for its timers: not before, and not by going round until then. */
 static void test_loop_wakes_for_timers(void **state)
 {
@@ -481,6 +528,7 @@ int main(void)
         cmocka_unit_test(test_loop_tasks_go_round),
         cmocka_unit_test(test_loop_current_is_of_the_thread),
         cmocka_unit_test(test_loop_with_nothing_to_do_sleeps),
+        cmocka_unit_test(test_loop_timers_do_not_gather_chunks),
         cmocka_unit_test(test_loop_wakes_for_timers),
         cmocka_unit_test(test_loop_watches_sources),
         cmocka_unit_test(test_loop_watch_refused),

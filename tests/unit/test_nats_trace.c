@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/fault.h"
+#include "proto/nats/session.h"
 #include "server/server.h"
 
 #include <jansson.h>
@@ -317,6 +318,53 @@ static void test_trace_tells_of_everybody(void **state)
     peer_close(&deaf_one);
     peer_close(&ear);
     host_stop(&h);
+}
+
+/* Others read a client's name where it has it itself, so they see one that has changed, too. */
+static void test_trace_tells_the_name_of_the_last_connect(void **state)
+{
+    static const struct {
+        const char *field, *name;
+    } says[] = {
+        {",\"name\":\"first\"", "first"},
+        {",\"name\":\"another\",\"lang\":\"c\"", "another"},
+        {"", "another"}, /* what it does not name stays */
+        {",\"name\":\"\"", NULL},
+        {",\"name\":\"last\"", "last"},
+    };
+    peer ear, p;
+    host h;
+
+    (void)state;
+    start(&h, "--threads=1");
+    join(&p, &h, "ann", "p");
+    peer_printf(&p, "SUB T.> 1\r\n");
+    peer_dial(&ear, h.port, 0);
+    for (size_t i = 0; i < COUNT_OF(says); i++) {
+        json_t *event;
+
+        peer_printf(&ear,
+                    "CONNECT {\"user\":\"ann\",\"pass\":\"p\",\"verbose\":false%s}\r\nSUB a 1\r\n",
+                    says[i].field);
+        assert_true(peer_barrier(&ear));
+        publish(&p, "a", "", ONLY);
+        event = next_event(&p, "T.1");
+        expect_egress(event, 1, "a", NULL, NULL);
+        expect_text(entry(event, 1), "name", says[i].name);
+        json_decref(event);
+    }
+    peer_close(&ear);
+    peer_close(&p);
+    host_stop(&h);
+}
+
+/* What a server has most of: connections that say nothing. Budget: an idle one with a subscription
+ * takes 1 KiB with all that it has; this is the part in one block, which fills up what the
+ * allocator gives for it. */
+static void test_trace_connection_is_small(void **state)
+{
+    (void)state;
+    assert_in_range(sizeof(pp_conn) + sizeof(pp_nats_session), 1, 712);
 }
 
 static void test_trace_tells_of_mappings(void **state)
@@ -637,6 +685,8 @@ int main(void)
         cmocka_unit_test(test_trace_tells_of_a_denied_publish),
         cmocka_unit_test(test_trace_wants_permission_for_its_dest),
         cmocka_unit_test(test_trace_tells_of_everybody),
+        cmocka_unit_test(test_trace_tells_the_name_of_the_last_connect),
+        cmocka_unit_test(test_trace_connection_is_small),
         cmocka_unit_test(test_trace_tells_of_mappings),
         cmocka_unit_test(test_trace_by_account),
         cmocka_unit_test(test_trace_samples),

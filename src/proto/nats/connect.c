@@ -114,9 +114,28 @@ void pp_nats_connect_fini(struct pp_nats_connect *connect)
     connect->texts = NULL;
 }
 
+bool pp_nats_connect_leave_texts(struct pp_nats_connect *connect, char **out_texts)
+{
+    char *copy = NULL;
+
+    if (connect->texts) {
+        copy = pp_memdupz(connect->texts, block_bytes(connect->texts));
+        if (!copy)
+            return false;
+    }
+    *out_texts = connect->texts;
+    connect->texts = copy;
+    return true;
+}
+
 pp_str pp_nats_connect_text(const struct pp_nats_connect *connect, enum pp_nats_connect_text which)
 {
-    const char *at = connect->texts;
+    return pp_nats_text_in(connect->texts, which);
+}
+
+pp_str pp_nats_text_in(const char *texts, enum pp_nats_connect_text which)
+{
+    const char *at = texts;
     unsigned found;
     pp_str text;
 

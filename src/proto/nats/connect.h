@@ -27,7 +27,7 @@ enum pp_nats_connect_text {
 };
 
 struct pp_nats_connect {
-    char *texts;  /* private; pp_nats_connect_text() reads it */
+    char *texts;  /* private; pp_nats_connect_text() and pp_nats_text_in() read it */
     int protocol; /* as sent, cut to what an int holds: 0 and 1 have a meaning */
     bool verbose;
     bool pedantic;
@@ -64,6 +64,14 @@ pipit_err pp_nats_connect_check_info(pp_str json);
 
 /* One text, empty when it was not sent. Borrowed until the next parse, forget_secrets or fini. */
 pp_str pp_nats_connect_text(const struct pp_nats_connect *connect, enum pp_nats_connect_text which);
+
+/* The same of texts that may have outlived connect; NULL: there are none. Thread: any, if they do
+ * not change. */
+pp_str pp_nats_text_in(const char *texts, enum pp_nats_connect_text which);
+
+/* Go on with a copy of the texts, and leave what others still look at to the caller, who frees it
+ * with pp_free. False: no memory, nothing has changed. */
+bool pp_nats_connect_leave_texts(struct pp_nats_connect *connect, char **out_texts);
 
 /* Wipe auth_token, pass, jwt, sig and proxy_sig, and give their memory back. A later CONNECT that
  * brings none of them finds them empty: has_credentials tells the session that it need not ask. */

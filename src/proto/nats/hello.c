@@ -80,7 +80,7 @@ void pp_nats_on_connect(pp_nats_session *s, pp_str json)
 
     PP_ASSERT(s->sids.count == 0); /* a second one starts over */
     s->connected = false;
-    err = pp_nats_connect_parse(json, &s->connect);
+    err = pp_nats_hide_name(s) ? pp_nats_connect_parse(json, &s->connect) : PIPIT_ENOMEM;
     if (err) {
         pp_nats_refuse(s, err == PIPIT_ENOMEM ? PP_CLOSE_NO_MEMORY : PP_CLOSE_PROTOCOL, NULL);
         return;

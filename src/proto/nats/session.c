@@ -552,7 +552,6 @@ static void free_session(void *session)
     if (atomic_load_explicit(&s->client.scope, memory_order_relaxed))
         pp_user_let_go(pp_nats_user(s));
     pp_grants_free(atomic_load_explicit(&s->grants, memory_order_relaxed));
-    pp_free(atomic_load_explicit(&s->name, memory_order_relaxed));
     pp_nats_sids_fini(&s->sids);
     pp_free(s->proxy_key);
     pp_nats_connect_fini(&s->connect);

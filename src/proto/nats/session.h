@@ -9,7 +9,7 @@
  *  CONNECTED  connect holds what the client said; a second CONNECT starts over.
  *
  * A session belongs to its connection's loop. Other loops see of it: client (never changes),
- * headers and name, while they deliver to its subscriptions. */
+ * headers and shown_texts, while they deliver to its subscriptions. */
 #ifndef PP_PROTO_NATS_SESSION_H
 #define PP_PROTO_NATS_SESSION_H
 
@@ -24,13 +24,6 @@
 
 #include <stdatomic.h>
 
-/* What the client calls itself: a copy that any loop may look at. */
-typedef struct pp_nats_name {
-    pp_retired retired;
-    size_t len;
-    char text[];
-} pp_nats_name;
-
 typedef struct pp_nats_session {
     pp_client client;
     pp_conn *conn;
@@ -39,29 +32,30 @@ typedef struct pp_nats_session {
     pp_nats_reader reader;
     struct pp_nats_connect connect;
     pp_nats_sids sids;
-    /* What connect says its name is, for other loops; NULL: nothing. */
-    _Atomic(struct pp_nats_name *) name;
+    /* The texts of connect, if a name is among them: while they are here any loop may look at them,
+     * and they do not change. */
+    _Atomic(const char *) shown_texts;
     /* Where it may answer; NULL until it comes in as a user who may. Stays until the end, so that
      * any loop may look. */
     _Atomic(pp_grants *) grants;
     char *proxy_key;             /* of the trusted proxy that vouches for it; NULL: none does */
     struct pp_nats_login *login; /* a verdict is awaited; NULL: none */
     atomic_bool headers;         /* negotiated: wants header blocks */
-    bool expects_layer;          /* nothing can be said yet: its layer is being agreed on */
-    bool expects_proxy;          /* a PROXY header may come first */
+    bool expects_layer : 1;      /* nothing can be said yet: its layer is being agreed on */
+    bool expects_proxy : 1;      /* a PROXY header may come first */
+    bool tls_first : 1;          /* TLS comes before INFO, or may */
+    bool has_nonce : 1;          /* INFO says one, which may be signed */
+    bool informed : 1;           /* INFO has been sent */
+    bool connected : 1;          /* CONNECT was accepted */
+    bool told : 1;               /* the first PONG and what follows it were sent */
+    bool counted : 1;            /* among the door's clients */
+    bool in_account : 1;         /* counted among those of its account */
+    bool unsubscribed : 1;       /* since the last PONG */
+    bool by_token : 1;           /* CONNECT carried a token, which nobody may be shown */
     uint8_t tls;                 /* pp_nats_tls_phase: what of TLS is awaited */
-    bool tls_first;              /* it comes before INFO, or may */
-    bool has_nonce;              /* INFO says one, which may be signed */
-    bool informed;               /* INFO has been sent */
     bool authenticated;          /* operations are served */
-    bool connected;              /* CONNECT was accepted */
-    bool told;                   /* the first PONG and what follows it were sent */
-    bool counted;                /* among the door's clients */
-    bool in_account;             /* counted among those of its account */
     bool careful;                /* verbose or pedantic */
     bool line_checked;           /* of the publish whose payload is awaited */
-    bool unsubscribed;           /* since the last PONG */
-    bool by_token;               /* CONNECT carried a token, which nobody may be shown */
     uint32_t proxy_skip;         /* bytes that still belong to the PROXY header */
     uint32_t pings_out;
     uint32_t rtt_us;         /* the last that was measured; first, how long CONNECT took */
@@ -284,8 +278,10 @@ void pp_nats_grant_answer(pp_nats_session *s, const pp_sub *sub, pp_str reply, p
 void pp_nats_expire_answers(pp_nats_session *s);
 
 /* name.c */
-/* Show the name in connect to other loops. */
+/* Let other loops see the name in connect, which is not changed from now on. */
 void pp_nats_show_name(pp_nats_session *s);
+/* Let them see none, so that connect may be changed. False: no memory, and they still see it. */
+bool pp_nats_hide_name(pp_nats_session *s);
 void pp_nats_identify(const pp_client *client, pp_client_identity *out);
 
 /* subscribe.c */
