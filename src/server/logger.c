@@ -10,7 +10,9 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -40,6 +42,7 @@ struct pp_logger {
     pp_log_sink *sink;
     size_t batch_len, batch_done, batch_end; /* bytes; the last is a position in the ring */
     unsigned batch_lines;
+    /* Read only where they have been written, and not zeroed: what is not used is not resident. */
     char text[PP_LOG_TEXT_MAX];
     char line[PP_LOG_LINE_MAX];
     char batch[BATCH_BYTES];
@@ -385,13 +388,14 @@ static void destroy(pp_logger *logger)
 pipit_err pp_logger_new(pp_logger **out_logger, const pp_logger_options *options, char *error,
                         size_t error_bytes)
 {
-    pp_logger *logger = pp_calloc(1, sizeof(*logger));
+    pp_logger *logger = pp_alloc(sizeof(*logger));
     pthread_condattr_t monotonic;
     pipit_err err = PIPIT_ENOMEM;
 
     (void)snprintf(error, error_bytes, "out of memory");
     if (!logger)
         return PIPIT_ENOMEM;
+    memset(logger, 0, offsetof(pp_logger, text));
     (void)pthread_mutex_init(&logger->lock, NULL);
     (void)pthread_cond_init(&logger->filled, NULL);
     (void)pthread_condattr_init(&monotonic);

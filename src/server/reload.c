@@ -40,10 +40,33 @@ static pipit_err read_options(pipit_server *server, pp_options **out, pp_buf *er
     return err;
 }
 
+/* Of what it started with, if that was neither a file nor a text: then its arguments say all, and
+ * nothing was spent on a snapshot at the start. Now it has been given a text. */
+static pipit_err take_first_snapshot(pipit_server *server, pp_buf *error)
+{
+    pp_arguments *arguments = &server->arguments;
+    const pp_arguments now = *arguments;
+    pp_options *options;
+    pipit_err err;
+
+    arguments->text = NULL;
+    arguments->text_len = 0;
+    err = pp_server_options_new(&options, arguments, error);
+    arguments->text = now.text;
+    arguments->text_len = now.text_len;
+    if (err)
+        return err;
+    err = pp_snapshot_new(&server->snapshot, options, NULL);
+    pp_server_options_free(options);
+    return err;
+}
+
 static pipit_err compare(pipit_server *server, struct candidate *c, pp_buf *error)
 {
-    pipit_err err = pp_snapshot_new(&c->snapshot, c->options, server->snapshot);
+    pipit_err err = server->snapshot ? PIPIT_OK : take_first_snapshot(server, error);
 
+    if (!err)
+        err = pp_snapshot_new(&c->snapshot, c->options, server->snapshot);
     if (!err)
         err = pp_changes_new(&c->changes, server->snapshot, c->snapshot);
     if (err || !c->changes->restart_count)

@@ -132,7 +132,7 @@ pipit_err pipit_server_start(pipit_server *server)
     if (!err)
         err = start_threads(server);
     if (!err)
-        err = pp_monitor_start(&server->monitor, server);
+        err = pp_monitor_new(&server->monitor, server);
     if (!err)
         err = pp_http_monitor_start(server);
     if (!err)

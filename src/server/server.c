@@ -172,6 +172,14 @@ static pipit_err build(pipit_server *server, pp_buf *error)
     return server->done_fd < 0 ? PIPIT_ELIMIT : PIPIT_OK;
 }
 
+/* A reload compares with it, and so does who tests another configuration against the server that
+ * its pid file names. Without a file there is nothing to reload but a text that may be given one
+ * day, and its options can be had again: each start is spared a third of its instructions. */
+static bool needs_snapshot(const pp_options *options)
+{
+    return options->config_file || options->pid_file;
+}
+
 static pipit_err read_options(pipit_server *server, const pipit_server_source *source, char *error,
                               size_t error_bytes)
 {
@@ -186,7 +194,7 @@ static pipit_err read_options(pipit_server *server, const pipit_server_source *s
         err = pp_server_options_new(&fresh, &server->arguments, &message);
     if (!err)
         server->options = fresh;
-    if (!err)
+    if (!err && needs_snapshot(server->options))
         err = pp_snapshot_new(&server->snapshot, server->options, NULL);
     if (!err && (server->options->signal || server->options->health_check)) {
         (void)pp_buf_addf(&message, "pipit-server: --signal and --health_check are not options of "

@@ -56,7 +56,7 @@ struct pipit_server {
     pp_arguments arguments;
     pp_options *_Atomic options;   /* in force */
     pthread_rwlock_t options_lock; /* guards options, settings, directory for who is on no loop */
-    pp_snapshot *snapshot;         /* of options */
+    pp_snapshot *snapshot;         /* of options; NULL: nobody has wanted it yet */
     pthread_mutex_t reloading;     /* one at a time */
     const pp_reload_hook *reload_hook;
     pthread_mutex_t report_lock;

@@ -8,6 +8,7 @@
 #include "proto/t2/bus.h"
 #include "server/server.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -85,6 +86,64 @@ static void ended_by_its_bus(void)
     bus->host.stop(bus->host.context);
     pipit_server_free(h.server);
     host_require_nothing_left(&h);
+}
+
+/* Whoever reloads compares with a snapshot of the options, and so does who asks what reloading
+ * means for the server that a pid file names. No other server spends its start on one. */
+static void snapshots_are_for_files(void)
+{
+    static const char *const cases[][2] = {{"--port=-1", "--threads=1"},
+                                           {"--port=-1", "--pid=/nowhere/pipit.pid"}};
+
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        pipit_server *server;
+
+        REQUIRE(!pipit_server_new(&server, cases[i], 2, NULL, NULL, NULL, 0), "new");
+        REQUIRE((server->snapshot != NULL) == (i > 0), "a snapshot if there is a file");
+        pipit_server_free(server);
+    }
+}
+
+/* One that began without a file or a text is given a text: it is compared with what the arguments
+ * said, passwords among it. */
+static void first_reload(void)
+{
+    static const char *const options[] = {"--user=ann", "--pass=secret", NULL};
+    static const char text[] = "max_payload: 1000";
+    const pp_changes *changes;
+    char error[512] = "";
+    host h;
+
+    host_start(&h, options);
+    REQUIRE(!pipit_server_reload(h.server, text, strlen(text), error, sizeof(error)), error);
+    changes = h.server->reload_report.changes;
+    REQUIRE(changes->count == 1, "nothing else has changed");
+    REQUIRE(strcmp(changes->items[0].key, "max_payload") == 0, "which is what the text says");
+    host_stop(&h);
+}
+
+static unsigned count_threads(void)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    REQUIRE(tasks, "/proc");
+    while (readdir(tasks))
+        count++;
+    (void)closedir(tasks);
+    return count;
+}
+
+/* Of the threads that a server may have, those that nothing has been asked of yet are not there. */
+static void threads_are_for_work(void)
+{
+    static const char *const options[] = {"--threads=2", NULL};
+    unsigned before = count_threads();
+    host h;
+
+    host_start(&h, options);
+    REQUIRE(count_threads() == before + 2, "one for each loop");
+    host_stop(&h);
 }
 
 static void two_servers(void)
@@ -418,6 +477,9 @@ int main(int argc, char **argv)
         {"stop_twice", stop_twice, 20},
         {"never_started", never_started, 20},
         {"ended_by_its_bus", ended_by_its_bus, 20},
+        {"snapshots_are_for_files", snapshots_are_for_files, 20},
+        {"first_reload", first_reload, 20},
+        {"threads_are_for_work", threads_are_for_work, 20},
         {"two_servers", two_servers, 20},
         {"stop_under_load", stop_under_load, 60},
         {"lame_duck", lame_duck, 20},

@@ -27,12 +27,12 @@ struct job {
 struct pp_monitor {
     pipit_server *server;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards jobs, job_count, stopping */
+    pthread_mutex_t lock; /* guards jobs, job_count, running, stopping */
     pthread_cond_t changed;
     pp_link jobs;
     size_t job_count;
+    bool running; /* there is a thread: many servers are never asked anything */
     bool stopping;
-    bool joined;      /* the thread has ended */
     pp_cpu_meter cpu; /* the thread's */
     atomic_uint_fast64_t requests[PP_MONITOR_ENDPOINT_COUNT];
 };
@@ -195,6 +195,14 @@ static void *run(void *arg)
     return NULL;
 }
 
+static pipit_err start_thread_locked(pp_monitor *monitor)
+{
+    if (pp_fault("thread") || pthread_create(&monitor->thread, NULL, run, monitor) != 0)
+        return PIPIT_ELIMIT;
+    monitor->running = true;
+    return PIPIT_OK;
+}
+
 /* --- asking ------------------------------------------------------------------------------- */
 
 /* Where the texts of options are. */
@@ -269,6 +277,8 @@ pipit_err pp_monitor_run(pp_monitor *monitor, pp_monitor_write_fn write,
         err = PIPIT_ECLOSED;
     else if (monitor->job_count == PP_MONITOR_JOBS_MAX)
         err = PIPIT_EAGAIN;
+    else if (!monitor->running)
+        err = start_thread_locked(monitor);
     if (!err) {
         pp_list_append(&monitor->jobs, &job->link);
         monitor->job_count++;
@@ -282,14 +292,7 @@ pipit_err pp_monitor_run(pp_monitor *monitor, pp_monitor_write_fn write,
 
 /* --- life --------------------------------------------------------------------------------- */
 
-static void monitor_free(pp_monitor *monitor)
-{
-    (void)pthread_cond_destroy(&monitor->changed);
-    (void)pthread_mutex_destroy(&monitor->lock);
-    pp_free(monitor);
-}
-
-pipit_err pp_monitor_start(pp_monitor **out_monitor, pipit_server *server)
+pipit_err pp_monitor_new(pp_monitor **out_monitor, pipit_server *server)
 {
     pp_monitor *monitor = pp_calloc(1, sizeof(*monitor));
 
@@ -299,24 +302,24 @@ pipit_err pp_monitor_start(pp_monitor **out_monitor, pipit_server *server)
     pp_list_init(&monitor->jobs);
     (void)pthread_mutex_init(&monitor->lock, NULL);
     (void)pthread_cond_init(&monitor->changed, NULL);
-    if (pp_fault("thread") || pthread_create(&monitor->thread, NULL, run, monitor) != 0) {
-        monitor_free(monitor);
-        return PIPIT_ELIMIT;
-    }
     *out_monitor = monitor;
     return PIPIT_OK;
 }
 
 void pp_monitor_stop(pp_monitor *monitor)
 {
-    if (!monitor || monitor->joined)
+    bool was_running;
+
+    if (!monitor)
         return;
     (void)pthread_mutex_lock(&monitor->lock);
-    monitor->stopping = true;
+    monitor->stopping = true; /* no thread is started any more */
+    was_running = monitor->running;
+    monitor->running = false;
     (void)pthread_cond_signal(&monitor->changed);
     (void)pthread_mutex_unlock(&monitor->lock);
-    (void)pthread_join(monitor->thread, NULL);
-    monitor->joined = true;
+    if (was_running)
+        (void)pthread_join(monitor->thread, NULL);
     while (!pp_list_empty(&monitor->jobs)) {
         struct job *job = take_job_locked(monitor); /* nobody else is left */
         pp_page page = page_for(monitor, job);
@@ -328,6 +331,9 @@ void pp_monitor_stop(pp_monitor *monitor)
 
 void pp_monitor_free(pp_monitor *monitor)
 {
-    if (monitor)
-        monitor_free(monitor);
+    if (!monitor)
+        return;
+    (void)pthread_cond_destroy(&monitor->changed);
+    (void)pthread_mutex_destroy(&monitor->lock);
+    pp_free(monitor);
 }

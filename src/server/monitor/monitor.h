@@ -132,8 +132,8 @@ typedef struct pp_monitor_answer {
  * options_lock for reading, or that of stop. It must not wait for a loop. */
 typedef void (*pp_monitor_reply_fn)(void *context, const pp_monitor_answer *answer);
 
-/* Start the thread. server outlives the monitor. Errors: PIPIT_ENOMEM; PIPIT_ELIMIT no thread. */
-pipit_err pp_monitor_start(pp_monitor **out_monitor, struct pipit_server *server);
+/* Its thread starts with the first question. server outlives the monitor. Errors: PIPIT_ENOMEM. */
+pipit_err pp_monitor_new(pp_monitor **out_monitor, struct pipit_server *server);
 /* Answer what waits with 503, end the thread; from then on nothing can be asked. Loops must still
  * run. May be called again; NULL is fine. */
 void pp_monitor_stop(pp_monitor *monitor);
@@ -141,7 +141,8 @@ void pp_monitor_stop(pp_monitor *monitor);
 void pp_monitor_free(pp_monitor *monitor);
 
 /* Ask. Errors, and reply is not called: PIPIT_EAGAIN too many wait; PIPIT_ECLOSED stopping;
- * PIPIT_ETOOBIG texts of more than 64 KiB together; PIPIT_ENOMEM. Thread: any. */
+ * PIPIT_ETOOBIG texts of more than 64 KiB together; PIPIT_ELIMIT no thread; PIPIT_ENOMEM. Thread:
+ * any. */
 pipit_err pp_monitor_ask(pp_monitor *monitor, pp_monitor_endpoint endpoint,
                          const pp_monitor_options *options, pp_monitor_reply_fn reply,
                          void *context);

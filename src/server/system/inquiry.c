@@ -48,6 +48,7 @@ static void on_refused(pp_request *request, pipit_err err)
                       err == PIPIT_EAGAIN    ? "too many requests wait: ask again later"
                       : err == PIPIT_ECLOSED ? "the server is stopping"
                       : err == PIPIT_ETOOBIG ? "the request is too long"
+                      : err == PIPIT_ELIMIT  ? "no thread for the answer"
                                              : "out of memory");
 }
 
