@@ -43,10 +43,10 @@ typedef struct pp_outlet {
     pp_chunk *first, *last;
     pp_outlet_ref *refs; /* allocated on first use, freed with the outlet's last flush */
     uint16_t ref_count, ref_cap;
+    bool gated;     /* the connection lags behind its mark; looked at for each message */
     bool dirty : 1; /* in the loop's list */
     bool has_answer : 1;
-    bool gated : 1;         /* the connection lags behind its mark */
-    bool gated_pressed : 1; /* the same for want of memory, at a lower mark */
+    bool gated_pressed : 1; /* gated for want of memory, at a lower mark */
     uint8_t chunk_count;    /* a byte of its own: it parts what other loops may write */
     uint8_t gate : 2;       /* pp_gate_mark: guarded by the outbox's lock */
     bool ungate_posted : 1; /* the same: that it is open is on its way */
