@@ -33,18 +33,22 @@ pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject)
 /* --- lanes or the inlet ------------------------------------------------------------------- */
 
 /* Has it got everything that went by the inlet, so that what follows cannot overtake it? */
-static bool reaches(pp_lodger *lodger, struct pp_passage_to *passage)
+static bool is_through(const pp_lodger *lodger, const struct pp_passage_to *passage)
 {
     const struct pp_way *way = &passage->to->ways[lodger->home->loop.index];
     const pp_lane *lane;
 
-    if (PP_LIKELY(passage->way == PP_BY_LANE))
-        return true;
-    if (passage->way == PP_LEAVING ||
-        atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
+    if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
         return false;
     lane = atomic_load_explicit(&way->lane, memory_order_acquire);
-    if (lane && !pp_lane_settled(lane))
+    return !lane || pp_lane_settled(lane);
+}
+
+static bool reaches(pp_lodger *lodger, struct pp_passage_to *passage)
+{
+    if (PP_LIKELY(passage->way == PP_BY_LANE))
+        return true;
+    if (passage->way == PP_LEAVING || !is_through(lodger, passage))
         return false;
     passage->way = PP_BY_LANE;
     lodger->lane_count++;
@@ -61,26 +65,30 @@ static bool reaches_all(pp_lodger *lodger, const struct pp_hearers *h)
 }
 
 /* Has it been given time enough to empty its lane? Its time begins when somebody first asks. */
-static bool is_overdue(struct pp_passage_to *passage, int64_t leave_by_ns)
+static bool is_overdue(struct pp_passage_to *passage, int64_t now_ns)
 {
-    int64_t now_ns = pp_clock_mono_ns();
-
     if (passage->way == PP_BY_LANE) {
         passage->way = PP_LEAVING;
         passage->leave_by_ns = now_ns + LEAVE_MAX_NS;
     }
-    return now_ns > passage->leave_by_ns || (leave_by_ns && now_ns > leave_by_ns);
+    return now_ns > passage->leave_by_ns;
 }
 
 /* What comes next for it goes by the inlet. False: it has not taken what lies in its lane, which
- * would be overtaken. Who publishes to itself cannot wait for that. */
+ * would be overtaken. Who publishes to itself cannot wait for that; who has waited until
+ * leave_by_ns overtakes alone, and the others still wait. */
 static bool leave_lane(pp_lodger *lodger, struct pp_passage_to *passage, int64_t leave_by_ns)
 {
+    int64_t now_ns;
+
     if (passage->way == PP_BY_INLET)
         return true;
     if (!pp_lane_emptied(passage->lane) && !passage->stuck && passage->to != lodger &&
-        !pp_lane_closed(passage->lane) && !is_overdue(passage, leave_by_ns))
-        return false;
+        !pp_lane_closed(passage->lane)) {
+        now_ns = pp_clock_mono_ns();
+        if (!is_overdue(passage, now_ns))
+            return leave_by_ns && now_ns > leave_by_ns;
+    }
     passage->way = PP_BY_INLET;
     lodger->lane_count--;
     return true;
@@ -97,7 +105,8 @@ static pp_lane *leave_lanes(pp_lodger *lodger, const struct pp_hearers *h, bool 
     for (uint32_t i = 0; only_those && i < h->count; i++) {
         struct pp_passage_to *passage = h->targets[i].passage;
 
-        if (!leave_lane(lodger, passage, leave_by_ns) && !full)
+        /* one that hears it twice is asked once: else it may be seen emptied, and waited for */
+        if (passage->lane != full && !leave_lane(lodger, passage, leave_by_ns) && !full)
             full = passage->lane;
     }
     for (; !only_those && lodger->lane_count && at != &lodger->passage_list; at = at->next) {
@@ -109,13 +118,14 @@ static pp_lane *leave_lanes(pp_lodger *lodger, const struct pp_hearers *h, bool 
     return full;
 }
 
-/* There is no mapping any more for which lanes were to be left. */
+/* There is no mapping any more for which lanes were to be left. Where what did not wait has not
+ * arrived yet, they are left still. */
 static void come_back(pp_lodger *lodger)
 {
     for (pp_link *at = lodger->passage_list.next; at != &lodger->passage_list; at = at->next) {
         struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
 
-        if (passage->way == PP_LEAVING)
+        if (passage->way == PP_LEAVING && is_through(lodger, passage))
             passage->way = PP_BY_LANE;
     }
     lodger->leaving_all = false;
@@ -144,7 +154,8 @@ static pipit_err put_whole(pp_lodger *lodger, const struct pp_hearers *h, bool o
 {
     attempt->full = leave_lanes(lodger, h, only_those, attempt->leave_by_ns);
     attempt->for_order = attempt->full != NULL;
-    lodger->leaving_all = attempt->for_order && (lodger->leaving_all || !only_those);
+    if (!only_those)
+        lodger->leaving_all = lodger->lane_count != 0;
     return attempt->full ? PIPIT_EAGAIN : put(lodger, &attempt->record, false);
 }
 
@@ -325,19 +336,21 @@ static int64_t sooner(int64_t a_ns, int64_t b_ns)
  * whatever else goes on meanwhile. */
 static pipit_err publish_patiently(pp_lodger *lodger, struct attempt *attempt, int64_t wait_ns)
 {
-    int64_t now_ns = pp_clock_mono_ns(), deadline_ns = now_ns + wait_ns;
+    int64_t deadline_ns = pp_clock_mono_ns() + wait_ns;
     pipit_err err;
 
-    attempt->leave_by_ns = now_ns + LEAVE_MAX_NS;
     while ((err = publish_locked(lodger, attempt)) == PIPIT_EAGAIN) {
         if (!attempt->for_order) {
             if (!pp_room_await(lodger, attempt->full, attempt->record.data.len, deadline_ns))
                 break;
-        } else if (pp_clock_mono_ns() >= deadline_ns ||
-                   !pp_room_await_emptied(lodger, attempt->full,
-                                          sooner(deadline_ns, attempt->leave_by_ns))) {
-            break;
+            continue;
         }
+        if (!attempt->leave_by_ns)
+            attempt->leave_by_ns = pp_clock_mono_ns() + LEAVE_MAX_NS;
+        if (pp_clock_mono_ns() >= deadline_ns ||
+            !pp_room_await_emptied(lodger, attempt->full,
+                                   sooner(deadline_ns, attempt->leave_by_ns)))
+            break;
     }
     return err;
 }

@@ -184,6 +184,7 @@ void pipit_server_stop(pipit_server *server)
 {
     bool was_running = false, more = true, was_open;
 
+    pp_stapler_abandon(server->stapler); /* a reload may be waiting for answers */
     (void)pthread_mutex_lock(&server->reloading); /* one that is under way needs the loops */
     was_open = atomic_exchange(&server->open, false);
     (void)pthread_mutex_unlock(&server->reloading);

@@ -251,6 +251,12 @@ void pp_stapler_hurry(pp_stapler *stapler)
                      "OCSP: nobody can be asked about certificates: no thread");
 }
 
+void pp_stapler_abandon(pp_stapler *stapler)
+{
+    if (stapler)
+        atomic_store(&stapler->hurry, true);
+}
+
 void pp_stapler_stop(pp_stapler *stapler)
 {
     if (!stapler || !stapler->running)

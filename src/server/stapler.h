@@ -27,6 +27,9 @@ pipit_err pp_stapler_start(pp_stapler *stapler, pp_buf *error);
  * shown a certificate without it; then ask anew about the others, without waiting. Thread: the one
  * that reloads. */
 void pp_stapler_hurry(pp_stapler *stapler);
+/* Nobody is waited for any more: what hurries returns soon, and pp_stapler_stop comes next.
+ * Thread: any. */
+void pp_stapler_abandon(pp_stapler *stapler);
 void pp_stapler_stop(pp_stapler *stapler);
 
 #endif

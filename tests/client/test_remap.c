@@ -364,6 +364,8 @@ static void scenario_mapping_failed(void)
     err = pp_lodger_publish(s.from->lodger, &next, 0, &nobody);
     REQUIRE(err == PIPIT_EAGAIN, "none overtakes: %s", pipit_strerror(err));
     must(pp_lodger_publish(s.from->lodger, &next, -1, &nobody), "who cannot wait");
+    err = pp_lodger_publish(s.from->lodger, &next, 0, &nobody);
+    REQUIRE(err == PIPIT_EAGAIN, "nor does who comes after it: %s", pipit_strerror(err));
     stage_close(&s);
 }
 
