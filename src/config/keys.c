@@ -298,6 +298,8 @@ static const pp_key tls[] = {
     {"pinned_certs", PP_KEY_OTHER, TLS(pinned), .unit = "array of texts",
      .read = pp_read_tls_pinned,
      .help = "The only certificates of clients: SHA-256 of their public keys, in hex"},
+    {"ktls", PP_KEY_SWITCH, TLS(ktls), .flags = PP_KEY_OWN, .initial = "true",
+     .help = "Have the kernel encrypt for connections that are sent much, where it can"},
     {"connection_rate_limit", PP_KEY_COUNT, TLS(connection_rate_limit), 0, COUNT_MAX,
      PP_KEY_RAISE | PP_KEY_LOWER, .initial = "0", .unit = "connections per second",
      .help = "How many may begin with TLS; 0: any number"},

@@ -90,7 +90,7 @@ pipit_err pp_options_init(pp_options *options)
 
 pp_tls_options pp_tls_options_none(void)
 {
-    return (pp_tls_options){.timeout_ns = 2 * NS_PER_S, .min_version = 12};
+    return (pp_tls_options){.timeout_ns = 2 * NS_PER_S, .min_version = 12, .ktls = true};
 }
 
 pp_account_options pp_account_options_none(const char *name)

@@ -213,6 +213,7 @@ typedef struct pp_tls_options {
     size_t curve_count;
     const char *const *pinned; /* SHA-256 of public keys, in hex */
     size_t pinned_count;
+    bool ktls;                      /* the kernel may encrypt */
     uint32_t connection_rate_limit; /* handshakes per second; 0: any */
     pp_option_position at;
 } pp_tls_options;

@@ -101,6 +101,27 @@ pipit_err pp_layer_hold_locked(pp_layer *layer, pp_str bytes)
     return err == PIPIT_ETOOBIG ? PIPIT_ELIMIT : err;
 }
 
+size_t pp_layer_peek_held_locked(const pp_layer *layer, char *to, size_t len)
+{
+    size_t n = held_locked(layer) < len ? held_locked(layer) : len;
+
+    if (n)
+        memcpy(to, layer->held.ptr + layer->held_at, n);
+    return n;
+}
+
+void pp_layer_drop_held_locked(pp_layer *layer, size_t len)
+{
+    PP_ASSERT(len <= held_locked(layer));
+    layer->held_at += len;
+    (void)atomic_fetch_sub(&layer->held_bytes, len);
+    if (held_locked(layer) == 0) {
+        pp_buf_fini(&layer->held);
+        pp_buf_init(&layer->held, PP_LAYER_HELD_MAX);
+        layer->held_at = 0;
+    }
+}
+
 /* Put the rest of a send before what has been held since. */
 static bool put_back_locked(pp_layer *layer, pp_str rest)
 {

@@ -107,6 +107,12 @@ ssize_t pp_layer_fail(pp_layer *layer, uint8_t reason);
  * held. Errors: PIPIT_ELIMIT; PIPIT_ENOMEM. */
 pipit_err pp_layer_hold_locked(pp_layer *layer, pp_str bytes);
 
+/* What is held back and does not go down as it is, but in a way of the layer's own: copy the first
+ * of it, up to len bytes, and when they have gone forget them. Returns how many there were. The
+ * lock is held. Thread: send's. */
+size_t pp_layer_peek_held_locked(const pp_layer *layer, char *to, size_t len);
+void pp_layer_drop_held_locked(pp_layer *layer, size_t len);
+
 /* Begin a send: let what is held back go. True: all of it has, and the lock is held, so that what
  * is made of the bytes from above follows. False: return -1. Thread: send's. */
 bool pp_layer_begin_send(pp_layer *layer, struct pp_loop *loop);

@@ -5,6 +5,7 @@
 #include "proto/nats/session.h"
 #include "server/server.h"
 #include "server/stapler.h"
+#include "tls/kernel.h"
 #include "tls/layer.h"
 #include "tls/names.h"
 #include "tls/tickets.h"
@@ -19,6 +20,19 @@ static pp_tls_stapling stapling_of(const pp_options *options)
     };
 
     return options ? modes[options->ocsp_mode] : PP_TLS_STAPLING_NEVER;
+}
+
+/* Monitoring does not: it shuts its side when it has answered, whatever the kernel still has of it
+ * beside the socket's buffer. */
+static unsigned ask_kernel(const pipit_server *server, const pp_tls_options *o)
+{
+    unsigned suites = o->ktls ? pp_tls_kernel_suites() : 0;
+
+    PP_DEBUG(&server->log, "TLS by the kernel: %s",
+             suites    ? "for connections that are sent much"
+             : o->ktls ? "not offered"
+                       : "switched off");
+    return suites;
 }
 
 /* server NULL: only to see whether it could be made, so that nobody is asked about certificates. */
@@ -47,6 +61,7 @@ static pipit_err make(pp_tls_context **out, const pp_options *options, const pp_
         .min_version = (uint16_t)o->min_version,
         .staples = server ? pp_stapler_staples(server->stapler) : NULL,
         .staple = &staple,
+        .kernel_suites = server && asks_clients ? ask_kernel(server, o) : 0,
     };
     pipit_err err;
 

@@ -102,6 +102,7 @@ static void move_to_records(pp_tls_layer *t, pp_str said)
         return;
     SSL_free(t->ssl);
     t->ssl = NULL;
+    t->kernel_in = pp_tls_kernel_begins(t);
 }
 
 /* NULL: there is none, or no memory, and less of it is shown. */

@@ -28,6 +28,7 @@ struct pp_tls_context {
     size_t pinned_count;
     int64_t not_after;
     BIO_METHOD *bio_method;
+    unsigned kernel_suites;
 };
 
 /* --- saying what is wrong ----------------------------------------------------------------- */
@@ -423,6 +424,7 @@ pipit_err pp_tls_context_new(pp_tls_context **out, const pp_tls_spec *spec, pp_t
         return err;
     atomic_store(&context->refs, 1);
     context->tickets = tickets;
+    context->kernel_suites = spec->kernel_suites;
     context->pairs = pp_calloc(spec->pair_count, sizeof(SSL_CTX *));
     context->staples = pp_calloc(spec->pair_count, sizeof(pp_tls_staple *));
     context->bio_method = pp_tls_bio_method_new();
@@ -466,6 +468,11 @@ void pp_tls_context_unref(pp_tls_context *context)
 int64_t pp_tls_context_not_after(const pp_tls_context *context)
 {
     return context->not_after;
+}
+
+unsigned pp_tls_context_kernel_suites(const pp_tls_context *context)
+{
+    return context->kernel_suites;
 }
 
 SSL *pp_tls_context_open(const pp_tls_context *context)

@@ -40,6 +40,7 @@ typedef struct pp_tls_spec {
      * the context; NULL: it is not. */
     struct pp_tls_staples *staples;
     const struct pp_tls_staple_spec *staple;
+    unsigned kernel_suites; /* of pp_tls_kernel_suites: by which the kernel may seal what is sent */
 } pp_tls_spec;
 
 /**
@@ -54,6 +55,9 @@ pipit_err pp_tls_context_new(pp_tls_context **out, const pp_tls_spec *spec, pp_t
                              pp_buf *error);
 pp_tls_context *pp_tls_context_ref(pp_tls_context *context);
 void pp_tls_context_unref(pp_tls_context *context);
+
+/* As its spec has them. */
+unsigned pp_tls_context_kernel_suites(const pp_tls_context *context);
 
 /* When the first of its certificates ends, in seconds of the Unix epoch. */
 int64_t pp_tls_context_not_after(const pp_tls_context *context);

@@ -4,7 +4,8 @@
  *   handshake.c  until the layer is open: the first record, turns, the peer's certificate
  *   agreed.c     what a handshake has agreed on: the keys of records, what monitoring shows
  *   inbound.c    what comes, decrypted
- *   outbound.c   what goes, encrypted */
+ *   outbound.c   what goes, encrypted
+ *   offload.c    what goes when the kernel encrypts it (tls/kernel.h) */
 #ifndef PP_TLS_INSIDE_H
 #define PP_TLS_INSIDE_H
 
@@ -13,6 +14,13 @@
 #include "tls/layer.h"
 #include "tls/openssl.h"
 #include "tls/records.h"
+
+/* So much is sealed here before the kernel is asked to: what it keeps for a connection, 3 KiB, is
+ * for those that carry much. A build for tests may begin at once (tests/tls/kernel). */
+#ifndef PIPIT_TLS_KERNEL_AFTER
+#define PIPIT_TLS_KERNEL_AFTER (1024 * 1024)
+#endif
+#define PP_TLS_KERNEL_NEVER UINT32_MAX
 
 struct pp_tls_secrets;
 
@@ -26,6 +34,8 @@ typedef struct pp_tls_layer {
     struct pp_tls_secrets *secrets; /* of records to come; NULL: not agreed on, or used */
     const char *version, *cipher;   /* once it is open, here to chain */
     bool resumed, verified;
+    bool by_kernel;     /* the kernel seals, plain bytes go down; set by who sends, locked */
+    uint32_t kernel_in; /* bytes to be sealed here before the kernel is asked to; by who sends */
     X509 *peer;                     /* NULL: it has shown none */
     STACK_OF(X509) * shown, *chain; /* by the peer; by which it was verified. NULL: not known */
     pp_link link;                   /* among the handshakes that are under way */
@@ -90,6 +100,24 @@ void pp_tls_tell(pp_tls_layer *t, uint8_t level, uint8_t alert);
 /* Hold what the peer has asked for: other keys of ours. The lock is held. False: it has failed.
  * Thread: the connection's loop. */
 bool pp_tls_answer(pp_tls_layer *t);
+
+/* --- offload.c ---------------------------------------------------------------------------- */
+
+/* How much is sealed here before the kernel is asked. */
+uint32_t pp_tls_kernel_begins(const pp_tls_layer *t);
+
+/* All that was sealed here has gone, and the lock is held. False: the kernel does not take over,
+ * and is not asked again. Thread: send's. */
+bool pp_tls_hand_over(pp_tls_layer *t);
+
+/* As send, when the kernel seals. */
+ssize_t pp_tls_send_by_kernel(pp_tls_layer *t, pp_loop *loop, const struct iovec *iov,
+                              size_t count);
+
+/* Hold what the kernel is to seal that is no data: a change of our keys; the alert with which the
+ * connection ends. The lock is held. Errors: those of pp_layer_hold_locked. */
+pipit_err pp_tls_hold_key_update(pp_tls_layer *t);
+pipit_err pp_tls_hold_alert(pp_tls_layer *t, pp_str alert);
 
 /* --- inbound.c, outbound.c: as pp_layer_ops has them -------------------------------------- */
 

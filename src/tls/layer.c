@@ -142,6 +142,7 @@ pipit_err pp_tls_layer_new(pp_layer **out, pp_tls_context *context, pp_tls_place
     pp_buf_init(&t->first, PP_TLS_HEAD_BYTES + PP_TLS_RECORD_MAX + PP_TLS_IN_BYTES);
     t->context = pp_tls_context_ref(context);
     t->places = places;
+    t->kernel_in = PP_TLS_KERNEL_NEVER;
     *out = &t->layer;
     return PIPIT_OK;
 }

@@ -10,18 +10,27 @@ void pp_tls_tell(pp_tls_layer *t, uint8_t level, uint8_t alert)
 {
     pp_tls_place *place = pp_tls_place_of(t, t->layer.conn->loop);
     char words[] = {(char)level, (char)alert}, record[sizeof(words) + PP_TLS_SEAL_EXTRA];
-    size_t n = pp_tls_records_seal(t->records, &place->sealing, PP_TLS_ALERT,
-                                   (pp_str){words, sizeof(words)}, record);
+    size_t n;
 
-    (void)pp_layer_hold_locked(&t->layer, (pp_str){record, n}); /* it ends with it or without */
+    /* It ends with it or without. */
+    if (t->by_kernel) {
+        (void)pp_tls_hold_alert(t, (pp_str){words, sizeof(words)});
+        return;
+    }
+    n = pp_tls_records_seal(t->records, &place->sealing, PP_TLS_ALERT,
+                            (pp_str){words, sizeof(words)}, record);
+    (void)pp_layer_hold_locked(&t->layer, (pp_str){record, n});
 }
 
 bool pp_tls_answer(pp_tls_layer *t)
 {
     pp_tls_place *place = pp_tls_place_of(t, t->layer.conn->loop);
     char record[PP_TLS_SEAL_EXTRA];
-    size_t n = pp_tls_records_renew(t->records, &place->sealing, record);
+    size_t n;
 
+    if (t->by_kernel)
+        return pp_tls_hold_key_update(t) == PIPIT_OK;
+    n = pp_tls_records_renew(t->records, &place->sealing, record);
     return n && pp_layer_hold_locked(&t->layer, (pp_str){record, n}) == PIPIT_OK;
 }
 
@@ -99,6 +108,8 @@ ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, siz
     ssize_t taken = 0;
     pp_str out;
 
+    if (t->by_kernel)
+        return pp_tls_send_by_kernel(t, loop, iov, count);
     if (pp_tls_place_open(place)) {
         errno = ENOMEM;
         return -1;
@@ -109,6 +120,10 @@ ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, siz
         (void)pthread_mutex_unlock(&layer->lock);
         errno = t->broken ? EPIPE : EAGAIN;
         return -1;
+    }
+    if (PP_UNLIKELY(t->kernel_in == 0) && count && pp_tls_hand_over(t)) {
+        (void)pthread_mutex_unlock(&layer->lock);
+        return pp_tls_send_by_kernel(t, loop, iov, count);
     }
     t->out = place->out;
     t->out_len = 0;
@@ -121,5 +136,7 @@ ssize_t pp_tls_send(pp_layer *layer, pp_loop *loop, const struct iovec *iov, siz
         (void)pthread_mutex_unlock(&layer->lock);
         return -1;
     }
+    if (t->kernel_in != PP_TLS_KERNEL_NEVER)
+        t->kernel_in -= (size_t)taken < t->kernel_in ? (uint32_t)taken : t->kernel_in;
     return pp_layer_end_send(layer, loop, out) ? taken : -1;
 }

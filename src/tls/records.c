@@ -141,6 +141,11 @@ pipit_err pp_tls_records_new(pp_tls_records **out, unsigned number, pp_str in_se
     return PIPIT_OK;
 }
 
+unsigned pp_tls_records_suite(const pp_tls_records *records)
+{
+    return records->suite->number;
+}
+
 void pp_tls_records_free(pp_tls_records *records)
 {
     if (records)
@@ -219,13 +224,20 @@ static size_t seal_one(pp_tls_records *records, pp_tls_cipher_context *cipher, p
     return at + 1 + PP_TLS_TAG_BYTES;
 }
 
+const char pp_tls_key_update[] = {KEY_UPDATE, 0, 0, 1, 0};
+
+bool pp_tls_records_next_keys(pp_tls_records *records)
+{
+    return renew(records->suite, &records->out);
+}
+
 size_t pp_tls_records_renew(pp_tls_records *records, pp_tls_cipher_context *cipher, char *to)
 {
-    static const char update[] = {KEY_UPDATE, 0, 0, 1, 0};
-    size_t n = seal_one(records, cipher, PP_TLS_HANDSHAKE, (pp_str){update, sizeof(update)}, to);
+    pp_str update = {pp_tls_key_update, sizeof(pp_tls_key_update)};
+    size_t n = seal_one(records, cipher, PP_TLS_HANDSHAKE, update, to);
 
     records->asked = false;
-    return n && renew(records->suite, &records->out) ? n : 0;
+    return n && pp_tls_records_next_keys(records) ? n : 0;
 }
 
 size_t pp_tls_records_seal(pp_tls_records *records, pp_tls_cipher_context *cipher, pp_tls_kind kind,

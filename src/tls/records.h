@@ -31,8 +31,12 @@ enum {
     PP_TLS_FRUITLESS_MAX = 32,       /* records in a row that bring nothing */
 };
 
-/* Records of one key; then comes another, well before AES-GCM's limit of 2^24.5. */
-static const uint64_t pp_tls_records_of_key = UINT64_C(1) << 23;
+/* Records of one key; then comes another, well before AES-GCM's limit of 2^24.5. A build for tests
+ * may have fewer (tests/tls/kernel). */
+#ifndef PIPIT_TLS_RECORDS_OF_KEY
+#define PIPIT_TLS_RECORDS_OF_KEY (UINT64_C(1) << 23)
+#endif
+static const uint64_t pp_tls_records_of_key = PIPIT_TLS_RECORDS_OF_KEY;
 
 typedef enum pp_tls_kind {
     PP_TLS_ALERT = 21,
@@ -102,6 +106,14 @@ size_t pp_tls_records_seal(pp_tls_records *records, pp_tls_cipher_context *ciphe
  */
 pipit_err pp_tls_records_open(pp_tls_records *records, pp_tls_cipher_context *cipher, pp_str record,
                               char *to, size_t *out_len);
+
+/* The number of the suite. */
+unsigned pp_tls_records_suite(const pp_tls_records *records);
+
+/* What is said of a change of keys, for who seals it elsewhere: a handshake message. When it has
+ * gone the next keys hold, and count begins anew. False: it cannot be done. */
+extern const char pp_tls_key_update[5];
+bool pp_tls_records_next_keys(pp_tls_records *records);
 
 /* Do what the peer has asked for: say that our keys change, and change them. to has room for
  * PP_TLS_SEAL_EXTRA bytes. Returns what was written; 0: it cannot be done. */

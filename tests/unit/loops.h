@@ -14,6 +14,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
@@ -215,6 +217,7 @@ struct watch {
     const struct watch_hooks *hooks;
     pp_conn *conn; /* valid until freed */
     int peer;      /* the other end of its socket */
+    bool by_tcp;   /* which is one of TCP, not of this machine's own */
     bool opened;
     unsigned closed; /* calls */
     unsigned timers;
@@ -349,6 +352,29 @@ static inline void watch_run_opener(void *arg)
     o->err = pp_conn_open(o->loop, o->fd, o->id, &o->watch->door, &conn);
 }
 
+/* receive_bytes: about as many the peer's kernel takes that it does not read; 0: as it likes. */
+static inline void tcp_pair(int fds[2], int receive_bytes)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t len = sizeof(here);
+
+    assert_int_equal(bind(listener, (struct sockaddr *)&here, len), 0);
+    assert_int_equal(listen(listener, 1), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&here, &len), 0);
+    fds[1] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (receive_bytes)
+        assert_int_equal(
+            setsockopt(fds[1], SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof(receive_bytes)), 0);
+    assert_int_equal(connect(fds[1], (struct sockaddr *)&here, len), 0);
+    fds[0] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    assert_true(fds[0] >= 0);
+    assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(setsockopt(fds[i], IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int)), 0);
+    (void)close(listener);
+}
+
 /* Open a connection on a loop, its other end in w->peer. send_bytes: how much the kernel holds
  * for it, about; 0: as it likes. */
 static inline pipit_err watch_connect_as(struct watch *w, unsigned index, uint64_t id,
@@ -362,8 +388,11 @@ static inline pipit_err watch_connect_as(struct watch *w, unsigned index, uint64
     atomic_store(&w->door.limits.write_deadline_ns, limits->write_deadline_ns);
     atomic_store(&w->door.limits.no_stall, limits->no_stall);
 
-    assert_int_equal(
-        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+    if (w->by_tcp)
+        tcp_pair(fds, send_bytes);
+    else
+        assert_int_equal(
+            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
     if (send_bytes)
         assert_int_equal(
             setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)), 0);

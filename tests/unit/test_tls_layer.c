@@ -1,7 +1,12 @@
-/* TLS as a layer, against a client of OpenSSL's own on the other end of the socket. */
+/* TLS as a layer, against a client of OpenSSL's own on the other end of the socket.
+ *
+ * All of it is sealed here, and once more as much as can be by the kernel, where it does that
+ * (tests/tls/kernel/run.sh has one that does). */
 #include "tls/layer.h"
 
 #include "loops.h"
+#include "tls/inside.h"
+#include "tls/kernel.h"
 #include "tls/tickets.h"
 #include "tls_peer.h"
 
@@ -9,6 +14,7 @@
 #include <string.h>
 
 static struct tls_files files;
+static unsigned kernel_suites; /* not 0: by TCP, and the kernel seals as soon as it is asked */
 
 struct world {
     struct loops l;
@@ -30,6 +36,8 @@ static void on_layer(void *session, pp_layer *layer)
 
     assert_true(pp_layer_is_tls(layer));
     x->readies++;
+    if (kernel_suites && ((pp_tls_layer *)layer)->records)
+        ((pp_tls_layer *)layer)->kernel_in = 0;
 }
 
 static pp_proto_ops tls_proto;
@@ -37,7 +45,8 @@ static pp_proto_ops tls_proto;
 static pp_tls_spec spec_of(pp_tls_pair *pair)
 {
     *pair = (pp_tls_pair){files.cert, files.key};
-    return (pp_tls_spec){.pairs = pair, .pair_count = 1, .min_version = 12};
+    return (pp_tls_spec){
+        .pairs = pair, .pair_count = 1, .min_version = 12, .kernel_suites = kernel_suites};
 }
 
 static pp_tls_context *context_new(const pp_tls_spec *spec, pp_tls_tickets *tickets)
@@ -75,6 +84,7 @@ static void connect_to(struct world *x, const struct tls_peer_how *how,
 
     watch_init(&x->w, &x->l, NULL);
     x->w.context = x;
+    x->w.by_tcp = kernel_suites != 0;
     watch_connect(&x->w, 0, limits, send_bytes);
     x->w.door.proto = &tls_proto;
     assert_int_equal(pp_tls_layer_new(&layer, x->context, &x->places), PIPIT_OK);
@@ -125,6 +135,16 @@ static bool hear(struct world *x)
     }
 }
 
+/* TCP has threads of its own: something may come yet. */
+static void wait_a_little(const struct world *x)
+{
+    struct pollfd fds[] = {{.fd = x->w.peer, .events = POLLIN},
+                           {.fd = x->l.at[0].epoll_fd, .events = POLLIN}};
+
+    if (kernel_suites)
+        (void)poll(fds, COUNT_OF(fds), 50);
+}
+
 /* Both sides go on until nothing moves. */
 static bool exchange(struct world *x)
 {
@@ -132,6 +152,7 @@ static bool exchange(struct world *x)
         uint64_t before = BIO_number_read(SSL_get_rbio(x->peer));
 
         settle(&x->l, 0);
+        wait_a_little(x);
         if (!hear(x))
             return false;
         if (BIO_number_read(SSL_get_rbio(x->peer)) != before)
@@ -157,6 +178,11 @@ static void say(struct world *x, size_t at, size_t len)
         }
     }
     free(bytes);
+}
+
+static pp_tls_layer *layer_of(const struct world *x)
+{
+    return (pp_tls_layer *)x->w.conn->layer;
 }
 
 /* --- tests -------------------------------------------------------------------------------- */
@@ -223,6 +249,8 @@ static void test_tls_layer_carries_by_every_cipher(void **state)
         check_stream(x.w.got.ptr, 0, 150000);
         assert_int_equal(x.heard.len, 150000);
         check_stream(x.heard.ptr, 0, 150000);
+        assert_int_equal(layer_of(&x)->by_kernel,
+                         i % 2 == 0 && (kernel_suites & 1U << i / 2));
         world_fini(&x);
     }
 }
@@ -541,6 +569,160 @@ static void test_tls_layer_does_not_renegotiate(void **state)
     world_fini(&x);
 }
 
+/* --- the kernel seals --------------------------------------------------------------------- */
+
+/* It does not for a socket that is none of TCP: what has begun goes on, and it is not asked again.
+ */
+static void test_tls_layer_goes_on_without_the_kernel(void **state)
+{
+    pp_tls_pair pair;
+    pp_tls_spec spec = spec_of(&pair);
+    struct world x;
+
+    (void)state;
+    spec.kernel_suites = ~0U;
+    world_init(&x, 1, &spec);
+    connect_to(&x, NULL, &roomy_limits, 0);
+    assert_true(exchange(&x));
+    assert_int_equal(layer_of(&x)->kernel_in, PIPIT_TLS_KERNEL_AFTER);
+    for (unsigned i = 0; i < 3; i++) {
+        stage(&x, &x.w.conn->own, PIPIT_TLS_KERNEL_AFTER / 2 + 1);
+        assert_true(exchange(&x));
+    }
+    assert_int_equal(layer_of(&x)->kernel_in, PP_TLS_KERNEL_NEVER);
+    assert_false(layer_of(&x)->by_kernel);
+    assert_int_equal(x.heard.len, x.staged);
+    check_stream(x.heard.ptr, 0, x.staged);
+    world_fini(&x);
+}
+
+/* A kernel that seals nothing, so that the other side sees what is given to it. */
+static void begin_plain(struct world *x, const pp_conn_limits *limits, int send_bytes)
+{
+    world_init(x, 1, NULL);
+    connect_to(x, NULL, limits, send_bytes);
+    assert_true(exchange(x));
+    layer_of(x)->by_kernel = true;
+    stage(x, &x->w.conn->own, 300000);
+    settle(&x->l, 0);
+    pp_buf_fini(&x->heard);
+}
+
+static void read_plain(struct world *x)
+{
+    size_t before;
+
+    do {
+        before = x->heard.len;
+        if (peer_read(x->w.peer, &x->heard, SIZE_MAX))
+            x->ended = true;
+        settle(&x->l, 0);
+    } while (x->heard.len > before && !x->ended);
+}
+
+/* Its last word comes behind all that was to be sent, and it does not go before there is room. */
+static void test_tls_layer_says_goodbye_to_the_kernel(void **state)
+{
+    static const char last[] = {1, 0};
+    struct world x;
+
+    (void)state;
+    begin_plain(&x, &roomy_limits, 4096);
+    pp_conn_close(x.w.conn, PP_CLOSE_CLIENT, true);
+    settle(&x.l, 0);
+    assert_int_equal(x.w.freed, 0);
+    read_plain(&x);
+    assert_true(x.ended);
+    assert_int_equal(x.w.freed, 1);
+    assert_int_equal(x.heard.len, 300000 + sizeof(last));
+    check_stream(x.heard.ptr, 0, 300000);
+    assert_memory_equal(x.heard.ptr + 300000, last, sizeof(last));
+    world_fini(&x);
+}
+
+/* A change of keys goes as a word, too, at once or when there is room; this kernel takes no others,
+ * which ends the connection. */
+static void test_tls_layer_tells_the_kernel_of_keys(void **state)
+{
+    struct world x;
+
+    (void)state;
+    for (unsigned asked = 0; asked < 2; asked++) {
+        begin_plain(&x, &roomy_limits, 4096);
+        if (asked) {
+            assert_int_equal(SSL_key_update(x.peer, SSL_KEY_UPDATE_REQUESTED), 1);
+            say(&x, 0, 1000);
+            settle(&x.l, 0);
+        } else {
+            layer_of(&x)->records->out.count = pp_tls_records_of_key;
+        }
+        assert_int_equal(x.w.closed, 0);
+        read_plain(&x);
+        assert_int_equal(x.w.closed, 1);
+        assert_true(x.heard.len < 300000);
+        assert_memory_equal(x.heard.ptr + x.heard.len - sizeof(pp_tls_key_update),
+                            pp_tls_key_update, sizeof(pp_tls_key_update));
+        check_stream(x.heard.ptr, 0, x.heard.len - sizeof(pp_tls_key_update));
+        world_fini(&x);
+    }
+}
+
+/* What follows is with one that does. */
+static void test_tls_layer_goes_over_to_the_kernel(void **state)
+{
+    struct world x;
+
+    (void)state;
+    world_init(&x, 1, NULL);
+    connect_to(&x, NULL, &roomy_limits, 0);
+    assert_true(exchange(&x));
+    for (unsigned i = 0; i < 100; i++) {
+        pp_tls_keys *keys = &layer_of(&x)->records->out, before = *keys;
+        bool used_up = i % 3 == 2;
+
+        stage(&x, &x.w.conn->own, 5000 * i + 1);
+        if (used_up)
+            keys->count = pp_tls_records_of_key;
+        assert_true(exchange(&x));
+        assert_true(layer_of(&x)->by_kernel);
+        assert_int_equal(x.heard.len, x.staged);
+        assert_int_equal(memcmp(keys->key, before.key, sizeof(before.key)) != 0, used_up);
+    }
+    check_stream(x.heard.ptr, 0, x.staged);
+    world_fini(&x);
+}
+
+/* All of it comes, and the end of it, although the buffer is full when the connection is to end, or
+ * has a little room, since the client reads a little. */
+static void test_tls_layer_ends_in_the_kernel(void **state)
+{
+    struct world x;
+
+    (void)state;
+    for (unsigned i = 0; i < 120; i++) {
+        char bytes[40000];
+        size_t len = 5000 + 1234 * (size_t)(i / 3);
+
+        world_init(&x, 1, NULL);
+        connect_to(&x, NULL, &roomy_limits, 8192);
+        assert_true(exchange(&x));
+        stage(&x, &x.w.conn->own, len);
+        settle(&x.l, 0);
+        for (unsigned reads = 0; reads < i % 3; reads++) {
+            int n = SSL_read(x.peer, bytes, sizeof(bytes));
+
+            assert_int_equal(pp_buf_add(&x.heard, bytes, n > 0 ? (size_t)n : 0), PIPIT_OK);
+        }
+        pp_conn_close(x.w.conn, PP_CLOSE_CLIENT, true);
+        settle(&x.l, 0);
+        (void)exchange(&x);
+        assert_int_equal(x.heard.len, len);
+        check_stream(x.heard.ptr, 0, len);
+        assert_true(x.ended);
+        world_fini(&x);
+    }
+}
+
 /* --- memory ------------------------------------------------------------------------------- */
 
 static void test_tls_layer_without_memory(void **state)
@@ -585,8 +767,17 @@ static void test_tls_layer_without_memory(void **state)
 static int setup(void **state)
 {
     (void)state;
+    kernel_suites = 0;
+    assert_int_equal(pp_openssl_load(NULL), PIPIT_OK);
     (void)signal(SIGPIPE, SIG_IGN); /* the client writes as OpenSSL does */
     tls_files_init(&files);
+    return 0;
+}
+
+static int setup_kernel(void **state)
+{
+    (void)setup(state);
+    kernel_suites = pp_tls_kernel_suites();
     return 0;
 }
 
@@ -687,8 +878,27 @@ int main(void)
         cmocka_unit_test(test_tls_layer_changes_keys),
         cmocka_unit_test(test_tls_layer_does_not_renegotiate),
         cmocka_unit_test(test_tls_layer_takes_from_several_loops),
+        cmocka_unit_test(test_tls_layer_goes_on_without_the_kernel),
+        cmocka_unit_test(test_tls_layer_says_goodbye_to_the_kernel),
+        cmocka_unit_test(test_tls_layer_tells_the_kernel_of_keys),
         cmocka_unit_test(test_tls_layer_without_memory),
     };
+    const struct CMUnitTest kernel_tests[] = {
+        cmocka_unit_test(test_tls_layer_goes_over_to_the_kernel),
+        cmocka_unit_test(test_tls_layer_ends_in_the_kernel),
+        cmocka_unit_test(test_tls_layer_carries_both_ways),
+        cmocka_unit_test(test_tls_layer_carries_by_every_cipher),
+        cmocka_unit_test(test_tls_layer_refuses_what_is_changed),
+        cmocka_unit_test(test_tls_layer_holds_back),
+        cmocka_unit_test(test_tls_layer_says_goodbye),
+        cmocka_unit_test(test_tls_layer_hears_goodbye),
+        cmocka_unit_test(test_tls_layer_changes_keys),
+        cmocka_unit_test(test_tls_layer_takes_from_several_loops),
+        cmocka_unit_test(test_tls_layer_without_memory),
+    };
+    int failed = cmocka_run_group_tests(tests, setup, teardown);
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    if (!pp_tls_kernel_suites())
+        return failed; /* it seals nothing here */
+    return failed + cmocka_run_group_tests(kernel_tests, setup_kernel, teardown);
 }
