@@ -55,7 +55,7 @@ done
 (cd "$image" && find . | cpio -o -H newc 2>/dev/null) | gzip -1 >"$work/image.gz"
 
 # The console tells; its last line is the verdict.
-nice -n 10 timeout "${PIPIT_KERNEL_SECONDS:-3000}" qemu-system-x86_64 -accel tcg -cpu max -smp 2 \
+nice -n 10 timeout "${PIPIT_KERNEL_SECONDS:-3000}" qemu-system-x86_64 -accel tcg,thread=single -cpu max -smp 2 \
     -m 1536 -nographic -no-reboot -kernel "$vmlinuz" -initrd "$work/image.gz" \
     -append "console=ttyS0 panic=-1 quiet" </dev/null | tee "$work/console.log"
 grep -q '^ALL GOOD' "$work/console.log"
