@@ -35,6 +35,7 @@ typedef struct pp_tls_layer {
     const char *version, *cipher;   /* once it is open, here to chain */
     bool resumed, verified;
     bool by_kernel;     /* the kernel seals, plain bytes go down; set by who sends, locked */
+    bool changing;      /* by_kernel: a change of our keys is held; locked */
     uint32_t kernel_in; /* bytes to be sealed here before the kernel is asked to; by who sends */
     X509 *peer;                     /* NULL: it has shown none */
     STACK_OF(X509) * shown, *chain; /* by the peer; by which it was verified. NULL: not known */

@@ -5,11 +5,13 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
-enum { CONNECT_MS = 200 }; /* to ourselves, for each suite */
+enum { CONNECT_MS = 200 }; /* to ourselves */
 
 /* What a suite's keys are to the kernel. */
 typedef union crypto_info {
@@ -87,6 +89,16 @@ bool pp_tls_kernel_change_keys(int fd, unsigned suite, const pp_tls_keys *keys)
 
 /* --- what it can do ----------------------------------------------------------------------- */
 
+/* Older ones take no other keys later: they need not load a module to say so. */
+static bool may_be_new_enough(void)
+{
+    struct utsname name;
+    unsigned major, minor;
+
+    return uname(&name) == 0 && sscanf(name.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor >= 14));
+}
+
 /* Is there such a layer in the kernel at all? It refuses a socket that is not connected. */
 static bool is_known(void)
 {
@@ -128,35 +140,39 @@ static bool is_connected(int fd, const struct sockaddr_in *to)
            getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error == 0;
 }
 
-static bool has_suite(const struct sockaddr_in *here, unsigned suite)
+/* False: there was no connection to try it on. */
+static bool try_suite(const struct sockaddr_in *here, unsigned suite, bool *out_has)
 {
     static const pp_tls_keys none; /* nothing is sent */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    bool has = fd >= 0 && is_connected(fd, here) && pp_tls_kernel_begin(fd, suite, &none) &&
-               pp_tls_kernel_change_keys(fd, suite, &none);
+    bool connected = fd >= 0 && is_connected(fd, here);
 
+    *out_has = connected && pp_tls_kernel_begin(fd, suite, &none) &&
+               pp_tls_kernel_change_keys(fd, suite, &none);
     if (fd >= 0)
         (void)close(fd);
-    return has;
+    return connected;
 }
 
 unsigned pp_tls_kernel_suites(void)
 {
     struct sockaddr_in here;
-    unsigned has = 0;
+    unsigned all = 0;
     int listener;
+    bool has;
 
-    if (!is_known())
+    if (!may_be_new_enough() || !is_known())
         return 0;
     listener = listen_here(&here);
     if (listener < 0)
         return 0;
     for (unsigned i = 0; i < sizeof(suites) / sizeof(*suites); i++) {
-        if (has_suite(&here, suites[i]))
-            has |= pp_tls_kernel_bit(suites[i]);
+        if (!try_suite(&here, suites[i], &has))
+            break;
+        all |= has ? pp_tls_kernel_bit(suites[i]) : 0;
     }
     (void)close(listener);
-    return has;
+    return all;
 }
 
 /* --- what is no data ---------------------------------------------------------------------- */

@@ -21,8 +21,8 @@
 unsigned pp_tls_kernel_bit(unsigned suite);
 
 /* By which suites does the kernel seal, and take other keys later? Tried on sockets of its own. May
- * have the kernel load modules, so that connections need not wait for that. Takes a second at most,
- * a millisecond as a rule. Thread: who starts and reloads. */
+ * have the kernel load modules, so that connections need not wait for that. Takes a fifth of a
+ * second at most, a millisecond as a rule. Thread: who starts and reloads. */
 unsigned pp_tls_kernel_suites(void);
 
 /* Have the kernel seal what fd sends from now on, with keys, beginning with the record that would be

@@ -4,7 +4,7 @@
  * alert, is held as *words* until it can go: plain, each behind two bytes with its kind and its
  * length. Words go before bytes from above, and after a change of keys come the next keys.
  *
- * A connection that ends waits for ROOM before its alert and behind it. The kernel takes a record
+ * A connection that ends waits for ROOM before its alert and behind it, unless it ends at once. The kernel takes a record
  * when there is any room, and keeps what does not fit beside the socket's buffer. Shutting the
  * socket would cut that off, in the middle of a record. */
 #include "tls/inside.h"
@@ -50,15 +50,23 @@ static pipit_err hold(pp_tls_layer *t, uint8_t kind, pp_str bytes)
     return pp_layer_hold_locked(&t->layer, (pp_str){word, WORD_HEAD + bytes.len});
 }
 
+/* One answers all that the peer has asked for until it goes (RFC 8446, 4.6.3). */
 pipit_err pp_tls_hold_key_update(pp_tls_layer *t)
 {
+    pipit_err err = PIPIT_OK;
+
     t->records->asked = false;
-    return hold(t, PP_TLS_HANDSHAKE, (pp_str){pp_tls_key_update, sizeof(pp_tls_key_update)});
+    if (!t->changing)
+        err = hold(t, PP_TLS_HANDSHAKE, (pp_str){pp_tls_key_update, sizeof(pp_tls_key_update)});
+    t->changing = t->changing || !err;
+    return err;
 }
 
 pipit_err pp_tls_hold_alert(pp_tls_layer *t, pp_str alert)
 {
-    pipit_err err = hold(t, ROOM, PP_STR(""));
+    const pp_conn *conn = t->layer.conn;
+    bool waits = !conn->closing || conn->flush_on_close;
+    pipit_err err = waits ? hold(t, ROOM, PP_STR("")) : PIPIT_OK;
 
     if (!err)
         err = hold(t, PP_TLS_ALERT, alert);
@@ -103,13 +111,16 @@ static bool say_words_locked(pp_tls_layer *t, pp_loop *loop)
         bool said;
         int error;
 
+        t->changing = t->changing && kind != PP_TLS_HANDSHAKE; /* what is asked now is answered anew */
         (void)pthread_mutex_unlock(&t->layer.lock);
         said = say(t, loop, kind, bytes);
         error = errno;
         (void)pthread_mutex_lock(&t->layer.lock);
         errno = error;
-        if (!said)
+        if (!said) {
+            t->changing = t->changing || kind == PP_TLS_HANDSHAKE;
             return false;
+        }
         pp_layer_drop_held_locked(&t->layer, WORD_HEAD + bytes.len);
         if (kind == PP_TLS_HANDSHAKE && !change_keys(t))
             return false;
