@@ -1,6 +1,7 @@
 #include "store/inside.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "store/holes.h"
 
 #include <fcntl.h>
@@ -60,13 +61,16 @@ static int64_t serve(pp_pool_seat *seat, bool due)
 {
     pp_store *store = PP_CONTAINER(seat, pp_store, ahead.seat);
     struct pp_ahead_place *place;
+    int64_t began_ns;
 
     (void)due;
     (void)pthread_mutex_lock(&store->lock);
     while ((place = find_locked(&store->ahead, PP_AHEAD_ASKED))) {
         place->state = PP_AHEAD_BEING_READ;
         (void)pthread_mutex_unlock(&store->lock);
+        began_ns = pp_clock_mono_ns();
         place->err = read_place(store, place);
+        place->took_ns = pp_clock_mono_ns() - began_ns;
         (void)pthread_mutex_lock(&store->lock);
         place->state = PP_AHEAD_DONE;
         store->ahead.reads++;
@@ -119,7 +123,8 @@ static struct pp_ahead_place *find_same_locked(struct pp_ahead *ahead,
     return NULL;
 }
 
-/* If it is here, all that the place has is the caller's; if it failed, there is but its err. */
+/* If it is here, all that the place has is the caller's; if it failed, there are but its err and
+ * how long that took. */
 static pp_ahead_answer take(pp_store *store, const struct pp_ahead_place *wanted,
                             struct pp_ahead_place *out_place)
 {
@@ -137,17 +142,18 @@ static pp_ahead_answer take(pp_store *store, const struct pp_ahead_place *wanted
     }
     (void)pthread_mutex_unlock(&store->lock);
     if (answer == PP_AHEAD_FAILED) {
-        pipit_err err = out_place->err;
+        struct pp_ahead_place failed = {.err = out_place->err, .took_ns = out_place->took_ns};
 
         empty(out_place);
-        out_place->err = err;
+        *out_place = failed;
     }
     return answer;
 }
 
 pp_ahead_answer pp_ahead_take_index(pp_store *store, const pp_segment *segment,
                                     struct pp_footer_index *out_index,
-                                    struct pp_rebuilt **out_rebuilt, pipit_err *out_err)
+                                    struct pp_rebuilt **out_rebuilt, pipit_err *out_err,
+                                    int64_t *out_took_ns)
 {
     const struct pp_ahead_place wanted = index_of(store, segment);
     struct pp_ahead_place place;
@@ -159,6 +165,7 @@ pp_ahead_answer pp_ahead_take_index(pp_store *store, const pp_segment *segment,
         pp_free(place.later.numbers);
     } else if (answer == PP_AHEAD_FAILED) {
         *out_err = place.err;
+        *out_took_ns = place.took_ns;
     }
     return answer;
 }

@@ -35,6 +35,7 @@ struct pp_ahead_place {
     uint64_t tick;
     struct pp_later later; /* for an index that has to be made again */
     pipit_err err;
+    int64_t took_ns; /* to read it, or to learn that it cannot be */
     char *bytes_read;
     struct pp_footer_index index;
     struct pp_rebuilt *rebuilt; /* instead, if the footer is damaged */
@@ -62,10 +63,11 @@ typedef enum pp_ahead_answer {
 } pp_ahead_answer;
 
 /* The index of a segment; *out_rebuilt is not NULL if it had to be made of its records. *out_err:
- * why it FAILED. Owner: the caller, of both. */
+ * why it FAILED, and *out_took_ns how long that took. Owner: the caller, of both. */
 pp_ahead_answer pp_ahead_take_index(struct pp_store *store, const pp_segment *segment,
                                     struct pp_footer_index *out_index,
-                                    struct pp_rebuilt **out_rebuilt, pipit_err *out_err);
+                                    struct pp_rebuilt **out_rebuilt, pipit_err *out_err,
+                                    int64_t *out_took_ns);
 /* So many bytes of its file, from at on. Owner: the caller frees them. */
 pp_ahead_answer pp_ahead_take_bytes(struct pp_store *store, const pp_segment *segment, uint64_t at,
                                     size_t bytes, char **out_bytes);

@@ -151,7 +151,8 @@ pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_f
 struct loading {
     struct pp_footer_index index;
     struct pp_rebuilt *rebuilt; /* instead, made of the records */
-    bool unread;                /* a reader has tried both, and the disk gave neither */
+    bool unread;                /* a reader has tried both, and the disk gave neither, */
+    int64_t took_ns;            /* which took it so long */
 };
 
 /* The same without waiting for the disk. False: it has to be read here and now. */
@@ -159,7 +160,8 @@ static bool hurry_index(pp_store *store, const pp_segment *segment, struct loadi
                         pipit_err *out_err)
 {
     *out_err = PIPIT_OK;
-    switch (pp_ahead_take_index(store, segment, &loading->index, &loading->rebuilt, out_err)) {
+    switch (pp_ahead_take_index(store, segment, &loading->index, &loading->rebuilt, out_err,
+                                &loading->took_ns)) {
     case PP_AHEAD_HERE:
         return true;
     case PP_AHEAD_FAILED: /* what a bad disk takes its time for is not tried again by the owner */
@@ -231,7 +233,8 @@ static pipit_err take_rebuilt(pp_store *store, pp_segment *segment, struct pp_re
     return segment->index_lost ? PIPIT_EIO : PIPIT_OK;
 }
 
-static pipit_err load_index(pp_store *store, pp_segment *segment)
+/* *out_took_ns: how long a reader was at it in vain; else 0. */
+static pipit_err load_index(pp_store *store, pp_segment *segment, int64_t *out_took_ns)
 {
     struct loading loading = {0};
     pipit_err err = read_index(store, segment, &loading);
@@ -239,6 +242,7 @@ static pipit_err load_index(pp_store *store, pp_segment *segment)
     if (!err && !loading.rebuilt)
         err = take_footer(store, segment, &loading.index);
     pp_footer_index_fini(&loading.index);
+    *out_took_ns = loading.took_ns;
     return loading.rebuilt || (pp_footer_is_lost(err) && !loading.unread)
                ? take_rebuilt(store, segment, loading.rebuilt)
                : err;
@@ -248,7 +252,7 @@ static pipit_err load_index(pp_store *store, pp_segment *segment)
  * something of this segment make one: so there are few. */
 static pipit_err try_index(pp_store *store, pp_segment *segment)
 {
-    int64_t began_ns, took_ns;
+    int64_t began_ns, now_ns, took_ns, reader_ns;
     pipit_err err;
 
     if (segment->index_lost)
@@ -256,11 +260,12 @@ static pipit_err try_index(pp_store *store, pp_segment *segment)
     began_ns = pp_clock_mono_ns();
     if (began_ns < segment->unread_ns)
         return PIPIT_EIO;
-    err = load_index(store, segment);
+    err = load_index(store, segment, &reader_ns);
     segment->unread_ns = 0;
     if (err == PIPIT_EIO && !segment->index_lost) {
-        took_ns = pp_clock_mono_ns() - began_ns;
-        segment->unread_ns = began_ns + took_ns + UNREAD_NS + UNREAD_TIMES * took_ns;
+        now_ns = pp_clock_mono_ns();
+        took_ns = now_ns - began_ns + reader_ns;
+        segment->unread_ns = now_ns + UNREAD_NS + UNREAD_TIMES * took_ns;
     }
     return err;
 }

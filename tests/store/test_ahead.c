@@ -6,6 +6,7 @@
 #include "store/store.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,6 +44,26 @@ static pthread_t owner;
 static atomic_int owner_reads, other_reads;
 static atomic_bool others_fail, footers_fail, all_fail;
 
+/* A disk that takes its time before it fails takes none of the test's: the clock is put forward. */
+static atomic_int_least64_t forward_ns;
+static atomic_int slow_ns; /* each read of others that fails */
+
+int __real_clock_gettime(clockid_t clock, struct timespec *out);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
+{
+    int err = __real_clock_gettime(clock, out);
+
+    if (clock == CLOCK_MONOTONIC) {
+        int64_t ns = out->tv_nsec + atomic_load(&forward_ns);
+
+        out->tv_sec += ns / PP_NS_PER_S;
+        out->tv_nsec = ns % PP_NS_PER_S;
+    }
+    return err;
+}
+
 /* Does a sealed segment's footer begin before? A sector that holds records, too, is not of it. */
 static bool reaches_footer(int fd, uint64_t end)
 {
@@ -62,6 +83,8 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
 
     (void)any;
     atomic_fetch_add(is_owner ? &owner_reads : &other_reads, 1);
+    if (atomic_load(&all_fail) && !is_owner)
+        atomic_fetch_add(&forward_ns, atomic_load(&slow_ns));
     if (atomic_load(&all_fail) ||
         (!is_owner && atomic_load(&others_fail) && !reaches_footer(fd, at + bytes)))
         return -EIO;
@@ -322,6 +345,42 @@ static void test_what_the_disk_does_not_give_is_let_be(void **state)
     (void)state;
     stay_away_from_a_bad_disk(true);
     stay_away_from_a_bad_disk(false);
+}
+
+/* The longer it takes to learn that the disk does not give it, the longer it is let be, also if it
+ * is others who wait for the disk. */
+static void test_a_slow_disk_is_let_be_for_longer(void **state)
+{
+    enum { SLOW_NS = 10 * 1000 * 1000, TIMES = 8 };
+    pp_store_pool *pool, *readers;
+    int64_t took_ns;
+    pp_store *store;
+    int reads;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &pool), PIPIT_OK);
+    assert_int_equal(pp_store_pool_new(1, &readers), PIPIT_OK);
+    store = open_in("plain", pool, readers, NULL);
+    atomic_store(&slow_ns, SLOW_NS);
+    atomic_store(&all_fail, true);
+    took_ns = atomic_load(&forward_ns);
+    assert_int_equal(try_read(store, 1), PIPIT_EIO);
+    took_ns = atomic_load(&forward_ns) - took_ns;
+    assert_true(took_ns > PP_NS_PER_S); /* each sector was tried */
+    reads = atomic_load(&other_reads);
+    for (unsigned i = 0; i < TIMES; i++) {
+        assert_int_equal(try_read(store, 1), PIPIT_EIO);
+        atomic_fetch_add(&forward_ns, took_ns);
+    }
+    assert_int_equal(try_read(store, 1), PIPIT_EIO);
+    assert_int_equal(atomic_load(&other_reads), reads);
+    atomic_store(&all_fail, false);
+    atomic_fetch_add(&forward_ns, WAIT_S * TIMES * PP_NS_PER_S);
+    (void)get(store, 1, false);
+    atomic_store(&slow_ns, 0);
+    pp_store_close(store);
+    pp_store_pool_free(readers);
+    pp_store_pool_free(pool);
 }
 
 static void test_what_was_asked_for_may_go(void **state)
@@ -691,6 +750,7 @@ int main(void)
         cmocka_unit_test(test_far_apart_all_come_to_their_turn),
         cmocka_unit_test(test_a_read_that_fails_is_made_by_the_owner),
         cmocka_unit_test(test_what_the_disk_does_not_give_is_let_be),
+        cmocka_unit_test(test_a_slow_disk_is_let_be_for_longer),
         cmocka_unit_test(test_what_was_asked_for_may_go),
         cmocka_unit_test(test_owner_waits_for_no_eviction),
         cmocka_unit_test(test_owner_waits_for_no_eviction_by_subject),
