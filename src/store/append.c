@@ -78,6 +78,10 @@ static pipit_err find_evicted(pp_store *store, uint32_t id, uint64_t *out_seq)
     store->hurried = hurried;
     err = pp_store_first_of(store, id, out_seq);
     store->hurried = false;
+    if (err == PIPIT_ENOTFOUND) { /* it was said to have more than it has */
+        *out_seq = 0;
+        return PIPIT_OK;
+    }
     return err ? err : pp_store_prepare_one(store, *out_seq, hurried);
 }
 

@@ -103,6 +103,7 @@ struct pp_store {
     pp_segment *tail;  /* the last one, under the lock: the array is the owner's */
     pp_segment *limbo; /* not there any more, but a batch knows them */
     pp_subjects subjects;
+    uint64_t vague_seq; /* up to here some could not be counted: that segment was not read; 0 */
     uint64_t messages;
     uint64_t bytes;
     uint64_t first_seq;
@@ -116,8 +117,7 @@ struct pp_store {
     uint64_t truncations; /* since it was opened: sequences may have come again */
     uint64_t tick;
     bool reclaim_wanted; /* some segment is dead, or nearly so */
-    bool subjects_stale; /* they are said to have more messages than they have, */
-    bool subjects_vague; /* or maybe fewer: they were counted where not all could be read */
+    bool subjects_stale; /* how many messages they have is to be counted again */
     bool subjects_held;  /* none gets the number of another: segments yet to come have them */
     struct pp_opening *opening; /* NULL: it is open */
     bool index_held;            /* nothing is unloaded meanwhile */
@@ -366,12 +366,18 @@ pipit_err pp_store_reserve_due(pp_store *store);
 void pp_store_cut_due(pp_store *store, uint64_t seq);
 void pp_store_add_due(pp_store *store, int64_t at_ns, uint64_t seq);
 
-/* by_subject.c: the first and last of a subject, looked up if they are stale. Of one that is said
- * to have messages and has none: PIPIT_EDAMAGED. */
+/* by_subject.c: the first and last of a subject, looked up if they are stale. One that is said to
+ * have messages and has none is forgotten: PIPIT_ENOTFOUND. Errors: also as pp_store_load(). */
 pipit_err pp_store_first_of(pp_store *store, uint32_t id, uint64_t *out_seq);
 pipit_err pp_store_last_of(pp_store *store, uint32_t id, uint64_t *out_seq);
-/* If subjects are stale, count the messages of each. Errors: PIPIT_ENOMEM. */
+/* If subjects are stale, count the messages of each. What then is over their limit is known again.
+ * Errors: PIPIT_ENOMEM. */
 pipit_err pp_store_count_subjects(pp_store *store);
+/* May it have messages that could not be counted? */
+static inline bool pp_store_is_vague(const pp_store *store, const struct pp_stored_subject *subject)
+{
+    return store->vague_seq && subject->first <= store->vague_seq;
+}
 
 /* damage.c */
 /* A line in the log, if there is one. */

@@ -85,7 +85,7 @@ static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
     subject = pp_subjects_at(&store->subjects, id);
     if (subject->count == 0) /* an index that had to be made again says other than its footer did */
         return;
-    if (subject->count == 1 && store->subjects_vague)
+    if (subject->count == 1 && pp_store_is_vague(store, subject))
         subject->count++; /* there may be one more */
     if (--subject->count == 0) {
         if (!store->subjects_held)
@@ -96,7 +96,7 @@ static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
         subject->first_stale = true;
     if (seq == subject->last)
         subject->last_stale = true;
-    if (store->subjects_stale || store->subjects_vague || subject->count > 1 ||
+    if (store->subjects_stale || pp_store_is_vague(store, subject) || subject->count > 1 ||
         subject->first_stale == subject->last_stale)
         return;
     if (subject->first_stale) /* the only one is the first and the last */
@@ -178,6 +178,7 @@ pipit_err pp_store_kill_unread(pp_store *store, pp_segment *segment)
     memset(segment->dead_bits, 0xff, segment->dead_room / 8);
     segment->dead = segment->count;
     leave_subjects(store, segment->last_seq);
+    store->subjects_stale |= segment->uncounted; /* it need not be reckoned with any more */
     note_dead(store, segment);
     pp_store_complain(store, PP_LOG_WARN, "a segment that cannot be read went by limits",
                       segment->number);

@@ -280,6 +280,7 @@ pipit_err pp_store_load(pp_store *store, pp_segment *segment)
     err = try_index(store, segment);
     if (err)
         return err;
+    store->subjects_stale |= segment->uncounted;
     store->index_loaded += pp_segment_index_bytes(segment);
     if (!store->index_held)
         unload_some(store, segment);

@@ -111,7 +111,7 @@ static pipit_err gather_subject(pp_store *store, uint32_t id, struct pp_ranges *
             over--;
         }
     }
-    return err;
+    return err == PIPIT_ENOTFOUND ? PIPIT_OK : err; /* then it has none */
 }
 
 /* The oldest of a subject go one by one, each when what is needed for it has been read. */
@@ -125,6 +125,8 @@ static pipit_err shrink_subject(pp_store *store, uint32_t id, uint32_t *left)
         store->hurried = true;
         err = pp_store_first_of(store, id, &seq);
         store->hurried = false;
+        if (err == PIPIT_ENOTFOUND)
+            return PIPIT_OK; /* it has none */
         if (!err)
             err = pp_store_prepare_one(store, seq, true);
         if (!err)

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,14 +42,14 @@ typedef enum footer_part { INDEX, FRONT, FRONT_AND_DELETES } footer_part;
 static struct pp_disk_ops ops;
 static pp_disk disk = {&ops};
 static unsigned whole_reads;
-static ino_t bad_file; /* it cannot be read; 0: all can */
+static ino_t bad_files[2]; /* they cannot be read; 0: none */
 
 static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_t at)
 {
     struct stat about;
 
     (void)any;
-    if (fstat(fd, &about) < 0 || (bad_file && about.st_ino == bad_file))
+    if (fstat(fd, &about) < 0 || about.st_ino == bad_files[0] || about.st_ino == bad_files[1])
         return -EIO;
     whole_reads += at == 0 && bytes == (size_t)about.st_size;
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
@@ -456,6 +457,16 @@ static void check_half(pp_store *store)
     assert_int_equal(told.last_seq, MESSAGES * STEP);
 }
 
+static ino_t inode_of(const char *name)
+{
+    char path[FOLDER_PATH_BYTES];
+    struct stat about;
+
+    folder_path(name, path);
+    assert_int_equal(stat(path, &about), 0);
+    return about.st_ino;
+}
+
 /* A file cannot be read: nobody knows which of its messages is the first. It goes when all of it
  * has to, and not before; and no subject loses more than that. */
 static void test_a_segment_that_cannot_be_read_goes_whole(void **state)
@@ -471,9 +482,8 @@ static void test_a_segment_that_cannot_be_read_goes_whole(void **state)
     (void)state;
     fill_with_subjects("unread");
     folder_path("unread/0000000001.seg", path);
-    assert_int_equal(stat(path, &about), 0);
     store = open_in("unread");
-    bad_file = about.st_ino;
+    bad_files[0] = inode_of("unread/0000000001.seg");
     assert_int_equal(pp_store_limit(store, &few), PIPIT_EIO);
     assert_int_equal(messages_of(store), MESSAGES);
     assert_int_equal(pp_store_limit(store, &half), PIPIT_OK);
@@ -482,12 +492,144 @@ static void test_a_segment_that_cannot_be_read_goes_whole(void **state)
     check_half(store);
     pp_store_state(store, &before);
     pp_store_close(store);
-    bad_file = 0;
+    bad_files[0] = 0;
     assert_int_equal(stat(path, &about), -1); /* its room was given back */
     store = open_in("unread");
     check_half(store);
     pp_store_state(store, &after);
     assert_int_equal(after.bytes, before.bytes);
+    pp_store_close(store);
+}
+
+static uint64_t append_to(pp_store *store, pp_str subject)
+{
+    const struct pp_store_message message = {.subject = subject, .payload = PP_STR("x")};
+    uint64_t seq;
+
+    assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, &seq), PIPIT_OK);
+    return seq;
+}
+
+static uint64_t messages_on(pp_store *store, pp_str subject)
+{
+    struct pp_store_subject told;
+
+    assert_int_equal(pp_store_subject(store, subject, &told), PIPIT_OK);
+    return told.messages;
+}
+
+static void take_messages(void *ctx, pp_str subject, uint64_t messages)
+{
+    (void)subject;
+    *(uint64_t *)ctx = messages;
+}
+
+/* As far as it could be counted: which is the first is not known then. */
+static uint64_t messages_counted(pp_store *store, pp_str subject)
+{
+    uint64_t messages = 0;
+
+    pp_store_subjects(store, subject, take_messages, &messages);
+    return messages;
+}
+
+static void append_and_delete(pp_store *store, pp_str subject, unsigned count)
+{
+    uint64_t seqs[8];
+
+    for (unsigned i = 0; i < count; i++)
+        seqs[i] = append_to(store, subject);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(pp_store_delete(store, seqs[i], false), PIPIT_OK);
+    pp_store_run(store);
+}
+
+/* Two files cannot be read, and the first of them goes. */
+static pp_store *lose_two(const char *name)
+{
+    struct pp_store_limits limits = {.messages = MESSAGES};
+    char path[FOLDER_PATH_BYTES];
+    pp_store *store;
+
+    fill_with_subjects(name);
+    store = open_in(name);
+    for (unsigned i = 0; i < 2; i++) {
+        (void)snprintf(path, sizeof(path), "%s/000000000%u.seg", name, i + 1);
+        bad_files[i] = inode_of(path);
+    }
+    do
+        limits.messages--;
+    while (pp_store_limit(store, &limits) == PIPIT_EIO);
+    assert_int_equal(messages_of(store), limits.messages);
+    assert_true(limits.messages > MESSAGES * 3 / 4);
+    return store;
+}
+
+/* What of a subject could not be counted is no matter of subjects that came later. */
+static void test_later_subjects_are_counted(void **state)
+{
+    enum { UNIQUE = 1000 };
+    const struct pp_store_limits one = {.per_subject = 1}, three = {.per_subject = 3};
+    struct pp_store_state before, after;
+    char subject[16];
+    pp_store *store = lose_two("later");
+
+    (void)state;
+    assert_int_equal(pp_store_limit(store, &one), PIPIT_EIO); /* some has more in the second one */
+    append_and_delete(store, PP_STR("new"), 1);
+    (void)append_to(store, PP_STR("new"));
+    pp_store_state(store, &before);
+    for (unsigned i = 0; i < UNIQUE; i++) {
+        int len = snprintf(subject, sizeof(subject), "u%u", i);
+
+        append_and_delete(store, (pp_str){subject, (size_t)len}, 1);
+    }
+    pp_store_state(store, &after);
+    assert_int_equal(after.subjects, before.subjects);
+    assert_int_equal(pp_store_limit(store, &three), PIPIT_EIO);
+    append_and_delete(store, PP_STR("three"), 3);
+    for (unsigned i = 0; i < 3; i++)
+        (void)append_to(store, PP_STR("three"));
+    assert_int_equal(messages_on(store, PP_STR("three")), 3);
+    assert_int_equal(messages_on(store, PP_STR("new")), 1);
+    pp_store_close(store);
+    bad_files[0] = bad_files[1] = 0;
+}
+
+static void await_message(pp_store *store, uint64_t seq)
+{
+    struct pp_store_message message;
+    struct timespec now, until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_S;
+    while (pp_store_read(store, seq, &message) == PIPIT_EIO) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        assert_true(now.tv_sec < until.tv_sec);
+        (void)sched_yield();
+    }
+}
+
+/* When the disk gives it again it is counted, and what is over a limit goes. */
+static void test_what_could_not_be_counted_is_counted_later(void **state)
+{
+    struct pp_store_limits each = {.per_subject = MESSAGES};
+    pp_store *store = lose_two("healed");
+    uint64_t few, all;
+    bool more;
+
+    (void)state;
+    assert_int_equal(pp_store_limit(store, &each), PIPIT_OK);
+    few = messages_counted(store, PP_STR("odd"));
+    each.per_subject = (uint32_t)few;
+    assert_int_equal(pp_store_limit(store, &each), PIPIT_OK);
+    bad_files[0] = bad_files[1] = 0;
+    await_message(store, MESSAGES / 8 * STEP);
+    all = messages_on(store, PP_STR("odd"));
+    assert_true(all > few + MESSAGES / 40);
+    assert_int_equal(messages_on(store, PP_STR("even")) + all, messages_of(store));
+    assert_int_equal(pp_store_evict(store, &more), PIPIT_OK);
+    assert_int_equal(messages_on(store, PP_STR("odd")), few);
     pp_store_close(store);
 }
 
@@ -603,6 +745,8 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_is_tried_once),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
+        cmocka_unit_test(test_later_subjects_are_counted),
+        cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
         cmocka_unit_test(test_deletes_are_known_while_their_footer_is_written),
         cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
     };
