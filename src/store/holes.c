@@ -158,7 +158,8 @@ static pipit_err read_deletes(const pp_store *store, uint64_t number, struct pp_
     err = pp_rebuilt_read(store, number, NULL, &rebuilt);
     if (err)
         return err;
-    err = add_ranges(deletes, bounds, &rebuilt->read->deletes);
+    /* What it deletes may lie where the disk gives nothing: all of it is to be known. */
+    err = rebuilt->unread ? PIPIT_EIO : add_ranges(deletes, bounds, &rebuilt->read->deletes);
     pp_rebuilt_free(rebuilt);
     return err;
 }

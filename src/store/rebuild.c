@@ -37,6 +37,7 @@ static pipit_err read_apart(pp_store *apart, uint64_t number, struct pp_rebuilt 
     pp_buf_fini(&apart->opened);
     rebuilt->read = found.segment;
     rebuilt->subjects = apart->subjects;
+    rebuilt->unread = found.unread;
     return err;
 }
 

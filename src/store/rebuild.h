@@ -20,6 +20,7 @@ struct pp_later {
 struct pp_rebuilt {
     pp_segment *read;
     pp_subjects subjects;
+    uint64_t unread;           /* bytes of it that the disk did not give */
     struct pp_ranges suspects; /* sequences whose messages may be missing, in order */
     struct pp_later later;     /* those that have been looked at, */
     struct pp_ranges deletes;  /* and what they delete of it */

@@ -44,12 +44,30 @@ static pp_disk disk = {&ops};
 static unsigned whole_reads;
 static ino_t bad_files[2]; /* they cannot be read; 0: none */
 
+/* A part of a file that cannot be read. */
+struct bad_part {
+    ino_t file; /* 0: none */
+    uint64_t at;
+    uint64_t end;
+};
+
+static struct bad_part bad_parts[2];
+
+static bool is_bad(ino_t file, uint64_t at, uint64_t end)
+{
+    bool bad = file == bad_files[0] || file == bad_files[1];
+
+    for (unsigned i = 0; i < 2; i++)
+        bad |= file == bad_parts[i].file && at < bad_parts[i].end && end > bad_parts[i].at;
+    return bad;
+}
+
 static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_t at)
 {
     struct stat about;
 
     (void)any;
-    if (fstat(fd, &about) < 0 || about.st_ino == bad_files[0] || about.st_ino == bad_files[1])
+    if (fstat(fd, &about) < 0 || is_bad(about.st_ino, at, at + bytes))
         return -EIO;
     whole_reads += at == 0 && bytes == (size_t)about.st_size;
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
@@ -224,10 +242,9 @@ static void damage_message(int fd, const char *from, size_t len, unsigned n)
                          sizeof(zeros));
 }
 
-/* What stands between two messages: records of deletes. */
-static void lose_between(int fd, const char *from, size_t len, unsigned n)
+/* What stands between two messages: records of deletes. False: they are not both in it. */
+static bool find_between(const char *from, size_t len, unsigned n, size_t *out_at, size_t *out_end)
 {
-    static const char zeros[4096];
     char text[32];
     const char *first, *second;
 
@@ -236,11 +253,32 @@ static void lose_between(int fd, const char *from, size_t len, unsigned n)
     (void)snprintf(text, sizeof(text), "message %06u.", n + 1);
     second = memmem(from, len, text, strlen(text));
     if (!first || !second)
+        return false;
+    *out_at = (size_t)(first - from) + PAYLOAD_BYTES + 8;
+    *out_end = (size_t)(second - from) - HEAD_AND_SUBJECT_BYTES;
+    return true;
+}
+
+static void lose_between(int fd, const char *from, size_t len, unsigned n)
+{
+    static const char zeros[4096];
+    size_t at, end;
+
+    if (!find_between(from, len, n, &at, &end))
         return;
-    first += PAYLOAD_BYTES + 8;
-    second -= HEAD_AND_SUBJECT_BYTES;
-    assert_true(second > first && (size_t)(second - first) < sizeof(zeros));
-    assert_int_equal(pwrite(fd, zeros, (size_t)(second - first), first - from), second - first);
+    assert_true(end > at && end - at < sizeof(zeros));
+    assert_int_equal(pwrite(fd, zeros, end - at, (off_t)at), end - at);
+}
+
+static char *read_whole(int fd, struct stat *out_about)
+{
+    char *bytes;
+
+    assert_true(fd >= 0 && fstat(fd, out_about) == 0);
+    bytes = malloc((size_t)out_about->st_size);
+    assert_non_null(bytes);
+    assert_int_equal(pread(fd, bytes, (size_t)out_about->st_size, 0), out_about->st_size);
+    return bytes;
 }
 
 static void damage_file(const char *path, footer_part part)
@@ -248,12 +286,8 @@ static void damage_file(const char *path, footer_part part)
     struct pp_footer footer;
     int fd = open(path, O_RDWR);
     struct stat about;
-    char *bytes;
+    char *bytes = read_whole(fd, &about);
 
-    assert_true(fd >= 0 && fstat(fd, &about) == 0);
-    bytes = malloc((size_t)about.st_size);
-    assert_non_null(bytes);
-    assert_int_equal(pread(fd, bytes, (size_t)about.st_size, 0), about.st_size);
     damage_message(fd, bytes, (size_t)about.st_size, BODY_LOST);
     damage_message(fd, bytes, (size_t)about.st_size, HEAD_LOST);
     if (part == FRONT_AND_DELETES)
@@ -396,6 +430,63 @@ static void test_what_does_not_fit_is_tried_once(void **state)
     assert_int_equal(whole_reads, so_far);
     assert_int_equal(pp_store_read(store, 300 * STEP, &message), PIPIT_OK);
     assert_int_equal(messages_of(store), count_left());
+    pp_store_close(store);
+}
+
+static void await_message(pp_store *store, uint64_t seq)
+{
+    struct pp_store_message message;
+    struct timespec now, until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_S;
+    while (pp_store_read(store, seq, &message) == PIPIT_EIO) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        assert_true(now.tv_sec < until.tv_sec);
+        (void)sched_yield();
+    }
+}
+
+/* The file where the first deletes stand: neither they nor its footer can be read. */
+static void hide_deletes(void *ctx, const char *path)
+{
+    struct pp_footer footer;
+    int fd = open(path, O_RDONLY);
+    struct stat about;
+    char *bytes = read_whole(fd, &about);
+    size_t at, end;
+
+    (void)ctx;
+    memcpy(&footer, bytes + about.st_size - (off_t)sizeof(footer), sizeof(footer));
+    if (find_between(bytes, (size_t)about.st_size, MESSAGES / 2, &at, &end)) {
+        assert_true(footer.magic == PP_FOOTER_MAGIC);
+        bad_parts[0] = (struct bad_part){about.st_ino, at, end};
+        bad_parts[1] = (struct bad_part){about.st_ino, footer.at, (uint64_t)about.st_size};
+    }
+    free(bytes);
+    (void)close(fd);
+}
+
+/* What the disk gives of a later segment is not all that it deletes. It is not taken for that, and
+ * when the disk gives the rest all is known. */
+static void test_deletes_that_cannot_be_read_are_waited_for(void **state)
+{
+    struct pp_store_message message;
+    char path[FOLDER_PATH_BYTES];
+    pp_store *store = make_store("hidden");
+
+    (void)state;
+    pp_store_close(store);
+    store = open_in("hidden");
+    let_indexes_go(store, MESSAGES / 2);
+    folder_path("hidden/0000000001.seg", path);
+    damage_file(path, INDEX);
+    folder_each_segment("hidden", hide_deletes, NULL);
+    assert_true(bad_parts[0].file);
+    assert_int_equal(pp_store_read(store, STEP, &message), PIPIT_EIO);
+    memset(bad_parts, 0, sizeof(bad_parts));
+    await_message(store, STEP);
+    read_all(store);
     pp_store_close(store);
 }
 
@@ -596,20 +687,6 @@ static void test_later_subjects_are_counted(void **state)
     bad_files[0] = bad_files[1] = 0;
 }
 
-static void await_message(pp_store *store, uint64_t seq)
-{
-    struct pp_store_message message;
-    struct timespec now, until;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += WAIT_S;
-    while (pp_store_read(store, seq, &message) == PIPIT_EIO) {
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        assert_true(now.tv_sec < until.tv_sec);
-        (void)sched_yield();
-    }
-}
-
 /* When the disk gives it again it is counted, and what is over a limit goes. */
 static void test_what_could_not_be_counted_is_counted_later(void **state)
 {
@@ -743,6 +820,7 @@ int main(void)
         cmocka_unit_test(test_an_index_with_holes_is_made_again_once),
         cmocka_unit_test(test_deletes_are_found_without_footers),
         cmocka_unit_test(test_what_does_not_fit_is_tried_once),
+        cmocka_unit_test(test_deletes_that_cannot_be_read_are_waited_for),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_later_subjects_are_counted),
