@@ -77,6 +77,7 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static bool is_shut;
+static bool is_full;                     /* of the disk, which has no room for more files */
 static unsigned reserved, told_reserved; /* calls; and those before the last progress */
 
 /* Under the lock. */
@@ -110,10 +111,11 @@ static void set_gate(bool shut)
 
 static int reserve_noted(pp_disk *any, int fd, uint64_t bytes)
 {
-    int err = pp_disk_real()->ops->reserve(pp_disk_real(), fd, bytes);
+    int err;
 
     (void)any;
     (void)pthread_mutex_lock(&lock);
+    err = is_full ? -ENOSPC : pp_disk_real()->ops->reserve(pp_disk_real(), fd, bytes);
     reserved++;
     (void)pthread_mutex_unlock(&lock);
     return err;
@@ -710,6 +712,83 @@ static void test_what_could_not_be_counted_is_counted_later(void **state)
     pp_store_close(store);
 }
 
+/* --- limits and a full disk ----------------------------------------------------------------- */
+
+static void set_full(bool full)
+{
+    (void)pthread_mutex_lock(&lock);
+    is_full = full;
+    (void)pthread_mutex_unlock(&lock);
+}
+
+static void await_read(pp_store *store, uint64_t before)
+{
+    struct pp_store_progress progress;
+
+    (void)pthread_mutex_lock(&lock);
+    pp_store_progress(store, &progress);
+    while (progress.reads == before) {
+        wait_a_moment();
+        pp_store_progress(store, &progress);
+    }
+    (void)pthread_mutex_unlock(&lock);
+}
+
+/* All that can go now. */
+static pipit_err evict_all(pp_store *store)
+{
+    struct pp_store_progress progress;
+    pipit_err err;
+    bool more;
+
+    do {
+        pp_store_progress(store, &progress);
+        err = pp_store_evict(store, &more);
+        if (err == PIPIT_EAGAIN)
+            await_read(store, progress.reads);
+    } while (err == PIPIT_EAGAIN || (!err && more));
+    return err;
+}
+
+/* What subjects have too much cannot go, since there is no room to say so. When there is it goes.
+ */
+static void shrink_on_a_full_disk(const char *name, pp_store_pool *readers)
+{
+    const struct pp_store_limits few = {.per_subject = KEPT};
+    const struct pp_store_options options = {
+        .disk = &disk, .segment_bytes = 64 * 1024, .readers = readers, .on_progress = on_progress};
+    unsigned n = MESSAGES + 1;
+    pp_store *store;
+    pipit_err err;
+
+    fill_with_subjects(name);
+    store = folder_open(name, &options);
+    set_full(true);
+    while ((err = try_append(store, n)) == PIPIT_OK)
+        n++;
+    assert_int_equal(err, PIPIT_ENOSPC);
+    err = pp_store_limit(store, &few);
+    assert_true(err == PIPIT_ENOSPC || readers);
+    assert_int_equal(evict_all(store), PIPIT_ENOSPC);
+    set_full(false);
+    assert_int_equal(evict_all(store), PIPIT_OK);
+    pp_store_run(store);
+    assert_int_equal(messages_on(store, PP_STR("odd")), KEPT);
+    assert_int_equal(messages_on(store, PP_STR("even")), KEPT);
+    pp_store_close(store);
+}
+
+static void test_subjects_shrink_when_a_disk_has_room_again(void **state)
+{
+    pp_store_pool *readers;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &readers), PIPIT_OK);
+    shrink_on_a_full_disk("full", NULL);
+    shrink_on_a_full_disk("full-hurried", readers);
+    pp_store_pool_free(readers);
+}
+
 /* --- footers under way ---------------------------------------------------------------------- */
 
 /* Append until the last segment is full and the file of the next one is there. Answers the message
@@ -825,6 +904,7 @@ int main(void)
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_later_subjects_are_counted),
         cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
+        cmocka_unit_test(test_subjects_shrink_when_a_disk_has_room_again),
         cmocka_unit_test(test_deletes_are_known_while_their_footer_is_written),
         cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
     };
