@@ -165,7 +165,7 @@ static bool hurry_index(pp_store *store, const pp_segment *segment, struct loadi
     case PP_AHEAD_HERE:
         return true;
     case PP_AHEAD_FAILED: /* what a bad disk takes its time for is not tried again by the owner */
-        loading->unread = *out_err == PIPIT_EIO;
+        loading->unread = *out_err == PIPIT_EIO || *out_err == PIPIT_ETIMEOUT;
         return loading->unread;
     case PP_AHEAD_COMING:
         break;
@@ -233,6 +233,13 @@ static pipit_err take_rebuilt(pp_store *store, pp_segment *segment, struct pp_re
     return segment->index_lost ? PIPIT_EIO : PIPIT_OK;
 }
 
+/* Whyever a file cannot be read: for who wants its index the disk does not give it. */
+static pipit_err as_unread(pipit_err err)
+{
+    return err == PIPIT_ENOTFOUND || err == PIPIT_EDENIED || err == PIPIT_ETIMEOUT ? PIPIT_EIO
+                                                                                   : err;
+}
+
 /* *out_took_ns: how long a reader was at it in vain; else 0. */
 static pipit_err load_index(pp_store *store, pp_segment *segment, int64_t *out_took_ns)
 {
@@ -243,9 +250,9 @@ static pipit_err load_index(pp_store *store, pp_segment *segment, int64_t *out_t
         err = take_footer(store, segment, &loading.index);
     pp_footer_index_fini(&loading.index);
     *out_took_ns = loading.took_ns;
-    return loading.rebuilt || (pp_footer_is_lost(err) && !loading.unread)
-               ? take_rebuilt(store, segment, loading.rebuilt)
-               : err;
+    if (loading.rebuilt || (pp_footer_is_lost(err) && !loading.unread))
+        err = take_rebuilt(store, segment, loading.rebuilt);
+    return as_unread(err);
 }
 
 /* What the disk does not give it may give another time. Each attempt takes long, and all who want

@@ -43,6 +43,7 @@ static struct pp_disk_ops ops;
 static pp_disk disk = {&ops};
 static unsigned whole_reads;
 static ino_t bad_files[2]; /* they cannot be read; 0: none */
+static int bad_errno = EIO;
 
 /* A part of a file that cannot be read. */
 struct bad_part {
@@ -68,7 +69,7 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
 
     (void)any;
     if (fstat(fd, &about) < 0 || is_bad(about.st_ino, at, at + bytes))
-        return -EIO;
+        return -bad_errno;
     whole_reads += at == 0 && bytes == (size_t)about.st_size;
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
@@ -594,6 +595,42 @@ static void test_a_segment_that_cannot_be_read_goes_whole(void **state)
     pp_store_close(store);
 }
 
+/* Whyever a file cannot be read: what it has is not served, and does not keep limits from what is
+ * left. Somebody has taken it away, too. */
+static void lose_first_file(const char *name, int why)
+{
+    const struct pp_store_limits half = {.messages = MESSAGES / 2};
+    struct pp_store_message message;
+    char file[FOLDER_PATH_BYTES], path[FOLDER_PATH_BYTES];
+    pp_store *store;
+
+    fill_with_subjects(name);
+    (void)snprintf(file, sizeof(file), "%s/0000000001.seg", name);
+    store = open_in(name);
+    bad_files[0] = inode_of(file);
+    bad_errno = why;
+    folder_path(file, path);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(pp_store_read(store, STEP, &message), PIPIT_EIO);
+    assert_int_equal(pp_store_limit(store, &half), PIPIT_OK);
+    pp_store_run(store);
+    check_half(store);
+    bad_files[0] = 0;
+    bad_errno = EIO;
+    pp_store_close(store);
+    store = open_in(name);
+    check_half(store);
+    pp_store_close(store);
+}
+
+static void test_a_segment_goes_whole_whyever_it_cannot_be_read(void **state)
+{
+    (void)state;
+    lose_first_file("gone", ENOENT);
+    lose_first_file("denied", EACCES);
+    lose_first_file("late", ETIMEDOUT);
+}
+
 static uint64_t append_to(pp_store *store, pp_str subject)
 {
     const struct pp_store_message message = {.subject = subject, .payload = PP_STR("x")};
@@ -902,6 +939,7 @@ int main(void)
         cmocka_unit_test(test_deletes_that_cannot_be_read_are_waited_for),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
+        cmocka_unit_test(test_a_segment_goes_whole_whyever_it_cannot_be_read),
         cmocka_unit_test(test_later_subjects_are_counted),
         cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
         cmocka_unit_test(test_subjects_shrink_when_a_disk_has_room_again),
