@@ -304,7 +304,7 @@ pipit_err pp_store_find(pp_store *store, uint64_t seq, pp_segment **out_segment,
     if (at == store->segment_count || seq < store->first_seq)
         return PIPIT_ENOTFOUND;
     segment = store->segments[at];
-    if (segment->count == 0 || seq < segment->first_seq)
+    if (segment->dead == segment->count || seq < segment->first_seq)
         return PIPIT_ENOTFOUND;
     err = pp_store_load(store, segment);
     if (err)

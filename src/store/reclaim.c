@@ -51,12 +51,26 @@ static bool may_drop(const pp_store *store, uint32_t at)
            (at == 0 || segment->truncate == PP_SEGMENT_NO_TRUNCATION);
 }
 
+/* All of it is dead: which sequences were messages does not matter, and need not be readable. */
+static pipit_err add_whole(const pp_segment *segment, uint64_t lowest, struct pp_ranges *ranges)
+{
+    uint64_t first = segment->first_seq > lowest ? segment->first_seq : lowest;
+    pipit_err err = pp_ranges_reserve(ranges, 1);
+
+    if (!err && first <= segment->last_seq)
+        pp_ranges_push(ranges, first, segment->last_seq);
+    return err;
+}
+
 /* Runs of dead messages of a segment, from the sequence lowest on. */
 static pipit_err add_dead(pp_store *store, pp_segment *segment, uint64_t lowest,
                           struct pp_ranges *ranges)
 {
-    pipit_err err = segment->dead ? pp_store_load(store, segment) : PIPIT_OK;
+    pipit_err err;
 
+    if (segment->count && segment->dead == segment->count && !segment->places)
+        return add_whole(segment, lowest, ranges);
+    err = segment->dead ? pp_store_load(store, segment) : PIPIT_OK;
     for (uint32_t nth = pp_segment_lower(segment, lowest); nth < segment->count && !err; nth++) {
         uint64_t seq;
 

@@ -631,6 +631,48 @@ static void test_a_segment_goes_whole_whyever_it_cannot_be_read(void **state)
     lose_first_file("late", ETIMEDOUT);
 }
 
+/* A segment is deleted of which a truncation takes what tells of it: that is to be said again, but
+ * the disk does not give what there is to say. When all of it is dead nobody has to know. */
+static void test_what_is_all_dead_need_not_be_read(void **state)
+{
+    enum { FIRST = 300, MIDDLE = 425, LAST = 600, DELETED = 20, FEW = 1000 };
+    const struct pp_store_limits few = {.messages = FEW};
+    struct pp_store_message message;
+    char path[FOLDER_PATH_BYTES];
+    struct stat about;
+    pp_store *store;
+
+    (void)state;
+    fill_with_subjects("dead");
+    store = open_in("dead");
+    for (unsigned n = MESSAGES + 1; n <= MESSAGES + 400; n++) {
+        append(store, n);
+        if (n == MESSAGES + 200)
+            assert_int_equal(pp_store_delete(store, DELETED * STEP, false), PIPIT_OK);
+    }
+    pp_store_close(store);
+    store = open_in("dead");
+    let_indexes_go(store, MESSAGES / 2);
+    bad_files[0] = inode_of("dead/0000000001.seg");
+    assert_int_equal(pp_store_truncate(store, MESSAGES * STEP), PIPIT_OK);
+    for (unsigned n = FIRST; n <= LAST; n++)
+        assert_int_equal(pp_store_delete(store, n * STEP, false), PIPIT_OK);
+    pp_store_run(store);
+    let_indexes_go(store, MESSAGES / 2);
+    bad_files[1] = inode_of("dead/0000000003.seg");
+    assert_int_equal(pp_store_read(store, MIDDLE * STEP, &message), PIPIT_ENOTFOUND);
+    bad_files[1] = 0;
+    assert_int_equal(pp_store_limit(store, &few), PIPIT_OK);
+    pp_store_run(store);
+    folder_path("dead/0000000001.seg", path);
+    assert_int_equal(stat(path, &about), -1);
+    bad_files[0] = 0;
+    pp_store_close(store);
+    store = open_in("dead");
+    assert_int_equal(messages_of(store), FEW);
+    pp_store_close(store);
+}
+
 static uint64_t append_to(pp_store *store, pp_str subject)
 {
     const struct pp_store_message message = {.subject = subject, .payload = PP_STR("x")};
@@ -940,6 +982,7 @@ int main(void)
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_a_segment_goes_whole_whyever_it_cannot_be_read),
+        cmocka_unit_test(test_what_is_all_dead_need_not_be_read),
         cmocka_unit_test(test_later_subjects_are_counted),
         cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
         cmocka_unit_test(test_subjects_shrink_when_a_disk_has_room_again),
