@@ -60,20 +60,32 @@ static pipit_err check_limits(pp_store *store, const struct pp_store_message *me
     return freed >= bytes ? PIPIT_OK : refuse(store, PP_STORE_REFUSED_BYTES);
 }
 
+/* Stale counts are never too low, but where something could not be counted: mostly it is known that
+ * a subject is within its limit, and all of them are not counted again for that. */
+static bool may_be_full(const pp_store *store, uint32_t id)
+{
+    const struct pp_stored_subject *subject;
+
+    if (!store->limits.per_subject || id == PP_SUBJECT_NONE)
+        return false;
+    subject = pp_subjects_at(&store->subjects, id);
+    return subject->count >= store->limits.per_subject ||
+           (store->subjects_stale && pp_store_is_vague(store, subject));
+}
+
 /* The message that its subject's limit lets go for this one; 0: none. */
 static pipit_err find_evicted(pp_store *store, uint32_t id, uint64_t *out_seq)
 {
     bool hurried = store->options.readers != NULL;
-    uint32_t max = store->limits.per_subject;
     pipit_err err;
 
     *out_seq = 0;
-    if (max && store->subjects_stale) { /* else one might go that may stay */
-        err = pp_store_count_subjects(store);
-        if (err)
-            return err;
-    }
-    if (!max || id == PP_SUBJECT_NONE || pp_subjects_at(&store->subjects, id)->count < max)
+    if (!may_be_full(store, id))
+        return PIPIT_OK;
+    err = pp_store_count_subjects(store); /* if they are stale: else one might go that may stay */
+    if (err)
+        return err;
+    if (pp_subjects_at(&store->subjects, id)->count < store->limits.per_subject)
         return PIPIT_OK;
     store->hurried = hurried;
     err = pp_store_first_of(store, id, out_seq);

@@ -41,7 +41,7 @@ typedef enum footer_part { INDEX, FRONT, FRONT_AND_DELETES } footer_part;
 
 static struct pp_disk_ops ops;
 static pp_disk disk = {&ops};
-static unsigned whole_reads;
+static unsigned whole_reads, reads;
 static ino_t bad_files[2]; /* they cannot be read; 0: none */
 static int bad_errno = EIO;
 
@@ -70,6 +70,7 @@ static ssize_t read_noted(pp_disk *any, int fd, void *out, size_t bytes, uint64_
     (void)any;
     if (fstat(fd, &about) < 0 || is_bad(about.st_ino, at, at + bytes))
         return -bad_errno;
+    reads++;
     whole_reads += at == 0 && bytes == (size_t)about.st_size;
     return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
@@ -737,6 +738,29 @@ static pp_store *lose_two(const char *name)
     return store;
 }
 
+/* Messages are not held up by counting, as long as it does not matter. */
+static void test_subjects_are_counted_when_it_matters(void **state)
+{
+    struct pp_store_limits limits = {.messages = MESSAGES / 2, .per_subject = MESSAGES};
+    pp_store *store;
+
+    (void)state;
+    fill_with_subjects("counted");
+    store = open_in("counted");
+    bad_files[0] = inode_of("counted/0000000001.seg");
+    assert_int_equal(pp_store_limit(store, &limits), PIPIT_OK);
+    bad_files[0] = 0;
+    assert_int_equal(pp_store_delete(store, MESSAGES * STEP, false), PIPIT_OK);
+    reads = 0;
+    (void)append_to(store, PP_STR("odd"));
+    assert_int_equal(reads, 0);
+    limits.per_subject = MESSAGES / 4;
+    assert_int_equal(pp_store_limit(store, &limits), PIPIT_OK);
+    assert_int_equal(messages_on(store, PP_STR("odd")), MESSAGES / 4);
+    assert_int_equal(messages_on(store, PP_STR("even")), MESSAGES / 4 - 1);
+    pp_store_close(store);
+}
+
 /* What of a subject could not be counted is no matter of subjects that came later. */
 static void test_later_subjects_are_counted(void **state)
 {
@@ -983,6 +1007,7 @@ int main(void)
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_a_segment_goes_whole_whyever_it_cannot_be_read),
         cmocka_unit_test(test_what_is_all_dead_need_not_be_read),
+        cmocka_unit_test(test_subjects_are_counted_when_it_matters),
         cmocka_unit_test(test_later_subjects_are_counted),
         cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
         cmocka_unit_test(test_subjects_shrink_when_a_disk_has_room_again),
