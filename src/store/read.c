@@ -287,8 +287,10 @@ pipit_err pp_store_subject(pp_store *store, pp_str subject, struct pp_store_subj
 void pp_store_subjects(pp_store *store, pp_str filter,
                        void (*visit)(void *ctx, pp_str subject, uint64_t messages), void *ctx)
 {
-    struct sieve sieve = sieve_of(store, filter);
+    struct sieve sieve;
 
+    (void)pp_store_count_subjects(store); /* without memory they are as they were */
+    sieve = sieve_of(store, filter);
     for (uint32_t id = 0; id < store->subjects.used; id++) {
         const struct pp_stored_subject *subject = pp_subjects_at(&store->subjects, id);
 

@@ -145,9 +145,9 @@ struct pp_store_state {
     uint64_t last_seq;
     int64_t first_time_ns; /* 0 when there is none */
     int64_t last_time_ns;
-    uint64_t deleted; /* sequences between first and last without a message */
-    uint64_t lost;    /* of these, damaged */
-    uint32_t subjects;
+    uint64_t deleted;  /* sequences between first and last without a message */
+    uint64_t lost;     /* of these, damaged */
+    uint32_t subjects; /* some may be gone that were counted when a segment went unread */
     uint32_t segments;
     uint64_t rewritten;  /* times that segments were written anew, since it was opened */
     uint64_t disk_bytes; /* what the files take, room that is reserved ahead included */
@@ -166,7 +166,9 @@ struct pp_store_subject {
  * are counted for it. Errors: PIPIT_ENOTFOUND; PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_subject(pp_store *store, pp_str subject, struct pp_store_subject *out_subject);
 
-/* All subjects under filter, in no stated order. The store must not change meanwhile. */
+/* All subjects under filter, in no stated order. The store must not change meanwhile. After a
+ * segment that could not be read went by limits all messages are counted for it; those of segments
+ * that cannot be read then are left out. */
 void pp_store_subjects(pp_store *store, pp_str filter,
                        void (*visit)(void *ctx, pp_str subject, uint64_t messages), void *ctx);
 

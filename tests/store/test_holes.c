@@ -754,6 +754,7 @@ static void test_subjects_are_counted_when_it_matters(void **state)
     reads = 0;
     (void)append_to(store, PP_STR("odd"));
     assert_int_equal(reads, 0);
+    assert_int_equal(messages_counted(store, PP_STR("odd")), MESSAGES / 4 + 1);
     limits.per_subject = MESSAGES / 4;
     assert_int_equal(pp_store_limit(store, &limits), PIPIT_OK);
     assert_int_equal(messages_on(store, PP_STR("odd")), MESSAGES / 4);
