@@ -47,10 +47,12 @@ typedef struct pp_outlet {
     bool dirty : 1; /* in the loop's list */
     bool has_answer : 1;
     bool gated_pressed : 1; /* gated for want of memory, at a lower mark */
-    uint8_t chunk_count;    /* a byte of its own: it parts what other loops may write */
-    uint8_t gate : 2;       /* pp_gate_mark: guarded by the outbox's lock */
-    bool ungate_posted : 1; /* the same: that it is open is on its way */
-    uint64_t msgs, bytes;   /* delivered since the last flush */
+    uint8_t chunk_count;
+    /* What other loops may write is in a word of its own: what is looked at together above may be
+     * read together. */
+    _Alignas(8) uint8_t gate; /* pp_gate_mark: guarded by the outbox's lock */
+    bool ungate_posted;       /* the same: that it is open is on its way */
+    uint64_t msgs, bytes;     /* delivered since the last flush */
     struct pp_outlet *next_dirty;
     struct pp_outlet *next_of_conn; /* guarded by the outbox's lock */
     pp_task ungate;

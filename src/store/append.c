@@ -70,7 +70,7 @@ static bool may_be_full(const pp_store *store, uint32_t id)
         return false;
     subject = pp_subjects_at(&store->subjects, id);
     return subject->count >= store->limits.per_subject ||
-           (store->subjects_stale && pp_store_is_vague(store, subject));
+           (store->subjects_stale && store->vague_seq);
 }
 
 /* The message that its subject's limit lets go for this one; 0: none. */

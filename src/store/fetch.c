@@ -97,6 +97,14 @@ static bool hurry_block(pp_store *store, const pp_segment *segment, uint64_t blo
     return true;
 }
 
+/* A message of a file that cannot be found now has not gone. */
+static pipit_err open_file(pp_store *store, pp_segment *segment)
+{
+    pipit_err err = pp_store_file(store, segment);
+
+    return err == PIPIT_ENOTFOUND ? PIPIT_EIO : err;
+}
+
 /* Have the block that holds the byte at, up to the byte end or the block's end. */
 static pipit_err read_block(pp_store *store, pp_segment *segment, uint64_t at, uint64_t end,
                             struct pp_cache_block **out_block)
@@ -112,7 +120,7 @@ static pipit_err read_block(pp_store *store, pp_segment *segment, uint64_t at, u
         *out_block = block;
         return PIPIT_OK;
     }
-    err = pp_store_file(store, segment);
+    err = open_file(store, segment);
     if (err)
         return err;
     if (!pp_store_may_hurry(store, segment) ||
@@ -183,7 +191,7 @@ static bool hurry_large(pp_store *store, const pp_segment *segment, uint64_t at,
 static pipit_err read_large(pp_store *store, pp_segment *segment, uint64_t at, size_t bytes)
 {
     size_t got;
-    pipit_err err = pp_store_file(store, segment);
+    pipit_err err = open_file(store, segment);
 
     if (err || (pp_store_may_hurry(store, segment) && hurry_large(store, segment, at, bytes, &err)))
         return err;
@@ -279,7 +287,7 @@ pipit_err pp_store_fetch_size(pp_store *store, pp_segment *segment, uint32_t nth
 
     if (store->memory || !segment->footer_at)
         return PIPIT_ENOTFOUND;
-    err = pp_store_file(store, segment);
+    err = open_file(store, segment);
     if (!err)
         err = pp_disk_read(store->disk, segment->fd, out_size, sizeof(*out_size),
                            segment->sizes_at + (uint64_t)nth * sizeof(*out_size), &got);

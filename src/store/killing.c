@@ -85,7 +85,7 @@ static void leave_subject(pp_store *store, uint32_t id, uint64_t seq)
     subject = pp_subjects_at(&store->subjects, id);
     if (subject->count == 0) /* an index that had to be made again says other than its footer did */
         return;
-    if (subject->count == 1 && pp_store_is_vague(store, subject))
+    if (subject->count == 1 && (store->subjects_stale || pp_store_is_vague(store, subject)))
         subject->count++; /* there may be one more */
     if (--subject->count == 0) {
         if (!store->subjects_held)

@@ -8,7 +8,8 @@
 
 enum {
     UNREAD_NS = 1000 * 1000 * 1000, /* after it could not be read an index is let be so long, */
-    UNREAD_TIMES = 8,               /* and so many times as long as it took to learn that */
+    UNREAD_TIMES = 8,               /* and so many times as long as it took to learn that; */
+    READER_MAX_S = 4,               /* of a reader's time, which nobody waits for, so much counts */
 };
 
 pipit_err pp_store_add_segment(pp_store *store, pp_segment *segment)
@@ -271,6 +272,8 @@ static pipit_err try_index(pp_store *store, pp_segment *segment)
     segment->unread_ns = 0;
     if (err == PIPIT_EIO && !segment->index_lost) {
         now_ns = pp_clock_mono_ns();
+        if (reader_ns > READER_MAX_S * PP_NS_PER_S)
+            reader_ns = READER_MAX_S * PP_NS_PER_S;
         took_ns = now_ns - began_ns + reader_ns;
         segment->unread_ns = now_ns + UNREAD_NS + UNREAD_TIMES * took_ns;
     }

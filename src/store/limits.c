@@ -138,7 +138,7 @@ static pipit_err shrink_subject(pp_store *store, uint32_t id, uint32_t *left)
 /* Is there a point in trying that again, when something else has been done, or there is room? */
 static bool is_for_now(pipit_err err)
 {
-    return err == PIPIT_EAGAIN || err == PIPIT_ENOMEM || err == PIPIT_ENOSPC;
+    return err == PIPIT_EAGAIN || err == PIPIT_ENOMEM || err == PIPIT_ENOSPC || err == PIPIT_ELIMIT;
 }
 
 /* Some of what subjects have too much goes; the next call goes on where this one stops. */

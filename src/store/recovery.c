@@ -127,6 +127,7 @@ static pipit_err read_one(struct recovery *recovery, struct pp_found *found, boo
             store, (struct pp_finding){.kind = PP_FINDING_FOREIGN_FILE, .segment = found->number});
         return PIPIT_OK;
     }
+    pp_store_close_file(store, found->segment); /* there may be more than a process may have open */
     recovery->holes += found->holes;
     return add_ranges(&recovery->drops, &found->segment->drops);
 }

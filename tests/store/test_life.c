@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -232,6 +233,34 @@ static void test_another_format_is_refused_untouched(void **state)
     assert_non_null(strstr(why, "format 2"));
 }
 
+/* The descriptors that a process may have are fewer than a large store's files. */
+static void test_more_files_than_may_be_open(void **state)
+{
+    enum { FILES = 16 };
+    struct pp_store_options options = {.segment_bytes = 64 * 1024};
+    struct pp_store_state store_state;
+    struct rlimit before, few;
+    pp_store *store = folder_open("many", &options);
+
+    (void)state;
+    for (uint64_t seq = 1; seq <= MESSAGES; seq++)
+        append(store, seq);
+    pp_store_state(store, &store_state);
+    assert_true(store_state.segments > FILES);
+    pp_store_close(store);
+
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = (rlim_t)dup(STDIN_FILENO);
+    assert_int_equal(close((int)few.rlim_cur), 0);
+    few.rlim_cur += FILES;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    store = folder_open("many", &options);
+    check_all(store);
+    pp_store_close(store);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -239,6 +268,7 @@ int main(void)
         cmocka_unit_test(test_lazy_store_is_there_when_closed),
         cmocka_unit_test(test_what_it_says_it_takes_is_what_it_takes),
         cmocka_unit_test(test_what_subjects_have_too_much_goes_later),
+        cmocka_unit_test(test_more_files_than_may_be_open),
         cmocka_unit_test(test_one_process_has_it_open),
         cmocka_unit_test(test_another_format_is_refused_untouched),
     };

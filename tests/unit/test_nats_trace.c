@@ -364,7 +364,7 @@ static void test_trace_tells_the_name_of_the_last_connect(void **state)
 static void test_trace_connection_is_small(void **state)
 {
     (void)state;
-    assert_in_range(sizeof(pp_conn) + sizeof(pp_nats_session), 1, 712);
+    assert_in_range(sizeof(pp_conn) + sizeof(pp_nats_session), 1, 728);
 }
 
 static void test_trace_tells_of_mappings(void **state)
