@@ -36,6 +36,7 @@ typedef struct paced {
     int epoll_fd;
     int64_t start_ns;
     uint64_t published;    /* valid once finished */
+    uint64_t writes;       /* that took; valid once finished */
     _Atomic bool finished; /* the publishing thread is */
     uint64_t delivered;
     unsigned gone_count;
@@ -90,6 +91,7 @@ static void *publish_paced(void *context)
     const bench_options *options = self->options;
     uint64_t limit = options->message_count;
     uint64_t published = 0;
+    size_t frame_bytes;
     bench_wire wire;
 
     if (!limit)
@@ -97,11 +99,13 @@ static void *publish_paced(void *context)
     /* Without this the kernel may let every sleep last 50 us longer. */
     (void)prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     bench_wire_init(&wire, options, 1);
+    frame_bytes = wire.frame_bytes;
     bench_wire_fini(&wire);
-    bench_wire_init(&wire, options, BURST_MAX * wire.frame_bytes);
+    bench_wire_init(&wire, options, BURST_MAX * frame_bytes);
     while (published < limit) {
         sleep_until(due_ns(self, published));
         published += publish_due(self, &wire, published, limit);
+        self->writes++;
     }
     for (unsigned i = 0; i < options->publisher_count; i++)
         bench_client_flush(&self->publishers[i]);
@@ -224,6 +228,7 @@ bool bench_run_paced(const bench_options *options)
     bench_report_count(&report, "subscribers", options->subscriber_count);
     bench_report_number(&report, "rate", options->rate);
     bench_report_count(&report, "published", self->published);
+    bench_report_count(&report, "writes", self->writes);
     bench_report_count(&report, "delivered", self->delivered);
     bench_report_count(&report, "lost", lost);
     bench_report_count(&report, "disconnected", self->gone_count);

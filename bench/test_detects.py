@@ -120,6 +120,7 @@ CHECKED = "deliver --msgs 1000 --verify"
 FAN = "deliver --msgs 500 --subs 3 --pubs 2 --verify"
 MANY = "deliver --msgs 1000 --subjects 100"
 FULL = "deliver --msgs 500 --size 36000 --verify --unix"  # whole writes fill the socket
+DUE = "paced --msgs 3000 --rate 1000000000 --warmup 0"  # all are due at once: 1024 in a write
 REQUEST = "request --msgs 300 --warmup 0"
 
 CASES = [
@@ -128,6 +129,7 @@ CASES = [
     ("faithful, fan-out", "none", FAN, {"status": 0, "lost": 0, "delivered": 1500}),
     ("faithful, subjects", "none", MANY, {"status": 0, "lost": 0, "delivered": 1000}),
     ("faithful, slower than the publisher", "none", FULL, {"status": 0, "misordered": 0}),
+    ("faithful, a late publisher", "none", DUE, {"status": 0, "lost": 0, "writes": 3}),
     ("faithful, requests", "none", REQUEST, {"status": 0, "lost": 0, "replied": 300}),
     ("one lost", "drops", PLAIN, {"status": 2, "lost": 1, "delivered": 999}),
     ("one lost, checked", "drops", CHECKED, {"status": 2, "lost": 1, "misordered": 1}),
