@@ -10,6 +10,7 @@ enum {
     WRITERS = 4,         /* topics whose files are written at the same time */
     READERS = 2,         /* and those that are read ahead */
     EXPIRE_AT_ONCE = 64, /* messages of one topic */
+    LOGGED_BYTES = 200,  /* of a subject */
 };
 
 static const int64_t retry_after_ns = PP_NS_PER_S;
@@ -176,7 +177,29 @@ static void take_opened(pp_topic *topic, pp_store *opened, pipit_err err)
     topic->last_seq = topic->settled_seq =
         progress.seq; /* all that it was opened with is settled */
     topic->frozen = progress.err != PIPIT_OK;
-    (void)pp_store_limit(opened, &topic->topics->limits.stream); /* they may be others by now */
+    /* They may be others by now. What cannot go is told with the turn that follows. */
+    (void)pp_store_limit(opened, &topic->topics->limits.stream);
+}
+
+/* What the disk does not give, or has no room for, keeps messages that are to go. It is tried again
+ * at each turn: it is told when that begins, when the reason is another one, and when it is over.
+ */
+static void note_kept(pp_topic *topic, pipit_err err, pipit_err *known_err, const char *what)
+{
+    const pp_log *log = topic->topics->host.log;
+    int len = (int)(topic->subject.len < LOGGED_BYTES ? topic->subject.len : LOGGED_BYTES);
+
+    if (err == PIPIT_EAGAIN || err == *known_err)
+        return;
+    *known_err = err;
+    if (err)
+        pp_log_write(log, PP_LOG_ERROR,
+                     "message-broker: messages of a topic cannot go subject=%.*s limit=%s err=%s",
+                     len, topic->subject.ptr, what, pipit_strerror(err));
+    else
+        pp_log_write(log, PP_LOG_WARN,
+                     "message-broker: messages of a topic can go again subject=%.*s limit=%s", len,
+                     topic->subject.ptr, what);
 }
 
 /* True: it has more that is due, now. */
@@ -188,6 +211,7 @@ static bool expire_one(pp_topic *topic, int64_t wall_ns)
     if (!topic->store || topic->frozen)
         return false;
     err = pp_store_expire(topic->store, wall_ns, EXPIRE_AT_ONCE, &count);
+    note_kept(topic, err, &topic->expire_err, "age");
     /* What had to be read first goes piece by piece, until nothing is due any more. */
     topic->aging = err == PIPIT_EAGAIN || (topic->aging && count == EXPIRE_AT_ONCE);
     return count == EXPIRE_AT_ONCE;
@@ -198,9 +222,10 @@ static bool let_go(pp_topic *topic)
 {
     bool more = false;
 
-    if (topic->frozen)
+    if (topic->frozen) /* the store has told why */
         return true;
-    (void)pp_store_evict(topic->store, &more); /* what is being read goes when it has been */
+    /* What is being read goes when it has been. */
+    note_kept(topic, pp_store_evict(topic->store, &more), &topic->evict_err, "size");
     if (topic->aging)
         more |= expire_one(topic, pp_clock_wall_ns());
     return !more;

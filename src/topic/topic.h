@@ -39,6 +39,8 @@ typedef struct pp_topic {
     bool frozen; /* nothing can be published any more; reading goes on */
     bool grown;  /* and who owns it has not yet told all */
     bool aging;  /* messages are too old that are yet to be read */
+    /* Why what is over the limits, or too old, does not go; told when it changes. */
+    pipit_err evict_err, expire_err;
     pp_store *store;
     uint64_t last_seq;    /* the newest */
     uint64_t settled_seq; /* all up to here may be seen */

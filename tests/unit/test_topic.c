@@ -98,6 +98,8 @@ struct owner {
     unsigned grown;         /* how often it was told so */
     unsigned grown_in_vain; /* of these, when it asked to be told again */
     char told[4096];        /* what it was told, in words */
+    pp_log log;
+    atomic_uint kept, freed; /* lines of the log: messages cannot go, and can again */
 };
 
 static const struct pp_topics_limits wide = {.topics = 100, .backlog_bytes = 1 << 20};
@@ -175,13 +177,23 @@ static void turn(struct owner *owner)
     pp_topics_turn(owner->topics);
 }
 
+static void count_line(void *context, pp_log_level level, const char *text)
+{
+    struct owner *owner = context;
+
+    (void)level;
+    if (strstr(text, "messages of a topic cannot go"))
+        atomic_fetch_add(&owner->kept, 1);
+    if (strstr(text, "messages of a topic can go again"))
+        atomic_fetch_add(&owner->freed, 1);
+}
+
 static pipit_err open_owner_on(struct owner *owner, const char *dir,
                                const struct pp_topics_limits *limits, pp_disk *disk)
 {
-    static const pp_log silent;
     static const struct pp_topics_files plain;
     const struct pp_topics_host host = {
-        .log = &silent,
+        .log = &owner->log,
         .ctx = owner,
         .wake = wake,
         .on_ready = on_ready,
@@ -192,7 +204,7 @@ static pipit_err open_owner_on(struct owner *owner, const char *dir,
     };
     pipit_err err;
 
-    *owner = (struct owner){0};
+    *owner = (struct owner){.log = {.sink = count_line, .context = owner}};
     (void)pthread_mutex_init(&owner->lock, NULL);
     (void)pthread_cond_init(&owner->changed, NULL);
     err = pp_topics_new(&owner->topics, &host, dir, &plain, limits, disk);
@@ -479,6 +491,7 @@ struct failing_disk {
     struct pp_disk_ops ops;
     atomic_int write_answer;   /* 0: what the real one answers */
     atomic_int reserve_answer; /* the same */
+    atomic_int read_answer;
 };
 
 static struct failing_disk failing;
@@ -499,14 +512,24 @@ static int reserve_or_fail(pp_disk *disk, int fd, uint64_t bytes)
     return answer ? answer : pp_disk_real()->ops->reserve(pp_disk_real(), fd, bytes);
 }
 
+static ssize_t read_or_fail(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t at)
+{
+    int answer = atomic_load(&failing.read_answer);
+
+    (void)disk;
+    return answer ? answer : pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
+}
+
 static pp_disk *make_failing(void)
 {
     failing.ops = *pp_disk_real()->ops;
     failing.ops.write = write_or_fail;
     failing.ops.reserve = reserve_or_fail;
+    failing.ops.read = read_or_fail;
     failing.disk.ops = &failing.ops;
     atomic_store(&failing.write_answer, 0);
     atomic_store(&failing.reserve_answer, 0);
+    atomic_store(&failing.read_answer, 0);
     return &failing.disk;
 }
 
@@ -588,6 +611,58 @@ static void test_topics_on_a_full_disk_recover(void **state)
     settle(&owner, topic);
     expect_message(topic, topic->last_seq, "room again");
     assert_int_equal(topic->last_seq, accepted + 1);
+    close_owner(&owner);
+    remove_folder(dir);
+}
+
+/* Messages that wake the topic, until what is over its limits has gone. */
+static void publish_until_freed(struct owner *owner, pp_topic *topic)
+{
+    int64_t until_ns = pp_clock_mono_ns() + WAIT_S * PP_NS_PER_S;
+
+    while (atomic_load(&owner->freed) == 0) {
+        assert_true(pp_clock_mono_ns() < until_ns);
+        (void)pp_topic_publish(topic, 1, PP_STR("x"), 10);
+        settle(owner, topic);
+    }
+}
+
+/* Nobody can tell which message is the oldest: it stays, and that is told, once. */
+static void test_topics_that_cannot_shrink_say_so(void **state)
+{
+    enum { MESSAGES = 60, KEPT = 55, MORE = 5 }; /* less than the first segment has */
+    static char data[64 * 1024];
+    struct pp_topics_limits narrow = wide;
+    struct owner owner;
+    pp_topic *topic;
+    char dir[64];
+
+    (void)state;
+    make_folder(dir);
+    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        (void)pp_topic_publish(topic, 1, (pp_str){data, sizeof(data)}, 10);
+        settle(&owner, topic);
+    }
+    close_owner(&owner);
+    assert_int_equal(open_owner_on(&owner, dir, &wide, make_failing()), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    assert_int_equal(topic->last_seq, MESSAGES);
+    narrow.stream.messages = KEPT;
+    atomic_store(&failing.read_answer, -EIO);
+    pp_topics_limit(owner.topics, &narrow);
+    while (atomic_load(&owner.kept) == 0)
+        turn(&owner);
+    for (unsigned i = 0; i < MORE; i++) {
+        (void)pp_topic_publish(topic, 1, PP_STR("x"), 10);
+        settle(&owner, topic);
+    }
+    assert_int_equal(atomic_load(&owner.kept), 1);
+    assert_int_equal(atomic_load(&owner.freed), 0);
+    atomic_store(&failing.read_answer, 0);
+    publish_until_freed(&owner, topic);
+    assert_int_equal(atomic_load(&owner.kept), 1);
     close_owner(&owner);
     remove_folder(dir);
 }
@@ -729,6 +804,7 @@ int main(void)
         cmocka_unit_test(test_topics_that_cannot_be_opened_say_so),
         cmocka_unit_test(test_topics_whose_disk_fails_say_so),
         cmocka_unit_test(test_topics_on_a_full_disk_recover),
+        cmocka_unit_test(test_topics_that_cannot_shrink_say_so),
         cmocka_unit_test(test_topics_shrink_while_they_are_opened),
         cmocka_unit_test(test_topics_survive_each_allocation_failing),
     };
