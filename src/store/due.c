@@ -1,7 +1,14 @@
-/* Messages that go by time: those with their own are in a heap; by age the oldest is the first. */
+/* Messages that go by time: those with their own are in a heap; by age the oldest is the first.
+ *
+ * What the disk does not give keeps nothing else from going. A message of the heap of which it is
+ * not known whether it is there is put aside when it is due, and those that age may let go are
+ * passed over; when the pause is over that such a failure brings they are looked at again. */
 #include "store/inside.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
+
+enum { ASIDE_AT_ONCE = 4096 }; /* so many are put aside, or come back, with one call */
 
 pipit_err pp_store_reserve_due(pp_store *store)
 {
@@ -38,6 +45,16 @@ void pp_store_add_due(pp_store *store, int64_t at_ns, uint64_t seq)
         swap(&due[at], &due[(at - 1) / 2]);
 }
 
+static void cut_aside(struct pp_expiries *aside, uint64_t seq)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < aside->count; i++)
+        if (aside->items[i].seq <= seq)
+            aside->items[kept++] = aside->items[i];
+    aside->count = kept;
+}
+
 void pp_store_cut_due(pp_store *store, uint64_t seq)
 {
     uint32_t count = store->due_count;
@@ -49,8 +66,9 @@ void pp_store_cut_due(pp_store *store, uint64_t seq)
         if (due.seq <= seq)
             pp_store_add_due(store, due.at_ns, due.seq);
     }
+    cut_aside(&store->due_aside, seq);
     if (store->age_seq > seq)
-        store->age_seq = 0;
+        store->age_seq = store->age_passed_seq = 0;
 }
 
 static void pop(pp_store *store)
@@ -72,69 +90,209 @@ static void pop(pp_store *store)
     }
 }
 
-/* The first in the heap that is still there; NULL: none. */
-static pipit_err first_timed(pp_store *store, const struct pp_expiry **out_first)
+/* --- what the disk does not give ----------------------------------------------------------- */
+
+static bool is_unread(pipit_err err)
 {
+    return err == PIPIT_EIO || err == PIPIT_EDENIED || err == PIPIT_ETIMEOUT;
+}
+
+static void wait_until(pp_store *store, int64_t until_ns)
+{
+    if (!store->due_again_ns || until_ns < store->due_again_ns)
+        store->due_again_ns = until_ns;
+}
+
+/* When its index is asked for again. */
+static int64_t pause_of(const pp_segment *segment)
+{
+    return segment->unread_ns ? segment->unread_ns : pp_store_pause_until(0);
+}
+
+/* The first in the heap waits, unless it will never be known: its segment goes as a whole then.
+ * Errors: PIPIT_ENOMEM. */
+static pipit_err put_aside(pp_store *store)
+{
+    struct pp_expiry first = store->due[0];
+    const pp_segment *segment = store->segments[pp_store_segment_of(store, first.seq)];
+    pipit_err err = pp_expiries_reserve(&store->due_aside);
+
+    if (err)
+        return err;
+    pop(store);
+    if (segment->index_lost)
+        return PIPIT_OK;
+    pp_expiries_push(&store->due_aside, first.at_ns, first.seq);
+    wait_until(store, pause_of(segment));
+    return PIPIT_OK;
+}
+
+/* Age goes on behind them. */
+static void pass_over(pp_store *store, uint64_t seq, uint64_t next, int64_t until_ns)
+{
+    if (!store->age_passed_seq)
+        store->age_passed_seq = seq;
+    store->age_seq = next;
+    wait_until(store, until_ns);
+}
+
+/* The same for a segment without an index. */
+static void pass_segment(pp_store *store, const pp_segment *segment, uint64_t seq)
+{
+    if (segment->index_lost)
+        store->age_seq = segment->last_seq + 1;
+    else
+        pass_over(store, seq, segment->last_seq + 1, pause_of(segment));
+}
+
+/* The same for a message and those that lie in the same block: the others of its segment may be
+ * read. */
+static void pass_block(pp_store *store, const pp_segment *segment, uint32_t nth, int64_t took_ns)
+{
+    uint64_t at = pp_segment_place(segment, nth), seq = pp_segment_seq(segment, nth);
+    uint64_t end = at - at % PP_CACHE_BLOCK_BYTES + PP_CACHE_BLOCK_BYTES;
+
+    while (nth < segment->count && pp_segment_place(segment, nth) < end)
+        nth++;
+    pass_over(store, seq,
+              nth < segment->count ? pp_segment_seq(segment, nth) : segment->last_seq + 1,
+              pp_store_pause_until(took_ns));
+}
+
+/* The pause is over: some come back. */
+static void look_again(pp_store *store)
+{
+    struct pp_expiries *aside = &store->due_aside;
+    uint32_t back = 0;
+
+    if (!store->due_again_ns || pp_clock_mono_ns() < store->due_again_ns)
+        return;
+    for (; back < aside->count && back < ASIDE_AT_ONCE && !pp_store_reserve_due(store); back++)
+        pp_store_add_due(store, aside->items[back].at_ns, aside->items[back].seq);
+    aside->count -= back;
+    memmove(aside->items, aside->items + back, aside->count * sizeof(*aside->items));
+    if (store->age_passed_seq)
+        store->age_seq = store->age_passed_seq;
+    store->age_passed_seq = 0;
+    store->due_again_ns = aside->count ? pp_store_pause_until(0) : 0;
+}
+
+/* --- what is due --------------------------------------------------------------------------- */
+
+/* The first in the heap that is still there; NULL: none. Of one that cannot be looked at it is
+ * asked when it is due whether it is there. */
+static pipit_err first_timed(pp_store *store, int64_t now_ns, const struct pp_expiry **out_first)
+{
+    uint32_t aside = 0;
+
     *out_first = NULL;
     while (store->due_count) {
         pp_segment *segment;
         uint32_t nth;
         pipit_err err = pp_store_find(store, store->due[0].seq, &segment, &nth);
 
-        if (err != PIPIT_ENOTFOUND) {
-            *out_first = err ? NULL : &store->due[0];
-            return err;
+        if (!err || (is_unread(err) && store->due[0].at_ns > now_ns)) {
+            *out_first = &store->due[0];
+            return PIPIT_OK;
         }
-        pop(store);
+        if (err == PIPIT_ENOTFOUND) {
+            pop(store);
+            continue;
+        }
+        if (!is_unread(err) || aside++ == ASIDE_AT_ONCE)
+            return err;
+        err = put_aside(store);
+        if (err)
+            return err;
     }
     return PIPIT_OK;
 }
 
-/* The oldest message that age lets go, and when. PIPIT_ENOTFOUND: none. */
-static pipit_err first_aged(pp_store *store, int64_t *out_at_ns, uint64_t *out_seq)
+/* When age lets a message of that time go. */
+static int64_t aged_at(const pp_store *store, int64_t time_ns)
+{
+    return time_ns > INT64_MAX - store->limits.age_ns ? INT64_MAX : time_ns + store->limits.age_ns;
+}
+
+/* Errors: PIPIT_EDAMAGED; PIPIT_ENOTFOUND age does not let it go; as pp_store_fetch_head(). */
+static pipit_err find_aged_at(pp_store *store, pp_segment *segment, uint32_t nth,
+                              int64_t *out_at_ns)
+{
+    struct pp_store_message message = {0};
+    struct pp_record_head head;
+    pipit_err err = pp_store_fetch_head(store, segment, nth, &head);
+
+    if (!err && head.flags & PP_RECORD_EXPIRES)
+        err = pp_store_fetch_message(store, segment, nth, &message);
+    if (!err && message.expires_ns == INT64_MAX)
+        err = PIPIT_ENOTFOUND;
+    if (!err)
+        *out_at_ns = aged_at(store, head.time_ns);
+    return err;
+}
+
+/* The first segment that may have something from seq on; NULL: none. */
+static const pp_segment *segment_from(const pp_store *store, uint64_t seq)
+{
+    uint32_t at = pp_store_segment_of(store, seq);
+
+    while (at < store->segment_count && store->segments[at]->dead == store->segments[at]->count)
+        at++;
+    return at < store->segment_count ? store->segments[at] : NULL;
+}
+
+/* The oldest message that age lets go, and when; of one that is not due yet maybe an earlier time,
+ * if it cannot be read. PIPIT_ENOTFOUND: none. After a read that has failed the next call goes on
+ * behind it. */
+static pipit_err first_aged(pp_store *store, int64_t now_ns, int64_t *out_at_ns, uint64_t *out_seq)
 {
     uint64_t seq = store->age_seq > store->first_seq ? store->age_seq : store->first_seq;
 
     if (!store->limits.age_ns)
         return PIPIT_ENOTFOUND;
-    for (;; seq++) {
-        struct pp_store_message message;
-        struct pp_record_head head;
+    for (;; seq = store->age_seq) {
+        int64_t began_ns = 0;
         pp_segment *segment;
         uint32_t nth;
         pipit_err err = pp_store_find_live(store, seq, &segment, &nth);
 
-        if (err)
-            return err;
-        seq = pp_segment_seq(segment, nth);
-        err = pp_store_fetch_head(store, segment, nth, &head);
-        if (!err && head.flags & PP_RECORD_EXPIRES)
-            err = pp_store_fetch_message(store, segment, nth, &message);
-        if (err && err != PIPIT_EDAMAGED)
-            return err;
-        if (err || (head.flags & PP_RECORD_EXPIRES && message.expires_ns == INT64_MAX)) {
-            store->age_seq = seq + 1; /* it stays; damage is for people to look at */
+        if (is_unread(err)) {
+            const pp_segment *unread = segment_from(store, seq);
+
+            if (!unread)
+                return err;
+            *out_at_ns = aged_at(store, unread->first_time_ns);
+            *out_seq = seq;
+            if (*out_at_ns > now_ns)
+                return PIPIT_OK;
+            pass_segment(store, unread, seq);
             continue;
         }
-        *out_at_ns = head.time_ns > INT64_MAX - store->limits.age_ns
-                         ? INT64_MAX
-                         : head.time_ns + store->limits.age_ns;
-        *out_seq = seq;
-        return PIPIT_OK;
+        if (err)
+            return err;
+        *out_seq = pp_segment_seq(segment, nth);
+        began_ns = pp_clock_mono_ns();
+        err = find_aged_at(store, segment, nth, out_at_ns);
+        if (is_unread(err))
+            pass_block(store, segment, nth, pp_clock_mono_ns() - began_ns);
+        if (err != PIPIT_EDAMAGED && err != PIPIT_ENOTFOUND)
+            return err;
+        store->age_seq = *out_seq + 1; /* it stays; damage is for people to look at */
     }
 }
 
 /* Which goes first, and when. PIPIT_ENOTFOUND: none does. */
-static pipit_err first_due(pp_store *store, int64_t *out_at_ns, uint64_t *out_seq)
+static pipit_err first_due(pp_store *store, int64_t now_ns, int64_t *out_at_ns, uint64_t *out_seq)
 {
     const struct pp_expiry *timed;
-    pipit_err err = first_timed(store, &timed);
+    pipit_err err;
 
+    look_again(store);
+    err = first_timed(store, now_ns, &timed);
     if (!err)
-        err = first_aged(store, out_at_ns, out_seq);
-    if (err && err != PIPIT_ENOTFOUND)
-        return err;
-    if (timed && (err || timed->at_ns < *out_at_ns)) {
+        err = first_aged(store, now_ns, out_at_ns, out_seq);
+    if (timed &&
+        (err == PIPIT_ENOTFOUND || is_unread(err) || (!err && timed->at_ns < *out_at_ns))) {
         *out_at_ns = timed->at_ns;
         *out_seq = timed->seq;
         err = PIPIT_OK;
@@ -145,16 +303,21 @@ static pipit_err first_due(pp_store *store, int64_t *out_at_ns, uint64_t *out_se
 int64_t pp_store_next_due(pp_store *store)
 {
     uint64_t seq;
-    int64_t at_ns;
+    int64_t at_ns, again_ns;
 
-    return first_due(store, &at_ns, &seq) == PIPIT_OK ? at_ns : INT64_MAX;
+    if (first_due(store, INT64_MIN, &at_ns, &seq))
+        at_ns = INT64_MAX;
+    if (!store->due_again_ns)
+        return at_ns;
+    again_ns = pp_clock_wall_ns() + store->due_again_ns - pp_clock_mono_ns();
+    return again_ns < at_ns ? again_ns : at_ns;
 }
 
 pipit_err pp_store_due(pp_store *store, int64_t now_ns, uint64_t *out_seq)
 {
     uint64_t seq;
     int64_t at_ns;
-    pipit_err err = first_due(store, &at_ns, &seq);
+    pipit_err err = first_due(store, now_ns, &at_ns, &seq);
 
     if (err)
         return err;
@@ -181,5 +344,7 @@ pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_
         if (err)
             break;
     }
-    return err == PIPIT_ENOTFOUND ? PIPIT_OK : err;
+    if (err == PIPIT_ENOTFOUND)
+        err = store->due_again_ns ? PIPIT_EIO : PIPIT_OK;
+    return err;
 }

@@ -127,9 +127,12 @@ struct pp_store {
     struct pp_expiry *due; /* a heap by time of messages with their own */
     uint32_t due_count;
     uint32_t due_room;
-    bool subjects_over; /* some may have more than limits.per_subject yet, */
-    uint32_t over_id;   /* from this one on */
-    uint64_t age_seq;   /* messages before were looked at for their age, and stay */
+    struct pp_expiries due_aside; /* of these, what was due and could not be looked at; it waits */
+    int64_t due_again_ns;         /* so long, on the monotonic clock; 0: there is nothing */
+    bool subjects_over;           /* some may have more than limits.per_subject yet, */
+    uint32_t over_id;             /* from this one on */
+    uint64_t age_seq;             /* messages before were looked at for their age, and stay, */
+    uint64_t age_passed_seq;      /* but for some from this one on, that wait as well; 0: none */
     struct pp_rewrite rewrite;
     uint64_t rewritten;
     pp_cache cache;
@@ -190,6 +193,9 @@ pipit_err pp_store_add_segment(pp_store *store, pp_segment *segment);
 uint32_t pp_store_segment_of(const pp_store *store, uint64_t seq);
 /* Have the index of a segment in memory. Errors: PIPIT_ENOMEM, PIPIT_EIO. */
 pipit_err pp_store_load(pp_store *store, pp_segment *segment);
+/* When it may be tried again, on the monotonic clock, what the disk has not given; to learn that
+ * took so long. */
+int64_t pp_store_pause_until(int64_t took_ns);
 /* Read what is in front of the index in the footer: subjects, then lists; freed by the caller.
  * Errors: PIPIT_EDAMAGED; PIPIT_EIO; PIPIT_ENOMEM. */
 pipit_err pp_store_read_footer(pp_store *store, pp_segment *segment, struct pp_footer *out_footer,

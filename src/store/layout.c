@@ -7,7 +7,7 @@
 #include "store/footer_file.h"
 
 enum {
-    UNREAD_NS = 1000 * 1000 * 1000, /* after it could not be read an index is let be so long, */
+    UNREAD_NS = 1000 * 1000 * 1000, /* what could not be read is let be so long, */
     UNREAD_TIMES = 8,               /* and so many times as long as it took to learn that; */
     READER_MAX_S = 4,               /* of a reader's time, which nobody waits for, so much counts */
 };
@@ -256,11 +256,16 @@ static pipit_err load_index(pp_store *store, pp_segment *segment, int64_t *out_t
     return as_unread(err);
 }
 
+int64_t pp_store_pause_until(int64_t took_ns)
+{
+    return pp_clock_mono_ns() + UNREAD_NS + UNREAD_TIMES * took_ns;
+}
+
 /* What the disk does not give it may give another time. Each attempt takes long, and all who want
  * something of this segment make one: so there are few. */
 static pipit_err try_index(pp_store *store, pp_segment *segment)
 {
-    int64_t began_ns, now_ns, took_ns, reader_ns;
+    int64_t began_ns, reader_ns;
     pipit_err err;
 
     if (segment->index_lost)
@@ -271,11 +276,9 @@ static pipit_err try_index(pp_store *store, pp_segment *segment)
     err = load_index(store, segment, &reader_ns);
     segment->unread_ns = 0;
     if (err == PIPIT_EIO && !segment->index_lost) {
-        now_ns = pp_clock_mono_ns();
         if (reader_ns > READER_MAX_S * PP_NS_PER_S)
             reader_ns = READER_MAX_S * PP_NS_PER_S;
-        took_ns = now_ns - began_ns + reader_ns;
-        segment->unread_ns = now_ns + UNREAD_NS + UNREAD_TIMES * took_ns;
+        segment->unread_ns = pp_store_pause_until(pp_clock_mono_ns() - began_ns + reader_ns);
     }
     return err;
 }

@@ -242,7 +242,7 @@ pipit_err pp_store_take_limits(pp_store *store, const struct pp_store_limits *li
     if (err)
         return err;
     store->limits = *limits;
-    store->age_seq = 0;
+    store->age_seq = store->age_passed_seq = 0;
     store->subjects_over = false;
     store->over_id = 0;
     if (limits->per_subject)

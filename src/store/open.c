@@ -119,6 +119,7 @@ static void free_store(pp_store *store)
     pp_ranges_fini(&store->lost);
     pp_ranges_fini(&store->cut);
     pp_free(store->due);
+    pp_expiries_fini(&store->due_aside);
     pp_free(store->segments);
     pp_free(store->dir);
     (void)pthread_mutex_destroy(&store->lock);

@@ -206,15 +206,20 @@ pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits);
  * too much waits to be written: after progress; PIPIT_EIO, PIPIT_ENOMEM. */
 pipit_err pp_store_evict(pp_store *store, bool *out_more);
 
-/* When a message is due to go, by age or by its own time; INT64_MAX: none. */
+/* When a message is due to go, by age or by its own time, or what the disk did not give is to be
+ * looked at again; INT64_MAX: none. */
 int64_t pp_store_next_due(pp_store *store);
 
 /* A message that is due: the owner may want to say something about it before it deletes it.
- * Errors: PIPIT_ENOTFOUND; PIPIT_EIO, PIPIT_ENOMEM. */
+ * Errors: PIPIT_ENOTFOUND; PIPIT_EIO one could not be looked at, and the next call goes on behind
+ * it; PIPIT_ENOMEM. */
 pipit_err pp_store_due(pp_store *store, int64_t now_ns, uint64_t *out_seq);
 
-/* Delete up to max messages that are due. Errors: as pp_store_append(); with `readers`
- * PIPIT_EAGAIN, too, when what is needed is being read. */
+/* Delete up to max messages that are due. What the disk does not give is passed over, and looked at
+ * again after a pause. Errors: as pp_store_append(); PIPIT_EIO, too, while something has been
+ * passed over, whatever *out_count is; with `readers` PIPIT_EAGAIN, too, when what is needed is
+ * being read.
+ */
 pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_t *out_count);
 
 /* The ticket of the newest mutation. */
