@@ -1,6 +1,8 @@
 /* What is over the limits goes. */
 #include "store/inside.h"
 
+#include "base/clock.h"
+
 enum {
     EVICTED_AT_ONCE = 256, /* messages, if the owner does not wait for the disk */
     FAR_MESSAGES = 1024,   /* so much beyond a limit is let be while what is to go is read, */
@@ -141,39 +143,83 @@ static bool is_for_now(pipit_err err)
     return err == PIPIT_EAGAIN || err == PIPIT_ENOMEM || err == PIPIT_ENOSPC || err == PIPIT_ELIMIT;
 }
 
+/* When it is worth while to look again at subjects that were passed over: as soon as an index that
+ * the disk did not give is asked for again. INT64_MAX: none will be. */
+static int64_t find_again_ns(const pp_store *store)
+{
+    int64_t again_ns = INT64_MAX, least_ns = pp_store_pause_until(0);
+
+    for (uint32_t at = 0; at < store->segment_count; at++) {
+        const pp_segment *segment = store->segments[at];
+
+        if (segment->unread_ns && segment->dead < segment->count && segment->unread_ns < again_ns)
+            again_ns = segment->unread_ns;
+    }
+    return again_ns < least_ns ? least_ns : again_ns;
+}
+
+/* All subjects have been looked at. */
+static void end_pass(pp_store *store)
+{
+    store->subjects_over = false;
+    store->over_again_ns = store->over_err ? find_again_ns(store) : 0;
+}
+
 /* Some of what subjects have too much goes; the next call goes on where this one stops. */
 static pipit_err shrink_subjects(pp_store *store)
 {
     uint32_t left = EVICTED_AT_ONCE;
-    pipit_err err = PIPIT_OK, any_err = PIPIT_OK;
+    pipit_err err = PIPIT_OK;
 
+    if (store->over_id == 0)
+        store->over_err = PIPIT_OK;
     while (store->over_id < store->subjects.used && left) {
         err = shrink_subject(store, store->over_id, &left);
-        any_err = err ? err : any_err;
         if (is_for_now(err))
             break;
+        if (err)
+            store->over_err = err;
         if (left)
             store->over_id++; /* done, or it cannot be */
     }
-    store->subjects_over = store->over_id < store->subjects.used;
-    return any_err;
+    store->subjects_over = true;
+    if (store->over_id == store->subjects.used)
+        end_pass(store);
+    return is_for_now(err) ? err : store->over_err;
+}
+
+/* What all subjects have too much, as far as it can be told. */
+static pipit_err gather_subjects(pp_store *store, struct pp_ranges *ranges)
+{
+    pipit_err err = PIPIT_OK;
+
+    store->over_err = PIPIT_OK;
+    for (uint32_t id = 0; id < store->subjects.used && !is_for_now(err); id++) {
+        const struct pp_stored_subject *subject = pp_subjects_at(&store->subjects, id);
+
+        if (!subject->text || subject->count <= store->limits.per_subject)
+            continue;
+        err = gather_subject(store, id, ranges);
+        if (err)
+            store->over_err = err;
+    }
+    return is_for_now(err) ? err : PIPIT_OK;
 }
 
 static pipit_err shrink_all_subjects(pp_store *store)
 {
     struct pp_ranges ranges = {0};
     uint64_t count;
-    pipit_err err = PIPIT_OK;
+    pipit_err err = gather_subjects(store, &ranges);
 
-    for (uint32_t id = 0; id < store->subjects.used && !err; id++)
-        if (pp_subjects_at(&store->subjects, id)->text &&
-            pp_subjects_at(&store->subjects, id)->count > store->limits.per_subject)
-            err = gather_subject(store, id, &ranges);
     if (!err && ranges.count)
         err = pp_store_delete_ranges(store, &ranges, false, &count);
     pp_ranges_fini(&ranges);
-    store->subjects_over = is_for_now(err); /* else it stays so */
-    return err;
+    if (err)
+        store->over_err = err;
+    end_pass(store);
+    store->subjects_over = is_for_now(err);
+    return store->over_err;
 }
 
 static pipit_err enforce_per_subject(pp_store *store, bool hurried)
@@ -206,13 +252,19 @@ pipit_err pp_store_evict(pp_store *store, bool *out_more)
     pipit_err err = PIPIT_OK, all_err;
 
     *out_more = false;
+    if (store->over_again_ns && pp_clock_mono_ns() >= store->over_again_ns) {
+        store->over_again_ns = 0;
+        store->over_id = 0;
+        store->subjects_over = true;
+    }
     if (!store->subjects_over && !is_over(store))
-        return PIPIT_OK;
+        return store->over_err;
+    err = store->over_err;
     if (store->subjects_over)
         err = enforce_per_subject(store, store->options.readers != NULL);
     all_err = pp_store_enforce(store); /* whatever keeps a subject from that */
     pp_store_reclaim(store);
-    *out_more = (!all_err && is_over(store)) || (!err && store->subjects_over);
+    *out_more = (!all_err && is_over(store)) || (store->subjects_over && !is_for_now(err));
     return err ? err : all_err;
 }
 
@@ -245,6 +297,8 @@ pipit_err pp_store_take_limits(pp_store *store, const struct pp_store_limits *li
     store->age_seq = store->age_passed_seq = 0;
     store->subjects_over = false;
     store->over_id = 0;
+    store->over_err = PIPIT_OK;
+    store->over_again_ns = 0;
     if (limits->per_subject)
         err = enforce_per_subject(store, hurried);
     if (!err)

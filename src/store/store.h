@@ -202,8 +202,10 @@ pipit_err pp_store_limit(pp_store *store, const struct pp_store_limits *limits);
 /* Let go what is over the limits. A message that is appended does so, too; but with `readers` the
  * disk is not waited for, and for a moment there may be a sixteenth and a little more than the
  * limits allow. A segment that cannot be read goes when limits of messages or bytes let go all of
- * it. *out_more: it was too much for one call. Errors: PIPIT_EAGAIN what is to go is being read, or
- * too much waits to be written: after progress; PIPIT_EIO, PIPIT_ENOMEM. */
+ * it. Subjects of which something cannot be read are passed over, and looked at again after a
+ * pause. *out_more: it was too much for one call. Errors: PIPIT_EAGAIN what is to go is being read,
+ * or too much waits to be written: after progress; PIPIT_EIO, too, while a subject is passed over;
+ * PIPIT_ENOMEM. */
 pipit_err pp_store_evict(pp_store *store, bool *out_more);
 
 /* When a message is due to go, by age or by its own time, or what the disk did not give is to be

@@ -816,15 +816,6 @@ static void test_what_could_not_be_counted_is_counted_later(void **state)
     pp_store_close(store);
 }
 
-/* --- limits and a full disk ----------------------------------------------------------------- */
-
-static void set_full(bool full)
-{
-    (void)pthread_mutex_lock(&lock);
-    is_full = full;
-    (void)pthread_mutex_unlock(&lock);
-}
-
 static void await_read(pp_store *store, uint64_t before)
 {
     struct pp_store_progress progress;
@@ -850,8 +841,65 @@ static pipit_err evict_all(pp_store *store)
         err = pp_store_evict(store, &more);
         if (err == PIPIT_EAGAIN)
             await_read(store, progress.reads);
-    } while (err == PIPIT_EAGAIN || (!err && more));
+    } while (err == PIPIT_EAGAIN || more);
     return err;
+}
+
+/* One subject is known, of the others the disk does not give the first messages: they are passed
+ * over, and shrink when it does, without anybody setting limits again. */
+static void shrink_later(const char *name, pp_store_pool *readers)
+{
+    const struct pp_store_limits few = {.per_subject = KEPT};
+    const struct pp_store_options options = {
+        .disk = &disk, .segment_bytes = 64 * 1024, .readers = readers, .on_progress = on_progress};
+    struct timespec now, until;
+    char path[FOLDER_PATH_BYTES];
+    pp_store *store;
+
+    fill_with_subjects(name);
+    store = folder_open(name, &options);
+    for (unsigned i = 0; i < MESSAGES / 2; i++) /* more than go with one call */
+        (void)append_to(store, PP_STR("late"));
+    (void)snprintf(path, sizeof(path), "%s/0000000001.seg", name);
+    bad_files[0] = inode_of(path);
+    assert_int_equal(pp_store_limit(store, &few), readers ? PIPIT_OK : PIPIT_EIO);
+    assert_int_equal(evict_all(store), PIPIT_EIO);
+    assert_int_equal(messages_on(store, PP_STR("late")), KEPT);
+    assert_int_equal(messages_on(store, PP_STR("early")), EARLY);
+    assert_int_equal(evict_all(store), PIPIT_EIO); /* it is not forgotten */
+    bad_files[0] = 0;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += WAIT_S;
+    while (evict_all(store)) {
+        (void)clock_gettime(CLOCK_MONOTONIC, &now);
+        assert_true(now.tv_sec < until.tv_sec);
+        (void)sched_yield();
+    }
+    assert_int_equal(messages_on(store, PP_STR("early")), KEPT);
+    assert_int_equal(messages_on(store, PP_STR("odd")), KEPT);
+    assert_int_equal(messages_on(store, PP_STR("even")), KEPT);
+    assert_int_equal(messages_of(store), 4 * KEPT);
+    pp_store_close(store);
+}
+
+static void test_subjects_that_were_passed_over_shrink_later(void **state)
+{
+    pp_store_pool *readers;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &readers), PIPIT_OK);
+    shrink_later("passed", NULL);
+    shrink_later("passed-hurried", readers);
+    pp_store_pool_free(readers);
+}
+
+/* --- limits and a full disk ----------------------------------------------------------------- */
+
+static void set_full(bool full)
+{
+    (void)pthread_mutex_lock(&lock);
+    is_full = full;
+    (void)pthread_mutex_unlock(&lock);
 }
 
 /* What subjects have too much cannot go, since there is no room to say so. When there is it goes.
@@ -1011,6 +1059,7 @@ int main(void)
         cmocka_unit_test(test_subjects_are_counted_when_it_matters),
         cmocka_unit_test(test_later_subjects_are_counted),
         cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
+        cmocka_unit_test(test_subjects_that_were_passed_over_shrink_later),
         cmocka_unit_test(test_subjects_shrink_when_a_disk_has_room_again),
         cmocka_unit_test(test_deletes_are_known_while_their_footer_is_written),
         cmocka_unit_test(test_what_was_dead_before_the_end_is_counted_once),
