@@ -7,7 +7,22 @@
  * for what is asked for next. A reader opens files by their names and knows nothing else of the
  * store: a file that has gone meanwhile is a failure like others, and whoever asked reads by
  * itself what could not be read ahead, and so learns why. But of an index that the disk does not
- * give nothing more is learned: all of its file has been tried. */
+ * give nothing more is learned: all of its file has been tried.
+ *
+ * What was read is not taken if anything has been forgotten since it was asked for (pp_cache's
+ * count). There is one count for all files, so of the others a read may be made twice, and no more
+ * than that. Of the file itself none is taken that should not be:
+ *   - What a name stands for changes only when segments have been written anew, since numbers are
+ *     not given twice. The owner forgets these files when that begins and when it ends, and from
+ *     the order to rename to its end neither asks for nor takes anything of them
+ *     (pp_store_may_hurry()). What was asked for before the order and read after the rename is of
+ *     the new file under the old number: it is first looked at after the end, and does not match.
+ *   - An erased message is forgotten before its bytes are overwritten, so a read that is asked for
+ *     in between may still have them. Nobody finds that message any more: whether one is there, is
+ *     told by the owner's index alone, and the others of its block are as they were.
+ *   - An index of one file may have been made of what others delete. What a file that is replaced
+ *     or removed said is said again in a newer one before; the owner looks for those whose deletes
+ *     it does not have yet when it takes the index (find_deletes() in holes.c). */
 #ifndef PP_STORE_AHEAD_H
 #define PP_STORE_AHEAD_H
 
@@ -31,7 +46,7 @@ struct pp_ahead_place {
     uint64_t number; /* of the segment */
     uint64_t at;
     size_t bytes;
-    uint64_t forgotten; /* as the cache's, when it was asked for */
+    uint64_t forgotten; /* as the cache's, when it was asked for: with another one it is let be */
     uint64_t tick;
     struct pp_later later; /* for an index that has to be made again */
     pipit_err err;

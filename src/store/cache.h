@@ -23,7 +23,7 @@ typedef struct pp_cache {
     uint32_t count;
     uint32_t last; /* the block that was found last */
     uint64_t tick;
-    uint64_t forgotten; /* times that something was */
+    uint64_t forgotten; /* times that something was, of any file: ahead.h tells who minds */
 } pp_cache;
 
 /* Errors: PIPIT_ENOMEM. Blocks get their memory when they are first used. */
