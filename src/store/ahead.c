@@ -22,9 +22,9 @@ static pipit_err read_index(const pp_store *store, struct pp_ahead_place *place,
 {
     pipit_err err = pp_footer_read_index(file, &place->index);
 
-    return pp_footer_is_lost(err)
-               ? pp_rebuilt_read(store, place->number, &place->later, &place->rebuilt)
-               : err;
+    return pp_footer_is_lost(err) ? pp_rebuilt_read(store, place->number, place->records_end,
+                                                    &place->later, &place->rebuilt)
+                                  : err;
 }
 
 static pipit_err read_place(const pp_store *store, struct pp_ahead_place *place)
@@ -88,7 +88,7 @@ static int64_t serve(pp_pool_seat *seat, bool due)
 static void empty(struct pp_ahead_place *place)
 {
     pp_free(place->bytes_read);
-    pp_free(place->later.numbers);
+    pp_free(place->later.files);
     pp_footer_index_fini(&place->index);
     pp_rebuilt_free(place->rebuilt);
     *place = (struct pp_ahead_place){.state = PP_AHEAD_IDLE};
@@ -96,8 +96,10 @@ static void empty(struct pp_ahead_place *place)
 
 static struct pp_ahead_place index_of(const pp_store *store, const pp_segment *segment)
 {
-    return (struct pp_ahead_place){
-        .is_index = true, .number = segment->number, .forgotten = store->cache.forgotten};
+    return (struct pp_ahead_place){.is_index = true,
+                                   .number = segment->number,
+                                   .records_end = pp_rebuilt_end_of(segment),
+                                   .forgotten = store->cache.forgotten};
 }
 
 static struct pp_ahead_place bytes_of(const pp_store *store, const pp_segment *segment, uint64_t at,
@@ -162,7 +164,7 @@ pp_ahead_answer pp_ahead_take_index(pp_store *store, const pp_segment *segment,
     if (answer == PP_AHEAD_HERE) {
         *out_index = place.index;
         *out_rebuilt = place.rebuilt;
-        pp_free(place.later.numbers);
+        pp_free(place.later.files);
     } else if (answer == PP_AHEAD_FAILED) {
         *out_err = place.err;
         *out_took_ns = place.took_ns;
@@ -217,7 +219,7 @@ static bool ask(pp_store *store, const struct pp_ahead_place *wanted, bool only_
     char *bytes = NULL;
 
     if (!place) {
-        pp_free(wanted->later.numbers);
+        pp_free(wanted->later.files);
         return true;
     }
     if (!wanted->is_index)

@@ -48,7 +48,8 @@ struct pp_ahead_place {
     size_t bytes;
     uint64_t forgotten; /* as the cache's, when it was asked for: with another one it is let be */
     uint64_t tick;
-    struct pp_later later; /* for an index that has to be made again */
+    struct pp_later later; /* for an index that has to be made again, */
+    uint64_t records_end;  /* as where its records end; 0: not known */
     pipit_err err;
     int64_t took_ns; /* to read it, or to learn that it cannot be */
     char *bytes_read;

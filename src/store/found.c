@@ -8,10 +8,19 @@
 
 enum { SECTOR_BYTES = 4096 };
 
-/* Read a piece; what cannot be read is zeros, and will be seen as a hole. */
-static pipit_err read_in_pieces(pp_store *store, int fd, char *out, uint64_t bytes,
-                                uint64_t *out_unread)
+static void note_unread(struct pp_found *found, uint64_t at, size_t bytes)
 {
+    if (found->records_end && at >= found->records_end)
+        found->footer_unread = true;
+    else
+        found->unread += bytes;
+}
+
+/* Read a piece; what cannot be read is zeros, and will be seen as a hole. */
+static pipit_err read_in_pieces(pp_store *store, struct pp_found *found, char *out, uint64_t bytes)
+{
+    int fd = found->segment->fd;
+
     for (uint64_t at = 0; at < bytes; at += SECTOR_BYTES) {
         size_t part = bytes - at < SECTOR_BYTES ? (size_t)(bytes - at) : SECTOR_BYTES, got;
         pipit_err err = pp_disk_read(store->disk, fd, out + at, part, at, &got);
@@ -20,15 +29,16 @@ static pipit_err read_in_pieces(pp_store *store, int fd, char *out, uint64_t byt
             return err;
         if (err) {
             memset(out + at, 0, part);
-            *out_unread += part;
+            note_unread(found, at, part);
         }
     }
     return PIPIT_OK;
 }
 
-static pipit_err read_file(pp_store *store, int fd, char **out_bytes, uint64_t *out_len,
-                           uint64_t *out_unread)
+static pipit_err read_file(pp_store *store, struct pp_found *found, char **out_bytes,
+                           uint64_t *out_len)
 {
+    int fd = found->segment->fd;
     int64_t size = store->disk->ops->size(store->disk, fd);
     char *bytes;
     size_t got;
@@ -43,7 +53,7 @@ static pipit_err read_file(pp_store *store, int fd, char **out_bytes, uint64_t *
         return PIPIT_ENOMEM;
     err = pp_disk_read(store->disk, fd, bytes, (size_t)size, 0, &got);
     if (err == PIPIT_EIO)
-        err = read_in_pieces(store, fd, bytes, (uint64_t)size, out_unread);
+        err = read_in_pieces(store, found, bytes, (uint64_t)size);
     if (err) {
         pp_free(bytes);
         return err;
@@ -291,7 +301,7 @@ static pipit_err read_records(pp_store *store, struct pp_found *found, bool last
 {
     uint64_t len = 0, end = UINT64_MAX;
     char *bytes = NULL;
-    pipit_err err = read_file(store, found->segment->fd, &bytes, &len, &found->unread);
+    pipit_err err = read_file(store, found, &bytes, &len);
 
     if (err)
         return err;
@@ -309,6 +319,7 @@ static pipit_err read_records(pp_store *store, struct pp_found *found, bool last
     if (!err && last)
         found->segment->end = end > PP_SEGMENT_HEADER_BYTES ? end : PP_SEGMENT_HEADER_BYTES;
     found->segment->sealed = !last;
+    found->segment->vague_end = !last;
     pp_free(bytes);
     return err;
 }

@@ -9,15 +9,17 @@ struct pp_found {
     uint64_t begins;     /* the next sequence when it was made, from its header; 0: not known */
     pp_segment *segment; /* NULL: it is not of this store, and is left alone */
     struct pp_footer footer;
-    char *front;        /* of the footer, if that is whole; else all was read from the records */
-    bool last;          /* it was read as the one that may have been written to */
-    bool erased_too;    /* messages that were erased are suspects as well */
-    bool ends_in_hole;  /* what the last of its records were is not known */
-    uint64_t holes;     /* bytes that are no records and should be */
-    uint64_t hole_at;   /* where the first of them are */
-    uint64_t unread;    /* bytes that the disk did not give, read as holes */
-    uint64_t tail_hole; /* of the holes, bytes behind all records: a footer, maybe */
-    uint64_t torn;      /* of the last segment: bytes of a write that never finished */
+    char *front;          /* of the footer, if that is whole; else all was read from the records */
+    bool last;            /* it was read as the one that may have been written to */
+    bool erased_too;      /* messages that were erased are suspects as well */
+    bool ends_in_hole;    /* what the last of its records were is not known */
+    uint64_t holes;       /* bytes that are no records and should be */
+    uint64_t hole_at;     /* where the first of them are */
+    uint64_t records_end; /* bytes from here on are no records; 0: that is not known */
+    uint64_t unread;      /* bytes of records, maybe, that the disk did not give, read as holes */
+    bool footer_unread;   /* and some behind them */
+    uint64_t tail_hole;   /* of the holes, bytes behind all records: a footer, maybe */
+    uint64_t torn;        /* of the last segment: bytes of a write that never finished */
     uint64_t torn_at;
     uint64_t proven; /* of the last segment: what is before was on disk */
 };
@@ -28,7 +30,8 @@ struct pp_found {
 pipit_err pp_found_read(pp_store *store, struct pp_found *found, bool last,
                         struct pp_ranges *suspects);
 
-/* The same of one that is sealed, from its records alone; sized: with what a new footer needs. */
+/* The same of one that is sealed, from its records alone; sized: with what a new footer needs.
+ * found->records_end is looked at. */
 pipit_err pp_found_read_records(pp_store *store, struct pp_found *found, bool sized,
                                 struct pp_ranges *suspects);
 

@@ -89,7 +89,8 @@ static pipit_err survey(pp_store *store, const pp_segment *segment, struct pp_ra
         if (later->lowest_delete > segment->last_seq)
             continue;
         if (later->sealed && later->deletes.count == 0)
-            out_later->numbers[out_later->count++] = later->number;
+            out_later->files[out_later->count++] =
+                (struct pp_later_file){later->number, pp_rebuilt_end_of(later)};
         else if (gone)
             err = add_ranges(gone, bounds_of(segment), &later->deletes);
     }
@@ -101,8 +102,8 @@ static pipit_err begin_later(const pp_store *store, const pp_segment *segment,
                              struct pp_later *later)
 {
     *later = (struct pp_later){.bounds = bounds_of(segment)};
-    later->numbers = pp_alloc((store->segment_count + 1) * sizeof(*later->numbers));
-    return later->numbers ? PIPIT_OK : PIPIT_ENOMEM;
+    later->files = pp_alloc((store->segment_count + 1) * sizeof(*later->files));
+    return later->files ? PIPIT_OK : PIPIT_ENOMEM;
 }
 
 pipit_err pp_holes_list_later(pp_store *store, const pp_segment *segment,
@@ -138,9 +139,12 @@ static pipit_err read_footer_deletes(const struct pp_footer_file *file, struct p
     return err;
 }
 
-static pipit_err read_deletes(const pp_store *store, uint64_t number, struct pp_range bounds,
-                              struct pp_ranges *deletes)
+/* *footer_unread is set if its footer cannot be read, and is known not to matter. */
+static pipit_err read_deletes(const pp_store *store, const struct pp_later_file *later,
+                              struct pp_range bounds, struct pp_ranges *deletes,
+                              bool *footer_unread)
 {
+    uint64_t number = later->number;
     struct pp_footer_file file = {
         .disk = store->disk, .number = number, .seed = pp_record_seed(store->id.salt, number)};
     struct pp_rebuilt *rebuilt;
@@ -155,9 +159,10 @@ static pipit_err read_deletes(const pp_store *store, uint64_t number, struct pp_
     store->disk->ops->close(store->disk, file.fd);
     if (!pp_footer_is_lost(err))
         return err;
-    err = pp_rebuilt_read(store, number, NULL, &rebuilt);
+    err = pp_rebuilt_read(store, number, later->records_end, NULL, &rebuilt);
     if (err)
         return err;
+    *footer_unread |= rebuilt->footer_unread;
     /* What it deletes may lie where the disk gives nothing: all of it is to be known. */
     err = rebuilt->unread ? PIPIT_EIO : add_ranges(deletes, bounds, &rebuilt->read->deletes);
     pp_rebuilt_free(rebuilt);
@@ -168,17 +173,18 @@ pipit_err pp_holes_read_later(const pp_store *store, const struct pp_later *late
                               struct pp_rebuilt *rebuilt)
 {
     struct pp_later *seen = &rebuilt->later;
-    uint64_t *numbers =
-        pp_realloc(seen->numbers, (seen->count + later->count + 1) * sizeof(*numbers));
+    struct pp_later_file *files =
+        pp_realloc(seen->files, (seen->count + later->count + 1) * sizeof(*files));
     pipit_err err = PIPIT_OK;
 
-    if (!numbers)
+    if (!files)
         return PIPIT_ENOMEM;
-    seen->numbers = numbers;
+    seen->files = files;
     for (uint32_t i = 0; i < later->count && !err; i++) {
-        err = read_deletes(store, later->numbers[i], later->bounds, &rebuilt->deletes);
+        err = read_deletes(store, &later->files[i], later->bounds, &rebuilt->deletes,
+                           &rebuilt->footer_unread);
         if (!err)
-            numbers[seen->count++] = later->numbers[i];
+            files[seen->count++] = later->files[i];
         else if (err == PIPIT_ENOTFOUND) /* it has gone, and another one says the same */
             err = PIPIT_OK;
     }
@@ -218,10 +224,10 @@ static void leave_out(struct pp_later *later, const struct pp_later *seen)
     uint32_t kept = 0, at = 0;
 
     for (uint32_t i = 0; i < later->count; i++) {
-        while (at < seen->count && seen->numbers[at] < later->numbers[i])
+        while (at < seen->count && seen->files[at].number < later->files[i].number)
             at++;
-        if (at == seen->count || seen->numbers[at] != later->numbers[i])
-            later->numbers[kept++] = later->numbers[i];
+        if (at == seen->count || seen->files[at].number != later->files[i].number)
+            later->files[kept++] = later->files[i];
     }
     later->count = kept;
 }
@@ -244,9 +250,13 @@ static pipit_err find_deletes(pp_store *store, const pp_segment *segment,
     }
     if (!err && rebuilt->later.count - seen < later.count)
         err = PIPIT_EIO; /* nobody takes away what the store has */
+    /* While a file is being replaced it is not known where the records of the one that was read
+     * end. Once it is, what was read before is not taken any more. */
+    if (!err && rebuilt->footer_unread && store->rewrite.state == PP_REWRITE_REPLACE)
+        err = PIPIT_EIO;
     if (!err)
         err = add_ranges(gone, bounds_of(segment), &rebuilt->deletes);
-    pp_free(later.numbers);
+    pp_free(later.files);
     return err;
 }
 

@@ -12,7 +12,7 @@
 #include "store/rebuild.h"
 
 /* The later segments whose footers tell what they delete, for who makes the index again. Owner:
- * the caller frees out_later->numbers. Errors: PIPIT_ENOMEM. */
+ * the caller frees out_later->files. Errors: PIPIT_ENOMEM. */
 pipit_err pp_holes_list_later(struct pp_store *store, const pp_segment *segment,
                               struct pp_later *out_later);
 

@@ -217,7 +217,9 @@ static pipit_err take_footer(pp_store *store, pp_segment *segment, struct pp_foo
 /* From its records: the footer is damaged or cannot be read, and is not looked at again. */
 static pipit_err take_rebuilt(pp_store *store, pp_segment *segment, struct pp_rebuilt *rebuilt)
 {
-    pipit_err err = rebuilt ? PIPIT_OK : pp_rebuilt_read(store, segment->number, NULL, &rebuilt);
+    pipit_err err = rebuilt ? PIPIT_OK
+                            : pp_rebuilt_read(store, segment->number, pp_rebuilt_end_of(segment),
+                                              NULL, &rebuilt);
 
     if (!err)
         err = pp_rebuilt_take(store, segment, rebuilt);

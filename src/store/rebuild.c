@@ -18,9 +18,10 @@ static void begin_apart(pp_store *apart, const pp_store *store)
     pp_buf_init(&apart->opened, PP_RECORD_BODY_MAX + 4096);
 }
 
-static pipit_err read_apart(pp_store *apart, uint64_t number, struct pp_rebuilt *rebuilt)
+static pipit_err read_apart(pp_store *apart, uint64_t number, uint64_t records_end,
+                            struct pp_rebuilt *rebuilt)
 {
-    struct pp_found found = {.number = number, .erased_too = true};
+    struct pp_found found = {.number = number, .records_end = records_end, .erased_too = true};
     struct pp_ranges *suspects = &rebuilt->suspects;
     pipit_err err = pp_found_read_records(apart, &found, false, suspects);
 
@@ -38,11 +39,12 @@ static pipit_err read_apart(pp_store *apart, uint64_t number, struct pp_rebuilt 
     rebuilt->read = found.segment;
     rebuilt->subjects = apart->subjects;
     rebuilt->unread = found.unread;
+    rebuilt->footer_unread = found.footer_unread;
     return err;
 }
 
-pipit_err pp_rebuilt_read(const pp_store *store, uint64_t number, const struct pp_later *later,
-                          struct pp_rebuilt **out_rebuilt)
+pipit_err pp_rebuilt_read(const pp_store *store, uint64_t number, uint64_t records_end,
+                          const struct pp_later *later, struct pp_rebuilt **out_rebuilt)
 {
     struct pp_rebuilt *rebuilt = pp_calloc(1, sizeof(*rebuilt));
     pp_store *apart = pp_calloc(1, sizeof(*apart));
@@ -50,7 +52,7 @@ pipit_err pp_rebuilt_read(const pp_store *store, uint64_t number, const struct p
 
     if (rebuilt && apart) {
         begin_apart(apart, store);
-        err = read_apart(apart, number, rebuilt);
+        err = read_apart(apart, number, records_end, rebuilt);
     }
     pp_free(apart);
     if (!err && later)
@@ -70,7 +72,7 @@ void pp_rebuilt_free(struct pp_rebuilt *rebuilt)
     pp_subjects_fini(&rebuilt->subjects);
     pp_ranges_fini(&rebuilt->suspects);
     pp_ranges_fini(&rebuilt->deletes);
-    pp_free(rebuilt->later.numbers);
+    pp_free(rebuilt->later.files);
     pp_free(rebuilt);
 }
 

@@ -72,6 +72,7 @@ typedef struct pp_segment {
     struct pp_segment *next_limbo;
     uint32_t pending;    /* batches under way that concern it; under the store's lock */
     bool footer_missing; /* it could not be written; under the store's lock */
+    bool vague_end;      /* it was found without a footer: records that were not may be behind */
     bool has_ops;        /* not all of its records are messages */
     bool index_lost;     /* it could not be made again of the records either */
     int64_t unread_ns;   /* the disk did not give it: not before this it is tried again; 0 */

@@ -31,6 +31,7 @@ enum {
     HEAD_LOST = 60, /* and the one of whose head nothing is left */
     ERASED = 82,
     HEAD_AND_SUBJECT_BYTES = 48 + 10,
+    SECTOR_BYTES = 4096, /* of a disk */
     KEPT = 10,
     WAIT_S = 60,
 };
@@ -491,6 +492,46 @@ static void test_deletes_that_cannot_be_read_are_waited_for(void **state)
     memset(bad_parts, 0, sizeof(bad_parts));
     await_message(store, STEP);
     read_all(store);
+    pp_store_close(store);
+}
+
+/* The same file: but for its footer all of it can be read. What it has behind the sector where its
+ * records end is the footer, and nothing else. */
+static void hide_footer(void *ctx, const char *path)
+{
+    struct pp_footer footer;
+    int fd = open(path, O_RDONLY);
+    struct stat about;
+    char *bytes = read_whole(fd, &about);
+    size_t at, end;
+
+    (void)ctx;
+    memcpy(&footer, bytes + about.st_size - (off_t)sizeof(footer), sizeof(footer));
+    if (find_between(bytes, (size_t)about.st_size, MESSAGES / 2, &at, &end)) {
+        at = (size_t)footer.at / SECTOR_BYTES * SECTOR_BYTES + SECTOR_BYTES;
+        assert_true(footer.magic == PP_FOOTER_MAGIC && at < (size_t)about.st_size);
+        bad_parts[0] = (struct bad_part){about.st_ino, at, (uint64_t)about.st_size};
+    }
+    free(bytes);
+    (void)close(fd);
+}
+
+static void test_deletes_are_known_if_only_a_footer_cannot_be_read(void **state)
+{
+    char path[FOLDER_PATH_BYTES];
+    pp_store *store = make_store("footer");
+
+    (void)state;
+    pp_store_close(store);
+    store = open_in("footer");
+    let_indexes_go(store, MESSAGES / 2);
+    folder_path("footer/0000000001.seg", path);
+    damage_file(path, INDEX);
+    folder_each_segment("footer", hide_footer, NULL);
+    assert_true(bad_parts[0].file);
+    read_all(store);
+    assert_int_equal(messages_of(store), count_left());
+    memset(bad_parts, 0, sizeof(bad_parts));
     pp_store_close(store);
 }
 
@@ -1052,6 +1093,7 @@ int main(void)
         cmocka_unit_test(test_deletes_are_found_without_footers),
         cmocka_unit_test(test_what_does_not_fit_is_tried_once),
         cmocka_unit_test(test_deletes_that_cannot_be_read_are_waited_for),
+        cmocka_unit_test(test_deletes_are_known_if_only_a_footer_cannot_be_read),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_a_segment_goes_whole_whyever_it_cannot_be_read),
