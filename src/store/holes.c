@@ -71,6 +71,53 @@ static struct pp_range bounds_of(const pp_segment *segment)
     return (struct pp_range){segment->first_seq, last_of(segment)};
 }
 
+static int compare_files(const void *a, const void *b)
+{
+    const struct pp_later_file *x = a, *y = b;
+
+    return x->number < y->number ? -1 : x->number > y->number;
+}
+
+/* One that was taken out and is still known, since batches concern it. Under the lock. */
+static const pp_segment *find_limbo_locked(const pp_store *store, uint64_t number)
+{
+    const pp_segment *segment = store->limbo;
+
+    while (segment && segment->number != number)
+        segment = segment->next_limbo;
+    return segment;
+}
+
+/* Does the segment say in memory what it deletes? Under the lock. */
+static bool is_in_memory_locked(const pp_segment *segment)
+{
+    return !segment->sealed || segment->deletes.count;
+}
+
+/* The same for those that a truncation has taken out: until it is said again what they delete of
+ * older ones, nobody else tells. Of a store that is frozen what they said last may never have got
+ * to their files. Under the lock. */
+static pipit_err survey_cut_locked(const pp_store *store, const pp_segment *segment,
+                                   struct pp_ranges *gone, struct pp_later *out_later)
+{
+    pipit_err err = PIPIT_OK;
+
+    if (store->cut.count == 0 || store->cut_lowest > segment->last_seq)
+        return PIPIT_OK;
+    if (store->failure)
+        return gone ? PIPIT_EIO : PIPIT_OK;
+    for (uint32_t i = 0; i < store->cut.count && !err; i++)
+        for (uint64_t n = store->cut.items[i].first; n <= store->cut.items[i].last && !err; n++) {
+            const pp_segment *cut = find_limbo_locked(store, n);
+
+            if (!cut || !is_in_memory_locked(cut))
+                out_later->files[out_later->count++] = (struct pp_later_file){.number = n};
+            else if (gone)
+                err = add_ranges(gone, bounds_of(segment), &cut->deletes);
+        }
+    return err;
+}
+
 /* Those behind a segment whose records delete some of it: what is in memory is added to gone, if
  * that is not NULL, and the numbers of the others to *out_later, which has room for all. Whether
  * one is the former or the latter changes when its footer is settled, so it is asked once. */
@@ -88,21 +135,35 @@ static pipit_err survey(pp_store *store, const pp_segment *segment, struct pp_ra
 
         if (later->lowest_delete > segment->last_seq)
             continue;
-        if (later->sealed && later->deletes.count == 0)
+        if (!is_in_memory_locked(later))
             out_later->files[out_later->count++] =
                 (struct pp_later_file){later->number, pp_rebuilt_end_of(later)};
         else if (gone)
             err = add_ranges(gone, bounds_of(segment), &later->deletes);
     }
+    if (!err)
+        err = survey_cut_locked(store, segment, gone, out_later);
     (void)pthread_mutex_unlock(&store->lock);
+    if (out_later->count)
+        qsort(out_later->files, out_later->count, sizeof(*out_later->files), compare_files);
     return err;
+}
+
+static uint32_t count_cut(const pp_store *store)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < store->cut.count; i++)
+        count += store->cut.items[i].last - store->cut.items[i].first + 1;
+    return (uint32_t)count;
 }
 
 static pipit_err begin_later(const pp_store *store, const pp_segment *segment,
                              struct pp_later *later)
 {
     *later = (struct pp_later){.bounds = bounds_of(segment)};
-    later->files = pp_alloc((store->segment_count + 1) * sizeof(*later->files));
+    later->files =
+        pp_alloc(((size_t)store->segment_count + count_cut(store) + 1) * sizeof(*later->files));
     return later->files ? PIPIT_OK : PIPIT_ENOMEM;
 }
 

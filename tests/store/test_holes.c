@@ -535,6 +535,33 @@ static void test_deletes_are_known_if_only_a_footer_cannot_be_read(void **state)
     pp_store_close(store);
 }
 
+/* What a truncation takes out deletes messages of segments whose indexes have to be made again when
+ * that is to be said again. */
+static void test_deletes_are_known_that_are_cut_off(void **state)
+{
+    enum { LEFT = MESSAGES - 250 };
+    pp_store *store = make_store("cut");
+    struct pp_store_message message;
+    uint64_t left = 0;
+
+    (void)state;
+    pp_store_close(store);
+    store = open_in("cut");
+    let_indexes_go(store, MESSAGES / 2);
+    damage("cut", INDEX);
+    assert_int_equal(pp_store_truncate(store, LEFT * STEP), PIPIT_OK);
+    pp_store_run(store);
+    for (unsigned n = 1; n <= LEFT; n++) {
+        pipit_err err = pp_store_read(store, n * STEP, &message);
+
+        left += !is_deleted(n);
+        if (n != BODY_LOST && n != HEAD_LOST)
+            assert_int_equal(err, is_deleted(n) ? PIPIT_ENOTFOUND : PIPIT_OK);
+    }
+    assert_int_equal(messages_of(store), left);
+    pp_store_close(store);
+}
+
 static void test_a_store_with_holes_opens_without_indexes(void **state)
 {
     pp_store *store = make_store("closed");
@@ -1094,6 +1121,7 @@ int main(void)
         cmocka_unit_test(test_what_does_not_fit_is_tried_once),
         cmocka_unit_test(test_deletes_that_cannot_be_read_are_waited_for),
         cmocka_unit_test(test_deletes_are_known_if_only_a_footer_cannot_be_read),
+        cmocka_unit_test(test_deletes_are_known_that_are_cut_off),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_a_segment_goes_whole_whyever_it_cannot_be_read),
