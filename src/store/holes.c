@@ -15,7 +15,8 @@
  * ones are missing. The index that comes out has count messages, their sequences grow, its dead are
  * as many as before, and none that is gone is live in it. Which of the suspects were messages is
  * not known: it need not be, for none of them is served. If the lists do not allow that there is no
- * such index (PIPIT_EDAMAGED).
+ * such index (PIPIT_EDAMAGED). The list of what is gone has to be whole for that: where the disk
+ * gives not all records that may delete messages of the segment there is none yet (PIPIT_EIO).
  *
  * Deletes of later segments are in memory until their footers are on disk, then in these. Many
  * files may have to be read for them: a reader does it, together with the records. What lies behind
@@ -378,6 +379,7 @@ struct fit {
     uint32_t dead_missing; /* still to be placed */
     uint32_t live_missing;
     bool opening; /* none is dead yet */
+    bool vague;   /* its own deletes may lie where the disk gave nothing */
     struct walk gone;
 };
 
@@ -457,7 +459,8 @@ static uint32_t count_read(struct fit *fit, uint32_t *out_count)
     return dead;
 }
 
-/* Errors: PIPIT_EDAMAGED: it does not fit. */
+/* Errors: PIPIT_EDAMAGED it does not fit; PIPIT_EIO some of those that were read may be dead, and
+ * which ones the disk does not say. */
 static pipit_err begin_fit(struct fit *fit)
 {
     pp_segment *segment = fit->segment;
@@ -468,6 +471,8 @@ static pipit_err begin_fit(struct fit *fit)
     if (count > segment->count || dead > all_dead || all_dead - dead > segment->count - count ||
         (fit->opening && segment->dead))
         return PIPIT_EDAMAGED;
+    if (fit->vague && dead < all_dead)
+        return PIPIT_EIO;
     fit->dead_missing = all_dead - dead;
     fit->live_missing = segment->count - count - fit->dead_missing;
     segment->places = pp_alloc(bytes);
@@ -562,6 +567,7 @@ pipit_err pp_holes_take(pp_store *store, pp_segment *segment, struct pp_rebuilt 
                       .read = rebuilt->read,
                       .ids = ids,
                       .opening = store->opening != NULL,
+                      .vague = rebuilt->unread && segment->lowest_delete <= segment->last_seq,
                       .gone = {&gone, 0}};
     pipit_err err = find_gone(store, segment, rebuilt, &gone);
 
@@ -572,6 +578,8 @@ pipit_err pp_holes_take(pp_store *store, pp_segment *segment, struct pp_rebuilt 
         err = add_ranges(&store->opening->suspects, bounds_of(segment), &suspects);
     if (!err)
         err = take(store, &fit, &suspects);
+    if (err == PIPIT_EDAMAGED && rebuilt->unread)
+        err = PIPIT_EIO; /* what the disk did not give may tell why */
     pp_ranges_fini(&gone);
     pp_ranges_fini(&suspects);
     return err;

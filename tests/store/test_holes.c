@@ -562,6 +562,51 @@ static void test_deletes_are_known_that_are_cut_off(void **state)
     pp_store_close(store);
 }
 
+/* Messages that the disk does not give, and those among them that are gone, are as many as what is
+ * missing: that does not mean that none of the others is. A segment of which it is not known what
+ * it deletes itself is served when that is. */
+static void test_a_segment_says_itself_what_is_dead(void **state)
+{
+    enum { GONE = 50, EARLY_SECTOR = 2, FIRST = 100, LAST = 105, SAID = 150 };
+    struct pp_store_message message;
+    char path[FOLDER_PATH_BYTES];
+    pp_store *store = open_in("own");
+    struct stat about;
+    size_t at, end;
+    uint64_t count;
+    char *bytes;
+    int fd;
+
+    (void)state;
+    for (unsigned n = 1; n <= MESSAGES; n++) {
+        append(store, n);
+        for (unsigned gone = FIRST; n == SAID && gone <= LAST; gone++)
+            assert_int_equal(pp_store_delete(store, gone * STEP, false), PIPIT_OK);
+    }
+    assert_int_equal(pp_store_purge(store, PP_STR(">"), GONE * STEP, 0, &count), PIPIT_OK);
+    pp_store_close(store);
+    store = open_in("own");
+    let_indexes_go(store, MESSAGES / 2);
+    folder_path("own/0000000001.seg", path);
+    fd = open(path, O_RDONLY);
+    bytes = read_whole(fd, &about);
+    (void)close(fd);
+    assert_true(find_between(bytes, (size_t)about.st_size, SAID, &at, &end));
+    free(bytes);
+    damage_file(path, INDEX);
+    bad_parts[0] = (struct bad_part){about.st_ino, at, end};
+    bad_parts[1] = (struct bad_part){about.st_ino, EARLY_SECTOR * SECTOR_BYTES,
+                                     (EARLY_SECTOR + 1) * SECTOR_BYTES};
+    for (unsigned n = FIRST - 1; n <= LAST + 1; n++)
+        assert_int_equal(pp_store_read(store, n * STEP, &message), PIPIT_EIO);
+    memset(bad_parts, 0, sizeof(bad_parts));
+    await_message(store, FIRST * STEP);
+    for (unsigned n = FIRST - 1; n <= LAST + 1; n++)
+        assert_int_equal(pp_store_read(store, n * STEP, &message),
+                         n >= FIRST && n <= LAST ? PIPIT_ENOTFOUND : PIPIT_OK);
+    pp_store_close(store);
+}
+
 static void test_a_store_with_holes_opens_without_indexes(void **state)
 {
     pp_store *store = make_store("closed");
@@ -1122,6 +1167,7 @@ int main(void)
         cmocka_unit_test(test_deletes_that_cannot_be_read_are_waited_for),
         cmocka_unit_test(test_deletes_are_known_if_only_a_footer_cannot_be_read),
         cmocka_unit_test(test_deletes_are_known_that_are_cut_off),
+        cmocka_unit_test(test_a_segment_says_itself_what_is_dead),
         cmocka_unit_test(test_a_store_with_holes_opens_without_indexes),
         cmocka_unit_test(test_a_segment_that_cannot_be_read_goes_whole),
         cmocka_unit_test(test_a_segment_goes_whole_whyever_it_cannot_be_read),
