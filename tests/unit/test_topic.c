@@ -615,6 +615,23 @@ static void test_topics_on_a_full_disk_recover(void **state)
     remove_folder(dir);
 }
 
+/* Messages of 64 KiB; nobody has the topic open afterwards. */
+static void fill_topic(const char *dir, unsigned messages)
+{
+    static char data[64 * 1024];
+    struct owner owner;
+    pp_topic *topic;
+
+    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    for (unsigned i = 0; i < messages; i++) {
+        assert_int_not_equal(pp_topic_publish(topic, 1, (pp_str){data, sizeof(data)}, 10),
+                             PIPIT_ELIMIT);
+        settle(&owner, topic);
+    }
+    close_owner(&owner);
+}
+
 /* Messages that wake the topic, until what is over its limits has gone. */
 static void publish_until_freed(struct owner *owner, pp_topic *topic)
 {
@@ -631,7 +648,6 @@ static void publish_until_freed(struct owner *owner, pp_topic *topic)
 static void test_topics_that_cannot_shrink_say_so(void **state)
 {
     enum { MESSAGES = 60, KEPT = 55, MORE = 5 }; /* less than the first segment has */
-    static char data[64 * 1024];
     struct pp_topics_limits narrow = wide;
     struct owner owner;
     pp_topic *topic;
@@ -639,13 +655,7 @@ static void test_topics_that_cannot_shrink_say_so(void **state)
 
     (void)state;
     make_folder(dir);
-    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
-    topic = open_topic(&owner, PP_STR("a"));
-    for (unsigned i = 0; i < MESSAGES; i++) {
-        (void)pp_topic_publish(topic, 1, (pp_str){data, sizeof(data)}, 10);
-        settle(&owner, topic);
-    }
-    close_owner(&owner);
+    fill_topic(dir, MESSAGES);
     assert_int_equal(open_owner_on(&owner, dir, &wide, make_failing()), PIPIT_OK);
     topic = open_topic(&owner, PP_STR("a"));
     assert_int_equal(topic->last_seq, MESSAGES);
@@ -711,7 +721,6 @@ static pp_disk *make_slow(struct owner *owner)
  * open. */
 static void test_topics_shrink_while_they_are_opened(void **state)
 {
-    static char data[64 * 1024];
     const struct pp_topics_limits narrow = {
         .topics = 100, .backlog_bytes = 1 << 20, .stream = {.messages = 1}};
     struct owner owner;
@@ -720,14 +729,7 @@ static void test_topics_shrink_while_they_are_opened(void **state)
 
     (void)state;
     make_folder(dir);
-    assert_int_equal(open_owner(&owner, dir, &wide), PIPIT_OK);
-    topic = open_topic(&owner, PP_STR("a"));
-    for (int i = 0; i < 100; i++) {
-        assert_int_not_equal(pp_topic_publish(topic, 1, (pp_str){data, sizeof(data)}, 10),
-                             PIPIT_ELIMIT);
-        settle(&owner, topic);
-    }
-    close_owner(&owner);
+    fill_topic(dir, 100);
     assert_int_equal(open_owner_on(&owner, dir, &narrow, make_slow(&owner)), PIPIT_OK);
     topic = open_topic(&owner, PP_STR("a"));
     assert_int_equal(topic->state, PP_TOPIC_OPEN);
