@@ -15,6 +15,8 @@ const cli_argument cli_store_arguments[] = {
     {0},
 };
 
+const cli_flag cli_store_flags[] = {CLI_STORE_KEYS_FLAG, {0}};
+
 pipit_store_options cli_store_options(const cli_store_place *place)
 {
     return (pipit_store_options){

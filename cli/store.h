@@ -34,6 +34,12 @@ typedef struct cli_store_place {
     }
 
 extern const cli_argument cli_store_arguments[];
+/* Of those that take nothing else. */
+extern const cli_flag cli_store_flags[];
+
+/* What the tables of all of them have in common; options begin with the place. */
+#define CLI_STORE_COMMAND(options)                                                                 \
+    .arguments = cli_store_arguments, .options_bytes = sizeof(options), .offline = true
 
 #define CLI_STORE_TEXT                                                                             \
     "The server must be stopped: a store that is in use is refused. Ends with 0 if the store is "  \

@@ -165,10 +165,8 @@ const cli_command cli_store_check = {
         "footer, which a crash, too, leaves behind and are no damage: nothing is lost with "
         "them.\n\n" CLI_STORE_TEXT,
     .flags = check_flags,
-    .arguments = cli_store_arguments,
     .examples = check_examples,
-    .options_bytes = sizeof(struct options),
-    .offline = true,
+    CLI_STORE_COMMAND(struct options),
     .run = run_check,
 };
 
@@ -179,9 +177,7 @@ const cli_command cli_store_repair = {
             "called gets the name NAME.foreign.N. Where the newest segment is missing, a new one "
             "is begun.\n\n" CLI_STORE_TEXT,
     .flags = repair_flags,
-    .arguments = cli_store_arguments,
     .examples = repair_examples,
-    .options_bytes = sizeof(struct options),
-    .offline = true,
+    CLI_STORE_COMMAND(struct options),
     .run = run_repair,
 };

@@ -45,8 +45,6 @@ static const cli_flag dump_flags[] = {
     {0},
 };
 
-static const cli_flag stats_flags[] = {CLI_STORE_KEYS_FLAG, {0}};
-
 static const cli_example dump_examples[] = {
     {"pipit store dump --filter 'mb.orders' --from 1000 --count 10 --payloads "
      "/var/lib/pipit/message_broker/topic-orders",
@@ -238,8 +236,7 @@ static void show_segments(pipit_store *store)
 
 static int run_stats(const cli_call *call)
 {
-    const struct dump_options *o = call->options;
-    pipit_store *store = cli_store_open(&o->place);
+    pipit_store *store = cli_store_open(call->options);
     const pipit_store_facts *facts;
     int status;
 
@@ -261,10 +258,8 @@ const cli_command cli_store_dump = {
     .help = "Print messages: sequence, time, subject, bytes of headers and of payload",
     .text = "Damaged messages are left out. Nothing is changed.\n\n" CLI_STORE_TEXT,
     .flags = dump_flags,
-    .arguments = cli_store_arguments,
     .examples = dump_examples,
-    .options_bytes = sizeof(struct dump_options),
-    .offline = true,
+    CLI_STORE_COMMAND(struct dump_options),
     .run = run_dump,
 };
 
@@ -272,10 +267,8 @@ const cli_command cli_store_stats = {
     .name = "stats",
     .help = "Tell how many messages, subjects and bytes there are, and the same of each segment",
     .text = "Nothing is changed.\n\n" CLI_STORE_TEXT,
-    .flags = stats_flags,
-    .arguments = cli_store_arguments,
+    .flags = cli_store_flags,
     .examples = stats_examples,
-    .options_bytes = sizeof(struct dump_options),
-    .offline = true,
+    CLI_STORE_COMMAND(cli_store_place),
     .run = run_stats,
 };

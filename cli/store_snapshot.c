@@ -13,8 +13,6 @@ struct options {
     bool compress;
 };
 
-static const cli_flag snapshot_flags[] = {CLI_STORE_KEYS_FLAG, {0}};
-
 static const cli_flag restore_flags[] = {
     CLI_STORE_KEYS_FLAG,
     {.name = "compress",
@@ -118,11 +116,9 @@ const cli_command cli_store_snapshot = {
     .help = "Write all messages that are whole to standard output, with checks",
     .text = "They are neither compressed nor encrypted in it, whatever the store "
             "is.\n\n" CLI_STORE_TEXT,
-    .flags = snapshot_flags,
-    .arguments = cli_store_arguments,
+    .flags = cli_store_flags,
     .examples = snapshot_examples,
-    .options_bytes = sizeof(struct options),
-    .offline = true,
+    CLI_STORE_COMMAND(struct options),
     .run = run_snapshot,
 };
 
@@ -132,9 +128,7 @@ const cli_command cli_store_restore = {
     .text = "In a directory that is not there yet; with keys, an encrypted one. It is made in "
             "DIR.restoring, and gets its name when all of it is on disk.\n\n" CLI_STORE_TEXT,
     .flags = restore_flags,
-    .arguments = cli_store_arguments,
     .examples = restore_examples,
-    .options_bytes = sizeof(struct options),
-    .offline = true,
+    CLI_STORE_COMMAND(struct options),
     .run = run_restore,
 };
