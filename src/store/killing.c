@@ -179,6 +179,8 @@ pipit_err pp_store_kill_unread(pp_store *store, pp_segment *segment)
     segment->dead = segment->count;
     leave_subjects(store, segment->last_seq);
     store->subjects_stale |= segment->uncounted; /* it need not be reckoned with any more */
+    if (store->over_err) /* it keeps no subject from its limit any more: they are looked at again */
+        store->over_again_ns = 1;
     note_dead(store, segment);
     pp_store_complain(store, PP_LOG_WARN, "a segment that cannot be read went by limits",
                       segment->number);

@@ -392,6 +392,32 @@ static void test_subjects_that_were_passed_over_shrink_later(void **state)
     pp_store_pool_free(readers);
 }
 
+/* Which messages the first segment has will never be known. When it has gone whole its subject is
+ * within its limit, and nothing is passed over any more. */
+static void test_what_goes_whole_is_not_passed_over(void **state)
+{
+    const unsigned first = 60, left = holey_count_left();
+    const struct pp_store_limits limits = {.messages = left, .per_subject = left - first};
+    pp_store *store = holey_make("lost");
+    struct pp_store_state told;
+
+    (void)state;
+    pp_store_close(store);
+    store = holey_open("lost");
+    holey_let_indexes_go(store, HOLEY_MESSAGES / 2);
+    holey_damage("lost", HOLEY_FRONT_AND_DELETES);
+    assert_int_equal(pp_store_limit(store, &limits), PIPIT_EIO);
+    assert_int_equal(evict_all(store), PIPIT_EIO);
+    do {
+        (void)append_to(store, PP_STR("other"));
+        pp_store_state(store, &told);
+    } while (told.first_seq == HOLEY_STEP && told.messages < 2 * left);
+    assert_int_equal(told.messages, left);
+    assert_int_equal(evict_all(store), PIPIT_OK);
+    assert_true(messages_on(store, PP_STR("holes.test")) <= left - first);
+    pp_store_close(store);
+}
+
 /* What subjects have too much cannot go, since there is no room to say so. When there is it goes.
  */
 static void shrink_on_a_full_disk(const char *name, pp_store_pool *readers)
@@ -443,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_later_subjects_are_counted),
         cmocka_unit_test(test_what_could_not_be_counted_is_counted_later),
         cmocka_unit_test(test_subjects_that_were_passed_over_shrink_later),
+        cmocka_unit_test(test_what_goes_whole_is_not_passed_over),
         cmocka_unit_test(test_subjects_shrink_when_a_disk_has_room_again),
     };
 
