@@ -37,6 +37,7 @@ static ssize_t read_noted(pp_disk *disk, int fd, void *out, size_t bytes, uint64
     (void)pthread_mutex_lock(&lock); /* there may be readers */
     is = is_bad(about.st_ino, at, at + bytes);
     bad.reads += !is;
+    bad.bad_reads += is;
     bad.whole_reads += !is && at == 0 && bytes == (size_t)about.st_size;
     (void)pthread_mutex_unlock(&lock);
     if (is)

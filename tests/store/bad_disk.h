@@ -24,7 +24,8 @@ struct bad_disk {
     ino_t files[2];                /* they cannot be read; 0: none */
     struct bad_disk_part parts[2]; /* nor can these */
     int why;                       /* errno */
-    unsigned reads, whole_reads;   /* that were made */
+    unsigned reads, whole_reads;   /* that were made, */
+    unsigned bad_reads;            /* and could not be */
 };
 
 /* For cmocka_run_group_tests(), with a folder; folder_remove() goes with it. */

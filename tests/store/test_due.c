@@ -1,5 +1,6 @@
 /* Messages that go by time, where the disk does not give some of them: the others go, and these do
  * when it gives them again. */
+#include "bad_disk.h"
 #include "folder.h"
 
 #include "store/store.h"
@@ -7,9 +8,9 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,29 +28,10 @@ enum {
     BLOCK_BYTES = 64 * 1024, /* that are read at once */
 };
 
-/* --- a disk and a clock ---------------------------------------------------------------------- */
-
-static struct pp_disk_ops ops;
-static pp_disk disk = {&ops};
-static ino_t bad_file; /* these bytes of it cannot be read; 0: none */
-static uint64_t bad_at, bad_end;
-static unsigned bad_reads;
-
-static ssize_t read_or_fail(pp_disk *any, int fd, void *out, size_t bytes, uint64_t at)
-{
-    struct stat about;
-
-    (void)any;
-    if (bad_file && fstat(fd, &about) == 0 && about.st_ino == bad_file && at < bad_end &&
-        at + bytes > bad_at) {
-        bad_reads++;
-        return -EIO;
-    }
-    return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
-}
+/* --- a clock --------------------------------------------------------------------------------- */
 
 /* Pauses take none of the test's time: the clock is put forward. */
-static int64_t forward_ns;
+static atomic_int_least64_t forward_ns;
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
@@ -59,23 +41,20 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
     int err = __real_clock_gettime(clock, out);
 
     if (clock == CLOCK_MONOTONIC)
-        out->tv_sec += forward_ns / PP_NS_PER_S;
+        out->tv_sec += atomic_load(&forward_ns) / PP_NS_PER_S;
     return err;
-}
-
-static int make_disk(void **state)
-{
-    ops = *pp_disk_real()->ops;
-    ops.read = read_or_fail;
-    return folder_make(state);
 }
 
 /* --- a store --------------------------------------------------------------------------------- */
 
-static pp_store *open_in(const char *name, int64_t age_ns)
+static pp_store *open_in(const char *name, int64_t age_ns, pp_store_pool *readers)
 {
-    const struct pp_store_options options = {
-        .disk = &disk, .segment_bytes = 256 * 1024, .index_bytes = 1, .limits = {.age_ns = age_ns}};
+    const struct pp_store_options options = {.disk = &bad_disk()->disk,
+                                             .readers = readers,
+                                             .segment_bytes = 256 * 1024,
+                                             .index_bytes = 1,
+                                             .on_progress = bad_disk_on_progress,
+                                             .limits = {.age_ns = age_ns}};
 
     return folder_open(name, &options);
 }
@@ -84,7 +63,7 @@ static pp_store *open_in(const char *name, int64_t age_ns)
 static void fill(const char *name, bool timed)
 {
     static const char payload[PAYLOAD_BYTES];
-    pp_store *store = open_in(name, 0);
+    pp_store *store = open_in(name, 0, NULL);
     struct pp_store_state told;
 
     for (unsigned n = 1; n <= MESSAGES; n++) {
@@ -102,7 +81,7 @@ static void fill(const char *name, bool timed)
     pp_store_close(store);
 }
 
-static void lose(const char *name, uint64_t at, uint64_t end)
+static ino_t first_file(const char *name)
 {
     char file[FOLDER_PATH_BYTES], path[FOLDER_PATH_BYTES];
     struct stat about;
@@ -110,9 +89,7 @@ static void lose(const char *name, uint64_t at, uint64_t end)
     (void)snprintf(file, sizeof(file), "%s/0000000001.seg", name);
     folder_path(file, path);
     assert_int_equal(stat(path, &about), 0);
-    bad_at = at;
-    bad_end = end;
-    bad_file = about.st_ino;
+    return about.st_ino;
 }
 
 static uint64_t messages_of(pp_store *store)
@@ -126,11 +103,17 @@ static uint64_t messages_of(pp_store *store)
 /* What can go does, with a bounded number of calls. Answers how the last one ended. */
 static pipit_err expire(pp_store *store)
 {
+    struct pp_store_progress progress;
     uint32_t count = AT_ONCE;
     pipit_err err = PIPIT_OK;
 
-    for (unsigned calls = 0; calls < 2 * MESSAGES / AT_ONCE && count; calls++)
+    for (unsigned calls = 0; calls < 4 * MESSAGES / AT_ONCE && (count || err == PIPIT_EAGAIN);
+         calls++) {
+        pp_store_progress(store, &progress);
         err = pp_store_expire(store, NOW_NS, AT_ONCE, &count);
+        if (err == PIPIT_EAGAIN)
+            bad_disk_await_read(store, progress.reads);
+    }
     assert_int_equal(count, 0);
     pp_store_run(store);
     return err;
@@ -139,7 +122,7 @@ static pipit_err expire(pp_store *store)
 /* --- tests ----------------------------------------------------------------------------------- */
 
 /* Nothing of the first file can be read. */
-static void lose_segment(const char *name, bool timed)
+static void lose_segment(const char *name, bool timed, pp_store_pool *readers)
 {
     int64_t live = pp_alloc_live();
     struct pp_store_message message;
@@ -148,8 +131,8 @@ static void lose_segment(const char *name, bool timed)
     unsigned reads;
 
     fill(name, timed);
-    store = open_in(name, timed ? 0 : LIFE_NS);
-    lose(name, 0, UINT64_MAX);
+    store = open_in(name, timed ? 0 : LIFE_NS, readers);
+    bad_disk()->files[0] = first_file(name);
     assert_true(pp_store_next_due(store) <= LIFE_NS + 1);
     assert_int_equal(expire(store), PIPIT_EIO);
     left = messages_of(store);
@@ -157,15 +140,15 @@ static void lose_segment(const char *name, bool timed)
     assert_int_equal(pp_store_next(store, PP_STR(">"), left + 1, &message), PIPIT_ENOTFOUND);
     /* It is asked for again, but not before its time. */
     assert_true(pp_store_next_due(store) < INT64_MAX);
-    reads = bad_reads;
+    reads = bad_disk()->bad_reads;
     assert_int_equal(expire(store), PIPIT_EIO);
-    assert_int_equal(bad_reads, reads);
-    forward_ns += 60 * PP_NS_PER_S;
+    assert_int_equal(bad_disk()->bad_reads, reads);
+    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
     assert_int_equal(expire(store), PIPIT_EIO);
-    assert_true(bad_reads > reads);
+    assert_true(bad_disk()->bad_reads > reads);
     assert_int_equal(messages_of(store), left);
-    bad_file = 0;
-    forward_ns += 60 * PP_NS_PER_S;
+    bad_disk()->files[0] = 0;
+    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
     assert_int_equal(expire(store), PIPIT_OK);
     assert_int_equal(messages_of(store), 0);
     assert_int_equal(pp_store_next_due(store), INT64_MAX);
@@ -176,13 +159,25 @@ static void lose_segment(const char *name, bool timed)
 static void test_an_unreadable_segment_does_not_keep_others_from_their_time(void **state)
 {
     (void)state;
-    lose_segment("timed", true);
+    lose_segment("timed", true, NULL);
 }
 
 static void test_an_unreadable_segment_does_not_keep_others_from_aging(void **state)
 {
     (void)state;
-    lose_segment("aged", false);
+    lose_segment("aged", false, NULL);
+}
+
+/* The same where others read. */
+static void test_owner_does_not_wait_for_an_unreadable_segment(void **state)
+{
+    pp_store_pool *readers;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &readers), PIPIT_OK);
+    lose_segment("timed-hurried", true, readers);
+    lose_segment("aged-hurried", false, readers);
+    pp_store_pool_free(readers);
 }
 
 /* A part of the first file cannot be read: what lies there waits, what lies behind it does not. */
@@ -194,14 +189,14 @@ static void test_an_unreadable_part_does_not_keep_others_from_aging(void **state
 
     (void)state;
     fill("part", false);
-    store = open_in("part", LIFE_NS);
-    lose("part", BLOCK_BYTES, BLOCK_BYTES + 1);
+    store = open_in("part", LIFE_NS, NULL);
+    bad_disk()->parts[0] = (struct bad_disk_part){first_file("part"), BLOCK_BYTES, BLOCK_BYTES + 1};
     assert_int_equal(expire(store), PIPIT_EIO);
     assert_int_equal(expire(store), PIPIT_EIO);
     left = messages_of(store);
     assert_in_range(left, BLOCK_BYTES / 500, BLOCK_BYTES / PAYLOAD_BYTES);
-    bad_file = 0;
-    forward_ns += 60 * PP_NS_PER_S;
+    bad_disk()->parts[0].file = 0;
+    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
     assert_int_equal(pp_store_next(store, PP_STR(">"), 1, &message), PIPIT_OK);
     assert_true(message.seq > 1);
     assert_int_equal(expire(store), PIPIT_OK);
@@ -221,11 +216,11 @@ static void test_what_waits_may_be_cut_off(void **state)
 
     (void)state;
     fill("cut", true);
-    store = open_in("cut", 0);
-    lose("cut", 0, UINT64_MAX);
+    store = open_in("cut", 0, NULL);
+    bad_disk()->files[0] = first_file("cut");
     assert_int_equal(expire(store), PIPIT_EIO);
-    bad_file = 0;
-    forward_ns += 60 * PP_NS_PER_S;
+    bad_disk()->files[0] = 0;
+    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
     assert_int_equal(pp_store_truncate(store, 0), PIPIT_OK);
     assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, &seq), PIPIT_OK);
     assert_int_equal(seq, 1);
@@ -240,9 +235,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_an_unreadable_segment_does_not_keep_others_from_their_time),
         cmocka_unit_test(test_an_unreadable_segment_does_not_keep_others_from_aging),
+        cmocka_unit_test(test_owner_does_not_wait_for_an_unreadable_segment),
         cmocka_unit_test(test_an_unreadable_part_does_not_keep_others_from_aging),
         cmocka_unit_test(test_what_waits_may_be_cut_off),
     };
 
-    return cmocka_run_group_tests(tests, make_disk, folder_remove);
+    return cmocka_run_group_tests(tests, bad_disk_make, folder_remove);
 }
