@@ -251,7 +251,7 @@ static pipit_err first_aged(pp_store *store, int64_t now_ns, int64_t *out_at_ns,
     if (!store->limits.age_ns)
         return PIPIT_ENOTFOUND;
     for (;; seq = store->age_seq) {
-        int64_t began_ns = 0;
+        int64_t began_ns;
         pp_segment *segment;
         uint32_t nth;
         pipit_err err = pp_store_find_live(store, seq, &segment, &nth);
