@@ -41,12 +41,12 @@ static char *add_text(char *to, pp_str text)
     return to + text.len;
 }
 
-size_t pp_bag_pack(pp_bag *bag, pp_chunk_pool *pool, const pp_parcel *parcel)
+size_t pp_bag_pack(pp_bag *bag, pp_chunk_pool *pool, const pp_parcel *parcel, size_t addresses)
 {
     bool large = parcel->data.len >= PP_PARCEL_REFER_MIN;
     size_t text = parcel->subject.len + parcel->reply.len + (large ? 0 : parcel->data.len);
     size_t bytes = (sizeof(struct pp_packed) + text + ALIGN - 1) / ALIGN * ALIGN;
-    size_t need = bytes + sizeof(pp_address);
+    size_t need = bytes + addresses * sizeof(pp_address);
     pp_chunk *chunk = bag->last;
     struct pp_packed *packed;
     char *at;

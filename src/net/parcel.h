@@ -53,12 +53,13 @@ typedef struct pp_bag {
  * NULL: no memory. Thread: any. */
 pp_body *pp_parcel_body(pp_str data);
 
-/* Pack; a reference to the body is taken when data is large. Returns how many bytes the bag has
- * grown by, those of the body included; 0: no memory. Thread: the pool's. */
-size_t pp_bag_pack(pp_bag *bag, pp_chunk_pool *pool, const pp_parcel *parcel);
+/* Pack, with room for so many addresses behind it; a reference to the body is taken when data is
+ * large. Returns how many bytes the bag has grown by, those of the body included; 0: no memory.
+ * Thread: the pool's. */
+size_t pp_bag_pack(pp_bag *bag, pp_chunk_pool *pool, const pp_parcel *parcel, size_t addresses);
 
 /* Address the open parcel to one more. Returns the bytes it took; 0: the chunk is full, and the
- * message must be packed again. There is room for one address behind a message just packed. */
+ * message must be packed again. */
 size_t pp_bag_address(pp_bag *bag, const pp_address *to);
 
 /* Append the chunks of from, which is empty then. */

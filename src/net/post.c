@@ -66,7 +66,7 @@ static size_t pack(pp_post *post, uint64_t serial, const pp_parcel *parcel)
     if (parcel->data.len >= PP_PARCEL_REFER_MIN && !parcel->body &&
         !with_body(post->from, serial, &shared))
         return 0;
-    return pp_bag_pack(&post->bag, &post->from->chunks, &shared);
+    return pp_bag_pack(&post->bag, &post->from->chunks, &shared, 1);
 }
 
 static void list_as_dirty(pp_post *post)

@@ -53,9 +53,12 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
         .body = parcel->body,
     };
 
-    /* A lodger's are addressed, to nobody: by whom, and whether lodgers have it. */
+    /* A lodger's are addressed: by whom, and whether lodgers have it; then to those that have not.
+     */
     inlet->from = count ? (const struct pp_lodger *)(uintptr_t)to->client_id : NULL;
     inlet->hosted_done = count && to->sub_id;
+    inlet->due = to + 1;
+    inlet->due_count = count ? count - 1 : 0;
     inlet->routing++;
     pp_count(&worker->counters.in_msgs, 1);
     pp_count(&worker->counters.in_bytes, parcel->data.len);
@@ -69,6 +72,19 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
         pp_loop_flush(&worker->loop);
     inlet->from = NULL;
     inlet->hosted_done = false;
+    inlet->due_count = 0;
+}
+
+bool pp_inlet_owes(const pp_inlet *inlet, const struct pp_lodger *lodger)
+{
+    if (PP_LIKELY(!inlet->hosted_done))
+        return true;
+    /* An address may be that of another by now, who has subscribed meanwhile: it may hear it. */
+    for (uint32_t i = 0; i < inlet->due_count; i++) {
+        if (inlet->due[i].client_id == (uint64_t)(uintptr_t)lodger)
+            return true;
+    }
+    return false;
 }
 
 static void go_on(pp_inlet *inlet)
@@ -271,9 +287,21 @@ void pp_inlet_rouse(pp_inlet *inlet)
     (void)pthread_mutex_unlock(&inlet->lock);
 }
 
-/* from: who it is of, and whether lodgers have it; NULL: it is not a lodger's. */
-static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, const pp_address *from,
-                     uint64_t *out_number)
+/* There is room for them. Returns their bytes. */
+static size_t address_locked(pp_inlet *inlet, const pp_inlet_mark *mark)
+{
+    pp_address to = {.client_id = (uint64_t)(uintptr_t)mark->from, .sub_id = mark->hosted_done};
+    size_t bytes = pp_bag_address(&inlet->bag, &to);
+
+    for (uint32_t i = 0; i < mark->due_count; i++) {
+        to.client_id = (uint64_t)(uintptr_t)mark->due[i];
+        bytes += pp_bag_address(&inlet->bag, &to);
+    }
+    return bytes;
+}
+
+pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const pp_inlet_mark *mark,
+                       uint64_t *out_number)
 {
     pipit_err err = PIPIT_OK;
     bool post_it = false;
@@ -283,11 +311,11 @@ static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, const pp_address 
     if (full_locked(inlet, parcel->data.len)) {
         err = PIPIT_EAGAIN;
     } else {
-        bytes = pp_bag_pack(&inlet->bag, &inlet->pool, parcel);
+        bytes = pp_bag_pack(&inlet->bag, &inlet->pool, parcel, mark ? 1 + mark->due_count : 0);
         if (!bytes)
             err = PIPIT_ENOMEM;
-        if (bytes && from)
-            bytes += pp_bag_address(&inlet->bag, from); /* for one there is room */
+        if (bytes && mark)
+            bytes += address_locked(inlet, mark);
         inlet->bytes += bytes;
         inlet->put += !err;
         *out_number = inlet->put;
@@ -300,18 +328,11 @@ static pipit_err put(pp_inlet *inlet, const pp_parcel *parcel, const pp_address 
     return err;
 }
 
-pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const struct pp_lodger *from,
-                       bool hosted_done, uint64_t *out_number)
-{
-    const pp_address mark = {.client_id = (uint64_t)(uintptr_t)from, .sub_id = hosted_done};
-
-    return put(inlet, parcel, &mark, out_number);
-}
-
 pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
 {
     char small[PP_PARCEL_REFER_MIN];
     pp_body *body = NULL;
+    pp_parcel parcel;
     uint64_t number;
     pipit_err err;
 
@@ -322,15 +343,14 @@ pipit_err pipit_server_publish_msg(pipit_server *server, const pipit_msg *msg)
         return err;
     if (!join(msg, small, &body))
         return PIPIT_ENOMEM;
-    err = put(pp_inlet_choose(server),
-              &(pp_parcel){
-                  .subject = {msg->subject, msg->subject_bytes},
-                  .reply = {msg->reply, msg->reply_bytes},
-                  .data = {body ? body->bytes : small, msg->header_bytes + msg->payload_bytes},
-                  .header_len = (uint32_t)msg->header_bytes,
-                  .body = body,
-              },
-              NULL, &number);
+    parcel = (pp_parcel){
+        .subject = {msg->subject, msg->subject_bytes},
+        .reply = {msg->reply, msg->reply_bytes},
+        .data = {body ? body->bytes : small, msg->header_bytes + msg->payload_bytes},
+        .header_len = (uint32_t)msg->header_bytes,
+        .body = body,
+    };
+    err = pp_inlet_put(pp_inlet_choose(server), &parcel, NULL, &number);
     pp_body_unref(body);
     return err;
 }

@@ -40,7 +40,17 @@ typedef struct pp_inlet {
     /* Of the message that is being routed; the loop's. */
     const struct pp_lodger *from; /* NULL: none of them */
     bool hosted_done;             /* plain subscriptions of lodgers have it */
+    const pp_address *due;        /* but for those of so many lodgers, by client_id */
+    uint32_t due_count;
 } pp_inlet;
+
+/* Of a message that a lodger publishes. */
+typedef struct pp_inlet_mark {
+    const struct pp_lodger *from;
+    bool hosted_done; /* plain subscriptions of lodgers have it, but for those that are due */
+    struct pp_lodger *const *due;
+    uint32_t due_count;
+} pp_inlet_mark;
 
 void pp_inlet_init(pp_inlet *inlet, struct pp_worker *worker);
 /* May this be published, to a pattern or not? Errors: PIPIT_EINVAL; PIPIT_ETOOBIG. Thread: any. */
@@ -52,12 +62,14 @@ pp_inlet *pp_inlet_choose(struct pipit_server *server);
 /* Drop what has not been routed. Only when the loop has ended. */
 void pp_inlet_fini(pp_inlet *inlet);
 
-/* Have the loop route a message that a lodger publishes, not to plain subscriptions of lodgers if
- * hosted_done.
+/* Have the loop route a message to whoever has not got it; mark: NULL: it is not a lodger's.
  * *out_number is what routed will be when that is done. Errors: PIPIT_EAGAIN too much waits;
  * PIPIT_ENOMEM. Thread: any. */
-pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const struct pp_lodger *from,
-                       bool hosted_done, uint64_t *out_number);
+pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const pp_inlet_mark *mark,
+                       uint64_t *out_number);
+/* Of the message that is being routed: is it for plain subscriptions of that lodger? Thread: the
+ * loop's. */
+bool pp_inlet_owes(const pp_inlet *inlet, const struct pp_lodger *lodger);
 
 /* Wait until there is room again for what has been refused, until deadline_ns at most, or until
  * over is set and pp_inlet_rouse called. False: it is too late. Thread: any but the loop's. */

@@ -11,7 +11,8 @@
  * So each subscription gets all messages of one publisher by one way, and in order. With mappings
  * or imports, where only a loop can say who is to have a message, all of it goes by the inlet. When
  * a reload changes that, a recipient first takes what has come to it by the one way, before the
- * lodger uses the other (`way` of its passage).
+ * lodger uses the other (`way` of its passage). Who still gets them by the inlet then is named to
+ * the loop (`due`), so that it holds nobody up who hears the same subject.
  *
  * Loops deliver to a lodger by lanes of their own (`ways`). */
 #include "server/lodger_inside.h"
@@ -116,7 +117,8 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
     pipit_err err;
 
     (void)head;
-    if ((inlet->hosted_done && !sub->queue_len) || (way->to->no_echo && inlet->from == way->to))
+    if ((!sub->queue_len && !pp_inlet_owes(inlet, way->to)) ||
+        (way->to->no_echo && inlet->from == way->to))
         return false;
     memcpy(&record.sid, sub->text, sizeof(record.sid));
     if (msg->data.len >= PP_LANE_REFER_MIN) {

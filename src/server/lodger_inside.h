@@ -16,12 +16,13 @@ struct pp_way {
 };
 
 /* By which of two ways messages go from a lodger to another. No message overtakes one that went by
- * the other way, so before the way changes what is under way arrives:
+ * the other way, so before the way changes what is under way arrives. Lanes are left where there
+ * are mappings or imports, and for no other reason:
  *
- *             [reaches] the inlet is through            [leave_lane] not emptied yet
+ *             [goes_by_lane] the inlet is through       [leave_lane] not emptied yet
  *   BY_INLET --------------------------------> BY_LANE -----------------------------> LEAVING
  *       ^                                        |  ^                                    |  |
- *       |          [leave_lane] emptied          |  |  [come_back] no mapping any more   |  |
+ *       |          [leave_lane] emptied          |  |  [come_back], [goes_by_lane]       |  |
  *       +----------------------------------------+  +------------------------------------+  |
  *       +-----------------------------------------------------------------------------------+
  *                  [leave_lane] emptied, or left for too long
@@ -37,8 +38,10 @@ struct pp_passage_to {
     pp_lodger *to; /* a reference is held */
     pp_lane *lane;
     enum pp_passage_way way;
-    bool stuck;          /* room has been waited for in vain: no more, until it goes on */
-    int64_t leave_by_ns; /* LEAVING: what still lies in the lane then may be overtaken */
+    bool stuck;            /* room has been waited for in vain: no more, until it goes on */
+    int64_t leave_by_ns;   /* LEAVING: what still lies in the lane then may be overtaken */
+    uint64_t due_mark;     /* the last that went by the inlet to it, and not to all; 0: none */
+    uint64_t through_mark; /* of what went by the inlet it has got so much */
 };
 
 struct pp_heard_by {

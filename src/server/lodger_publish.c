@@ -32,35 +32,33 @@ pipit_err pp_lodger_check_subject(const pipit_server *server, pp_str subject)
 
 /* --- lanes or the inlet ------------------------------------------------------------------- */
 
-/* Has it got everything that went by the inlet, so that what follows cannot overtake it? */
-static bool is_through(const pp_lodger *lodger, const struct pp_passage_to *passage)
+/* Has it got everything that went to it by the inlet, so that what follows cannot overtake it? */
+static bool is_through(const pp_lodger *lodger, struct pp_passage_to *passage)
 {
     const struct pp_way *way = &passage->to->ways[lodger->home->loop.index];
+    uint64_t mark =
+        passage->due_mark > lodger->indirect_mark ? passage->due_mark : lodger->indirect_mark;
     const pp_lane *lane;
 
-    if (atomic_load(&lodger->home->local.inlet.routed) < lodger->indirect_mark)
+    if (mark <= passage->through_mark)
+        return true;
+    if (atomic_load(&lodger->home->local.inlet.routed) < mark)
         return false;
     lane = atomic_load_explicit(&way->lane, memory_order_acquire);
-    return !lane || pp_lane_settled(lane);
-}
-
-static bool reaches(pp_lodger *lodger, struct pp_passage_to *passage)
-{
-    if (PP_LIKELY(passage->way == PP_BY_LANE))
-        return true;
-    if (passage->way == PP_LEAVING || !is_through(lodger, passage))
+    if (lane && !pp_lane_settled(lane))
         return false;
-    passage->way = PP_BY_LANE;
-    lodger->lane_count++;
+    passage->through_mark = mark;
     return true;
 }
 
-static bool reaches_all(pp_lodger *lodger, const struct pp_hearers *h)
+static inline bool goes_by_lane(pp_lodger *lodger, struct pp_passage_to *passage)
 {
-    for (uint32_t i = 0; i < h->count; i++) {
-        if (!reaches(lodger, h->targets[i].passage))
-            return false;
-    }
+    if (PP_LIKELY(passage->way == PP_BY_LANE))
+        return true;
+    if (!is_through(lodger, passage))
+        return false;
+    lodger->lane_count += passage->way == PP_BY_INLET;
+    passage->way = PP_BY_LANE;
     return true;
 }
 
@@ -94,27 +92,20 @@ static bool leave_lane(pp_lodger *lodger, struct pp_passage_to *passage, int64_t
     return true;
 }
 
-/* All who hear it, or, if only a loop can tell who they are, all that there are: all at once, so
- * that their times are the same. The first that has not taken what lies in its lane; NULL: none. */
-static pp_lane *leave_lanes(pp_lodger *lodger, const struct pp_hearers *h, bool only_those,
-                            int64_t leave_by_ns)
+/* Only a loop can tell who hears it: all that there are, at once, so that their times are the same.
+ * The first that has not taken what lies in its lane; NULL: none. */
+static pp_lane *leave_lanes(pp_lodger *lodger, int64_t leave_by_ns)
 {
     pp_link *at = lodger->passage_list.next;
     pp_lane *full = NULL;
 
-    for (uint32_t i = 0; only_those && i < h->count; i++) {
-        struct pp_passage_to *passage = h->targets[i].passage;
-
-        /* one that hears it twice is asked once: else it may be seen emptied, and waited for */
-        if (passage->lane != full && !leave_lane(lodger, passage, leave_by_ns) && !full)
-            full = passage->lane;
-    }
-    for (; !only_those && lodger->lane_count && at != &lodger->passage_list; at = at->next) {
+    for (; lodger->lane_count && at != &lodger->passage_list; at = at->next) {
         struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
 
         if (!leave_lane(lodger, passage, leave_by_ns) && !full)
             full = passage->lane;
     }
+    lodger->leaving_all = lodger->lane_count != 0;
     return full;
 }
 
@@ -125,23 +116,23 @@ static void come_back(pp_lodger *lodger)
     for (pp_link *at = lodger->passage_list.next; at != &lodger->passage_list; at = at->next) {
         struct pp_passage_to *passage = PP_CONTAINER(at, struct pp_passage_to, link);
 
-        if (passage->way == PP_LEAVING && is_through(lodger, passage))
-            passage->way = PP_BY_LANE;
+        if (passage->way == PP_LEAVING)
+            (void)goes_by_lane(lodger, passage);
     }
     lodger->leaving_all = false;
 }
 
-static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_done)
+static pipit_err put(pp_lodger *lodger, const pp_record *record, const pp_inlet_mark *mark)
 {
     const pp_parcel parcel = {record->subject, record->reply, record->data,
                               (uint32_t)record->header_len, record->body};
     uint64_t number;
-    pipit_err err = pp_inlet_put(&lodger->home->local.inlet, &parcel, lodger, hosted_done, &number);
+    pipit_err err = pp_inlet_put(&lodger->home->local.inlet, &parcel, mark, &number);
 
     if (err)
         return err;
     atomic_store_explicit(&lodger->inlet_mark, number, memory_order_relaxed);
-    if (!hosted_done)
+    if (!mark->hosted_done)
         lodger->indirect_mark = number;
     pp_count(&lodger->put_msgs, 1);
     pp_count(&lodger->put_bytes, record->data.len);
@@ -149,14 +140,33 @@ static pipit_err put(pp_lodger *lodger, const pp_record *record, bool hosted_don
 }
 
 /* By the inlet alone. */
-static pipit_err put_whole(pp_lodger *lodger, const struct pp_hearers *h, bool only_those,
-                           struct attempt *attempt)
+static pipit_err put_whole(pp_lodger *lodger, const pp_record *record)
 {
-    attempt->full = leave_lanes(lodger, h, only_those, attempt->leave_by_ns);
-    attempt->for_order = attempt->full != NULL;
-    if (!only_those)
-        lodger->leaving_all = lodger->lane_count != 0;
-    return attempt->full ? PIPIT_EAGAIN : put(lodger, &attempt->record, false);
+    return put(lodger, record, &(pp_inlet_mark){.from = lodger});
+}
+
+/* By the inlet to so many that do not get it by a lane, and to all who are not lodgers. */
+static pipit_err put_rest(pp_lodger *lodger, const struct pp_hearers *h, const pp_record *record,
+                          uint32_t due_count)
+{
+    pp_lodger **due = due_count ? pp_alloc(due_count * sizeof(pp_lodger *)) : NULL;
+    pp_inlet_mark mark = {.from = lodger, .hosted_done = true, .due = due};
+    pipit_err err;
+
+    if (due_count && !due)
+        return PIPIT_ENOMEM;
+    for (uint32_t i = 0; i < h->count && mark.due_count < due_count; i++) {
+        if (h->targets[i].passage->way != PP_BY_LANE)
+            due[mark.due_count++] = h->targets[i].passage->to;
+    }
+    err = put(lodger, record, &mark);
+    for (uint32_t i = 0; i < h->count && due_count && !err; i++) {
+        if (h->targets[i].passage->way != PP_BY_LANE)
+            h->targets[i].passage->due_mark =
+                atomic_load_explicit(&lodger->inlet_mark, memory_order_relaxed);
+    }
+    pp_free(due);
+    return err;
 }
 
 /* --- to those that hear it ---------------------------------------------------------------- */
@@ -167,6 +177,8 @@ static pp_lane *find_full(const struct pp_hearers *h, const pp_record *record)
     for (uint32_t i = 0; i < h->count; i++) {
         struct pp_passage_to *passage = h->targets[i].passage;
 
+        if (PP_UNLIKELY(passage->way != PP_BY_LANE))
+            continue;
         if (PP_LIKELY(pp_lane_has_room(passage->lane, record)))
             passage->stuck = false;
         else if (!passage->stuck)
@@ -189,21 +201,51 @@ static void hand(pp_lodger *lodger, const struct pp_heard_by *target, pp_record 
     }
 }
 
+/* By which way each of them gets it; *out_due: how many by the inlet. The first to which it cannot
+ * go yet by either, since it would overtake; NULL: none. */
+static pp_lane *choose_ways(pp_lodger *lodger, const struct pp_hearers *h, int64_t leave_by_ns,
+                            uint32_t *out_due)
+{
+    pp_lane *full = NULL;
+    uint32_t due = 0;
+
+    for (uint32_t i = 0; i < h->count; i++) {
+        struct pp_passage_to *passage = h->targets[i].passage;
+
+        if (PP_LIKELY(goes_by_lane(lodger, passage)))
+            continue;
+        due++;
+        /* one that hears it twice is asked once: else it may be seen emptied, and waited for */
+        if (passage->lane != full && !leave_lane(lodger, passage, leave_by_ns) && !full)
+            full = passage->lane;
+    }
+    *out_due = due;
+    return full;
+}
+
 static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, struct attempt *attempt)
 {
     pp_record *record = &attempt->record;
     pipit_err err = PIPIT_OK;
+    uint32_t due;
 
-    attempt->full = find_full(h, record);
+    attempt->full = choose_ways(lodger, h, attempt->leave_by_ns, &due);
+    attempt->for_order = attempt->full != NULL;
+    if (PP_UNLIKELY(due && due == h->count && !attempt->full))
+        return put_whole(lodger, record);
+    if (!attempt->full)
+        attempt->full = find_full(h, record);
     if (attempt->full)
         return PIPIT_EAGAIN;
-    if (h->elsewhere)
-        err = put(lodger, record, true);
+    if (h->elsewhere || due)
+        err = put_rest(lodger, h, record, due);
     if (err)
         return err;
-    for (uint32_t i = 0; i < h->count; i++)
-        hand(lodger, &h->targets[i], record);
-    if (!h->elsewhere) {
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (PP_LIKELY(h->targets[i].passage->way == PP_BY_LANE))
+            hand(lodger, &h->targets[i], record);
+    }
+    if (!h->elsewhere && !due) {
         pp_count(&lodger->in_msgs, 1);
         pp_count(&lodger->in_bytes, record->data.len);
     }
@@ -221,12 +263,13 @@ static pipit_err publish_locked(pp_lodger *lodger, struct attempt *attempt)
     if (err)
         return err;
     if (PP_UNLIKELY(atomic_load_explicit(&account->mappings, memory_order_relaxed) ||
-                    atomic_load_explicit(&account->imports, memory_order_relaxed)))
-        return put_whole(lodger, h, false, attempt);
+                    atomic_load_explicit(&account->imports, memory_order_relaxed))) {
+        attempt->full = leave_lanes(lodger, attempt->leave_by_ns);
+        attempt->for_order = attempt->full != NULL;
+        return attempt->full ? PIPIT_EAGAIN : put_whole(lodger, &attempt->record);
+    }
     if (PP_UNLIKELY(lodger->leaving_all))
         come_back(lodger);
-    if (PP_UNLIKELY(!reaches_all(lodger, h)))
-        return put_whole(lodger, h, true, attempt);
     attempt->nobody = !h->elsewhere && !h->count;
     return spread(lodger, h, attempt);
 }

@@ -42,7 +42,7 @@ static void reload(struct stage *s, const char *text)
 /* from is refused where it would wait, to takes what has come when it is told to. */
 static void stage_open(struct stage *s)
 {
-    static const char *const options[] = {"--no_listen", NULL};
+    static const char *const options[] = {"--no_listen", "--threads=1", NULL};
     pipit_client_options o = {.no_wait = true};
     pipit_sub *sub;
 
@@ -369,6 +369,102 @@ static void scenario_mapping_failed(void)
     stage_close(&s);
 }
 
+/* How many, and whether their numbers grow. */
+struct growing {
+    uint64_t count, last;
+    bool disordered;
+};
+
+static void on_growing(void *context, pipit_sub *sub, const pipit_msg *msg)
+{
+    struct growing *g = context;
+    uint64_t number;
+
+    (void)sub;
+    memcpy(&number, msg->payload, sizeof(number));
+    g->disordered |= g->count && number <= g->last;
+    g->last = number;
+    g->count++;
+}
+
+static void send_both(struct stage *s)
+{
+    must(pipit_client_publish(s->from, "both", NULL, &s->sent, sizeof(s->sent)), "both");
+    s->sent++;
+}
+
+/* Two hear "both", and the mapping has ended; one of them takes nothing of what a loop has for it.
+ * The other gets all by its lane: what is for both is not refused, and nothing overtakes. */
+static void scenario_mapping_shared(void)
+{
+    pipit_client_options o = {.own_loop = true};
+    struct growing far_heard = {0};
+    uint64_t by_loop, both = 3;
+    pipit_client *far;
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    o.server = s.host.server;
+    must(pipit_client_connect(&far, "memory:", &o), "far");
+    must(pipit_client_subscribe(far, "both", NULL, on_growing, &far_heard, &sub), "both");
+    must(pipit_client_subscribe(s.to, "both", NULL, on_number, &s, &sub), "both");
+    reload(&s, mapping);
+    send_both(&s);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    reload(&s, "");
+    send_numbers(&s, BEFORE);
+    by_loop = s.sent;
+    send_both(&s);
+    send_numbers(&s, AFTER);
+    send_both(&s);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    while (far_heard.count < both)
+        must(pipit_client_poll(far, WAIT_MS), "poll");
+    REQUIRE(far_heard.last > by_loop && !far_heard.disordered, "in order");
+    send_both(&s); /* now by its lane, too */
+    hear_all(&s);
+    while (far_heard.count < both + 1)
+        must(pipit_client_poll(far, WAIT_MS), "poll");
+    REQUIRE(far_heard.last == s.sent - 1 && !far_heard.disordered, "in order");
+    pipit_client_free(far);
+    stage_close(&s);
+}
+
+static bool has_delivered(void *arg)
+{
+    pipit_server_stats stats;
+
+    pipit_server_get_stats(arg, &stats);
+    return stats.out_msgs != 0;
+}
+
+/* A mapping for which nothing has gone by a loop yet leaves nothing behind, whatever others have
+ * put there. */
+static void scenario_mapping_withdrawn(void)
+{
+    struct growing words = {0};
+    struct stage s;
+    pipit_sub *sub;
+    pipit_err err;
+
+    stage_open(&s);
+    must(pipit_client_subscribe(s.to, "words", NULL, on_growing, &words, &sub), "words");
+    must(pipit_server_publish(s.host.server, "words", NULL, &s.sent, sizeof(s.sent)), "words");
+    check_until(has_delivered, s.host.server, "words");
+    send_numbers(&s, BEFORE);
+    reload(&s, mapping);
+    err = send_number(&s);
+    REQUIRE(err == PIPIT_EAGAIN, "none overtakes: %s", pipit_strerror(err));
+    reload(&s, "");
+    send_numbers(&s, AFTER);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    stage_close(&s);
+}
+
 /* Who never takes anything holds nobody up for good, nor does who cannot wait. */
 static void scenario_mapping_unread(void)
 {
@@ -398,6 +494,8 @@ int main(int argc, char **argv)
         {"mapping_busy", scenario_mapping_busy, 90},
         {"mapping_full", scenario_mapping_full, 60},
         {"mapping_failed", scenario_mapping_failed, 60},
+        {"mapping_shared", scenario_mapping_shared, 60},
+        {"mapping_withdrawn", scenario_mapping_withdrawn, 60},
         {"mapping_unread", scenario_mapping_unread, 60},
     };
 

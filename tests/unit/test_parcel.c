@@ -114,7 +114,7 @@ static void test_bag_gives_back_what_was_packed(void **state)
                 u.expected.data.ptr = body->bytes;
                 u.expected.body = body;
             }
-            grown = pp_bag_pack(&bag, &pool, &u.expected);
+            grown = pp_bag_pack(&bag, &pool, &u.expected, 1);
             assert_true(grown >= cases[i].subject + cases[i].reply + cases[i].data);
             for (uint64_t n = 0; n < addresses; n++) {
                 pp_address to = {.sub_id = n};
@@ -122,7 +122,7 @@ static void test_bag_gives_back_what_was_packed(void **state)
 
                 if (!took) { /* the chunk is full */
                     assert_true(n > 0);
-                    grown += pp_bag_pack(&bag, &pool, &u.expected);
+                    grown += pp_bag_pack(&bag, &pool, &u.expected, 1);
                     took = pp_bag_address(&bag, &to);
                     assert_true(took > 0);
                 }
@@ -154,7 +154,7 @@ static void test_bag_drops_what_it_refers_to(void **state)
     parcel.body = pp_parcel_body(parcel.data);
     parcel.data.ptr = parcel.body->bytes;
     for (unsigned i = 0; i < 100; i++)
-        assert_true(pp_bag_pack(&bag, &(pp_chunk_pool){0}, &parcel) > 0);
+        assert_true(pp_bag_pack(&bag, &(pp_chunk_pool){0}, &parcel, 1) > 0);
     /* So that who takes chunk after chunk can stop between large messages. */
     assert_true(bag.referred < PP_PARCEL_REFERRED_MAX + 5000);
     assert_ptr_not_equal(bag.first, bag.last);
