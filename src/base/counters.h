@@ -33,6 +33,7 @@
     X(protocol_errors, "connections closed for what they sent")                                    \
     X(turns, "times the loop woke up or went round")                                               \
     X(sleeps, "times the loop slept")                                                              \
+    X(ways_given, "times the loop let others run before it slept")                                 \
     X(sends, "send calls made")                                                                    \
     X(receives, "receive calls made")
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <malloc.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
@@ -24,6 +25,8 @@ enum {
     LITTER_MAX = 8 * 1024 * 1024,
     STAGED_PRESSED = 64 * 1024,
     CHUNKS_MAX = 1024,
+    GIVE_WAY_LONG_NS = 1000000, /* more than a client needs to say what it can */
+    GIVE_WAY_PART = 16,
 };
 
 static _Thread_local pp_loop *current;
@@ -249,6 +252,23 @@ static int sleep_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t unt
     return count;
 }
 
+/* Somebody else may have the processor meanwhile who has nothing to do with us: that is to take a
+ * small part of our time only. */
+static void give_way(pp_loop *loop)
+{
+    int64_t since_ns = loop->now_ns, took_ns;
+
+    loop->gives_way = false;
+    if (since_ns < loop->gives_way_from_ns)
+        return;
+    pp_count(&loop->counters->ways_given, 1);
+    since_ns = pp_clock_mono_ns();
+    (void)sched_yield();
+    took_ns = pp_clock_mono_ns() - since_ns;
+    if (took_ns > GIVE_WAY_LONG_NS)
+        loop->gives_way_from_ns = since_ns + GIVE_WAY_PART * took_ns;
+}
+
 static int wait_for_events(pp_loop *loop, struct epoll_event *events, bool garbage)
 {
     int count;
@@ -257,6 +277,8 @@ static int wait_for_events(pp_loop *loop, struct epoll_event *events, bool garba
         atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
         return epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
     pp_reclaim_leave(&loop->reclaimer);
+    if (loop->gives_way)
+        give_way(loop);
     count = sleep_in_epoll(loop, events, sleep_until(loop, garbage));
     pp_reclaim_enter(&loop->reclaimer);
     return count;

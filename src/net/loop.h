@@ -80,6 +80,8 @@ typedef struct pp_loop {
     size_t staged_chunks;                 /* taken for them */
     size_t staged_max, chunks_max;        /* of both, before they are flushed within a turn */
     bool pressed;                         /* the process is short of memory, as last seen */
+    bool gives_way;                       /* whoever can run does so before the loop sleeps */
+    int64_t gives_way_from_ns;            /* not before: it has taken too long */
     bool borrowed;               /* an outlet refers into read_buf: flush before the next read */
     struct pp_conn *lender;      /* whose input that is */
     const void *refused;         /* the outlet whose recipient did not take all of it; or NULL */

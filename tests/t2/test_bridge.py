@@ -15,7 +15,7 @@ import time
 import unittest
 import urllib.request
 
-from bus import Bus, Refused, T2Server, payload
+from bus import Bus, Refused, T2Server, frame, payload
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "system"))
 from client import Client  # noqa: E402
@@ -228,6 +228,24 @@ class Bridge(unittest.TestCase):
         connections = json.loads(self.http("/connz"))["connections"]
         self.assertIn("t2", [c["type"] for c in connections])
         self.assertIn("pipit_t2_claims 1", self.http("/metrics"))
+
+    def ways_given(self):
+        lines = self.http("/metrics").splitlines()
+        return sum(int(line.split()[-1]) for line in lines
+                   if line.startswith("pipit_loop_ways_given_total{"))
+
+    def test_who_says_much_at_once_is_given_way(self):
+        before = self.ways_given()
+        for _ in range(20):
+            self.bus.publish("one/by/one")
+        self.assertEqual(self.ways_given(), before)
+        many = b"".join(frame({"id": number, "content": "KeepAlive"}) for number in range(32))
+        deadline = time.monotonic() + 60
+        while self.ways_given() == before:  # not if others have had the processor for long
+            self.assertLess(time.monotonic(), deadline)
+            self.bus.send_raw(many)
+            for number in range(32):
+                self.bus.ack(number)
 
     def test_closed_connections_are_shown(self):
         with Bus(self.server.t2) as gone:

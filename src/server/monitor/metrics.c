@@ -158,6 +158,8 @@ static void put_loops(pp_exposition *e, const pipit_server *server)
 {
     static const struct counter of_loop[] = {
         {"pipit_loop_sleeps", "Times a loop slept.", offsetof(pp_counters, sleeps)},
+        {"pipit_loop_ways_given", "Times a loop let others run before it slept.",
+         offsetof(pp_counters, ways_given)},
         {"pipit_loop_send_calls", "Send calls a loop made.", offsetof(pp_counters, sends)},
         {"pipit_loop_receive_calls", "Receive calls a loop made.", offsetof(pp_counters, receives)},
     };
