@@ -222,18 +222,21 @@ static void arrive(pp_task *task)
     pp_free(arrival);
 }
 
-/* The loop with the fewest connections; among equals in turn. */
+/* The loop with the fewest connections; among equals in turn, or, where they are to be together,
+ * the first. */
 static unsigned choose_loop(pp_listener *listener)
 {
-    unsigned best = 0;
+    unsigned first = listener->together ? 0 : listener->next_loop, best = 0;
     uint64_t best_load = UINT64_MAX;
 
     for (unsigned i = 0; i < listener->loop_count; i++) {
-        unsigned at = (listener->next_loop + i) % listener->loop_count;
+        unsigned at = (first + i) % listener->loop_count;
         uint64_t load = listener->given[at] -
                         atomic_load_explicit(&listener->loops[at]->counters->connections_closed,
                                              memory_order_relaxed);
 
+        if (listener->together)
+            load /= listener->together;
         if (load < best_load) {
             best = at;
             best_load = load;

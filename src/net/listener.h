@@ -7,14 +7,16 @@
 
 #include <stdatomic.h>
 
-/* Runs on one loop; gives each connection to the loop that has the fewest. */
+/* Runs on one loop; gives each connection to the loop that has the fewest, or fills one loop after
+ * the other. */
 typedef struct pp_listener {
     pp_source source;
     pp_loop *loop;
     pp_loop *const *loops;
     unsigned loop_count;
     unsigned next_loop;
-    uint64_t *given; /* connections ever given, per loop; shared by a server's listeners */
+    unsigned together; /* so many are to have a loop before the next one is used; 0: spread them */
+    uint64_t *given;   /* connections ever given, per loop; shared by a server's listeners */
     atomic_uint_fast64_t *next_id;
     const pp_door *door;
     pp_timer retry;

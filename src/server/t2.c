@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+enum { TOGETHER = 16 }; /* clients by a Unix socket that a loop gets before the next one does */
+
 static const char *const schemes[] = {
     [PP_T2_TCP] = "tcp", [PP_T2_UNIX] = "unix", [PP_T2_TLS] = "tls"};
 
@@ -180,6 +182,9 @@ static pipit_err bind_unix(pp_t2_front *front, unsigned at, const pp_t2_listen_o
     err = pp_listen_unix(front->paths[at], mode, &listener->source.fd);
     if (!err)
         listener->unlink_path = front->paths[at];
+    /* They are on this machine, and most say little at once: with several loops each would be woken
+     * for less, and take a processor that they could use. */
+    listener->together = TOGETHER;
     return err;
 }
 

@@ -397,6 +397,24 @@ static void test_listener_sets_no_delay(void **state)
     world_fini(x);
 }
 
+/* One loop is filled after the other, then all again. */
+static void test_listener_fills_loops(void **state)
+{
+    struct world *x = &world;
+
+    (void)state;
+    world_init(x, 2);
+    x->listener.together = 3;
+    world_listen_tcp(x);
+    for (unsigned count = 1; count <= 7; count++) {
+        world_connect(x);
+        turn_until_opened(x, count);
+        assert_int_equal(x->given[0], count <= 3 ? count : count <= 6 ? 3 : 4);
+    }
+    assert_int_equal(x->given[1], 3);
+    world_fini(x);
+}
+
 /* Many at once: more than are accepted in a turn, none forgotten; every loop its share. */
 static void test_listener_spreads(void **state)
 {
@@ -532,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_listener_accepts),
         cmocka_unit_test(test_listener_sets_no_delay),
         cmocka_unit_test(test_listener_spreads),
+        cmocka_unit_test(test_listener_fills_loops),
         cmocka_unit_test(test_listener_fills_up),
         cmocka_unit_test(test_listener_backs_off),
         cmocka_unit_test(test_listener_without_memory),
