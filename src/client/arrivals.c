@@ -15,16 +15,8 @@ enum {
 
 static void on_record(void *context, const pp_record *record)
 {
-    const pipit_msg msg = {
-        .subject = record->subject.ptr,
-        .subject_bytes = record->subject.len,
-        .reply = record->reply.len ? record->reply.ptr : NULL,
-        .reply_bytes = record->reply.len,
-        .header = record->header_len ? record->data.ptr : NULL,
-        .header_bytes = record->header_len,
-        .payload = record->data.ptr + record->header_len,
-        .payload_bytes = record->data.len - record->header_len,
-    };
+    const pipit_msg msg =
+        pp_host_msg(record->subject, record->reply, record->data, record->header_len);
 
     pp_client_deliver(context, record->sid, &msg);
 }

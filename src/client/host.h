@@ -18,6 +18,22 @@ struct pipit_server;
 typedef struct pp_lodger pp_lodger;
 typedef struct pp_host_sub pp_host_sub;
 
+/* A message as callbacks get it, for as long as its parts stay. data: header block, then payload.
+ */
+static inline pipit_msg pp_host_msg(pp_str subject, pp_str reply, pp_str data, size_t header_len)
+{
+    return (pipit_msg){
+        .subject = subject.ptr,
+        .subject_bytes = subject.len,
+        .reply = reply.len ? reply.ptr : NULL,
+        .reply_bytes = reply.len,
+        .header = header_len ? data.ptr : NULL,
+        .header_bytes = header_len,
+        .payload = data.ptr + header_len,
+        .payload_bytes = data.len - header_len,
+    };
+}
+
 /* What is heard goes to port. on_end is called, from any thread, when the server stops; not after
  * leave has returned. Errors: PIPIT_ECLOSED the server does not run; PIPIT_ENOMEM. Thread: any, as
  * of all of these. */

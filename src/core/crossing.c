@@ -438,14 +438,6 @@ static void *desk_outlet(pp_client *client, uint32_t router_index)
     return router_of(PP_CONTAINER(client, pp_desk, client)->account, router_index);
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static void no_end(pp_sub *sub, uint32_t router_index)
 {
     (void)sub; /* none has a limit */
@@ -463,7 +455,7 @@ const struct pp_client_ops pp_service_import_ops = {
 
 const struct pp_client_ops pp_desk_ops = {
     .outlet = desk_outlet,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = take_response,
     .exhausted = no_end,
     .hears_no_imports = true,

@@ -277,14 +277,6 @@ static void *no_outlet(pp_client *client, uint32_t router_index)
     return NULL;
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool no_delivery(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     (void)outlet;
@@ -302,7 +294,7 @@ static void no_end(pp_sub *sub, uint32_t router_index)
 
 const struct pp_client_ops pp_stream_import_ops = {
     .outlet = no_outlet,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = no_delivery,
     .exhausted = no_end,
     .hears_no_imports = true,

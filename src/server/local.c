@@ -112,14 +112,6 @@ static void *way_to(pp_client *client, uint32_t router_index)
     return way->post ? way : NULL;
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     const pp_local_way *way = outlet;
@@ -138,7 +130,7 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
 
 static const struct pp_client_ops client_ops = {
     .outlet = way_to,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = deliver,
 };
 
@@ -148,16 +140,8 @@ static void receive(pp_receiver *receiver, uint64_t client_id, uint64_t sub_id,
     pp_local *home = PP_CONTAINER(receiver, pp_local, receiver);
     pp_worker *worker = home->worker;
     struct pipit_subscription *s;
-    const pipit_msg msg = {
-        .subject = parcel->subject.ptr,
-        .subject_bytes = parcel->subject.len,
-        .reply = parcel->reply.len ? parcel->reply.ptr : NULL,
-        .reply_bytes = parcel->reply.len,
-        .header = parcel->header_len ? parcel->data.ptr : NULL,
-        .header_bytes = parcel->header_len,
-        .payload = parcel->data.ptr + parcel->header_len,
-        .payload_bytes = parcel->data.len - parcel->header_len,
-    };
+    const pipit_msg msg =
+        pp_host_msg(parcel->subject, parcel->reply, parcel->data, parcel->header_len);
 
     (void)client_id;
     (void)pthread_mutex_lock(&home->lock);

@@ -95,14 +95,6 @@ static void *way_of(pp_client *client, uint32_t router_index)
     return atomic_load_explicit(&way->lane, memory_order_relaxed) ? way : NULL;
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     const struct pp_way *way = outlet;
@@ -145,7 +137,7 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
 
 static const struct pp_client_ops lodger_ops = {
     .outlet = way_of,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = deliver,
 };
 

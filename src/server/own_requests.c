@@ -183,14 +183,6 @@ static void *outlet(pp_client *client, uint32_t router_index)
     return &PP_CONTAINER(client, pp_own_requests, client)->server->workers[router_index];
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool take_prefix(pp_str *subject, pp_str prefix)
 {
     if (!pp_str_starts(*subject, prefix))
@@ -223,7 +215,7 @@ static bool deliver(void *worker, const pp_sub *sub, pp_str head, const pp_msg *
 
 static const struct pp_client_ops client_ops = {
     .outlet = outlet,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = deliver,
     .hears_no_imports = true,
     .hears_no_wildcards = true,

@@ -19,14 +19,6 @@ static void *way_to(pp_client *client, uint32_t router_index)
     return way->post ? way : NULL;
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     const pp_mb_way *way = outlet;
@@ -46,7 +38,7 @@ static void exhausted(pp_sub *sub, uint32_t router_index)
 
 static const struct pp_client_ops client_ops = {
     .outlet = way_to,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = deliver,
     .exhausted = exhausted,
     .hears_no_wildcards = true,

@@ -191,14 +191,6 @@ static void *lane_of(pp_client *client, uint32_t router_index)
     return &PP_CONTAINER(client, pp_t2_bus, client)->lanes[router_index];
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
     pp_t2_lane *lane = outlet;
@@ -216,7 +208,7 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
 
 static const struct pp_client_ops client_ops = {
     .outlet = lane_of,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = deliver,
     .hears_no_wildcards = true,
 };

@@ -88,14 +88,6 @@ static void *outlet(pp_client *client, uint32_t router_index)
     return PP_CONTAINER(client, pp_services, client);
 }
 
-static size_t no_head(const pp_sub *sub, pp_str subject, char *out)
-{
-    (void)sub;
-    (void)subject;
-    (void)out;
-    return 0;
-}
-
 static bool take(pp_services *own, unsigned index, pp_account *account, const pp_msg *msg)
 {
     if (index == INBOX)
@@ -123,7 +115,7 @@ static bool deliver(void *way, const pp_sub *sub, pp_str head, const pp_msg *msg
 
 static const struct pp_client_ops client_ops = {
     .outlet = outlet,
-    .head = no_head,
+    .head = pp_client_no_head,
     .deliver = deliver,
     .hears_no_imports = true,
     .hears_no_wildcards = true,
