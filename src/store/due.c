@@ -2,7 +2,9 @@
  *
  * What the disk does not give keeps nothing else from going. A message of the heap of which it is
  * not known whether it is there is put aside when it is due, and those that age may let go are
- * passed over; when the pause is over that such a failure brings they are looked at again. */
+ * passed over; when the pause is over that such a failure brings they are looked at again. What age
+ * has passed over waits until all that it lets go has gone, too, however much of a disk is bad:
+ * else the same failures would come again and again, and nobody would get behind them. */
 #include "store/inside.h"
 
 #include "base/alloc.h"
@@ -97,10 +99,15 @@ static bool is_unread(pipit_err err)
     return err == PIPIT_EIO || err == PIPIT_EDENIED || err == PIPIT_ETIMEOUT;
 }
 
-static void wait_until(pp_store *store, int64_t until_ns)
+/* When something of that is looked at again, on the monotonic clock; INT64_MAX: there is nothing.
+ */
+static int64_t find_again_ns(const pp_store *store)
 {
-    if (!store->due_again_ns || until_ns < store->due_again_ns)
-        store->due_again_ns = until_ns;
+    int64_t again_ns = store->due_aside.count ? store->aside_again_ns : INT64_MAX;
+
+    if (store->age_passed_seq && store->age_again_ns < again_ns)
+        again_ns = store->age_again_ns;
+    return again_ns;
 }
 
 /* When its index is asked for again. */
@@ -123,17 +130,22 @@ static pipit_err put_aside(pp_store *store)
     if (segment->index_lost)
         return PIPIT_OK;
     pp_expiries_push(&store->due_aside, first.at_ns, first.seq);
-    wait_until(store, pause_of(segment));
+    if (store->due_aside.count == 1 || pause_of(segment) < store->aside_again_ns)
+        store->aside_again_ns = pause_of(segment);
     return PIPIT_OK;
 }
 
 /* Age goes on behind them. */
 static void pass_over(pp_store *store, uint64_t seq, uint64_t next, int64_t until_ns)
 {
-    if (!store->age_passed_seq)
+    if (!store->age_passed_seq) {
         store->age_passed_seq = seq;
+        store->age_again_ns = store->age_took_ns = 0;
+    }
     store->age_seq = next;
-    wait_until(store, until_ns);
+    store->age_ended = false;
+    if (store->age_again_ns < until_ns)
+        store->age_again_ns = until_ns;
 }
 
 /* The same for a segment without an index. */
@@ -146,35 +158,51 @@ static void pass_segment(pp_store *store, const pp_segment *segment, uint64_t se
 }
 
 /* The same for a message and those that lie in the same block: the others of its segment may be
- * read. */
-static void pass_block(pp_store *store, const pp_segment *segment, uint32_t nth, int64_t took_ns)
+ * read. Each attempt may take long, so with each one that fails behind another as much again is
+ * passed as with that one: what waits beside a bad part is no more than that part. */
+static void pass_blocks(pp_store *store, const pp_segment *segment, uint32_t nth, int64_t took_ns)
 {
     uint64_t at = pp_segment_place(segment, nth), seq = pp_segment_seq(segment, nth);
-    uint64_t end = at - at % PP_CACHE_BLOCK_BYTES + PP_CACHE_BLOCK_BYTES;
+    uint64_t end = at - at % PP_CACHE_BLOCK_BYTES;
 
+    store->age_blocks = store->age_blocks ? 2 * store->age_blocks : 1;
+    end += (uint64_t)store->age_blocks * PP_CACHE_BLOCK_BYTES;
     while (nth < segment->count && pp_segment_place(segment, nth) < end)
         nth++;
+    if (nth == segment->count)
+        store->age_blocks = 0;
+    if (store->age_passed_seq)
+        took_ns += store->age_took_ns;
     pass_over(store, seq,
               nth < segment->count ? pp_segment_seq(segment, nth) : segment->last_seq + 1,
               pp_store_pause_until(took_ns));
+    store->age_took_ns = took_ns;
 }
 
 /* The pause is over: some come back. */
-static void look_again(pp_store *store)
+static void bring_back(pp_store *store)
 {
     struct pp_expiries *aside = &store->due_aside;
     uint32_t back = 0;
 
-    if (!store->due_again_ns || pp_clock_mono_ns() < store->due_again_ns)
-        return;
     for (; back < aside->count && back < ASIDE_AT_ONCE && !pp_store_reserve_due(store); back++)
         pp_store_add_due(store, aside->items[back].at_ns, aside->items[back].seq);
     aside->count -= back;
     memmove(aside->items, aside->items + back, aside->count * sizeof(*aside->items));
-    if (store->age_passed_seq)
+    store->aside_again_ns = pp_store_pause_until(0);
+}
+
+static void look_again(pp_store *store)
+{
+    int64_t now_ns = find_again_ns(store) < INT64_MAX ? pp_clock_mono_ns() : 0;
+
+    if (store->due_aside.count && now_ns >= store->aside_again_ns)
+        bring_back(store);
+    if (store->age_passed_seq && store->age_ended && now_ns >= store->age_again_ns) {
         store->age_seq = store->age_passed_seq;
-    store->age_passed_seq = 0;
-    store->due_again_ns = aside->count ? pp_store_pause_until(0) : 0;
+        store->age_passed_seq = 0;
+        store->age_blocks = 0;
+    }
 }
 
 /* --- what is due --------------------------------------------------------------------------- */
@@ -274,7 +302,9 @@ static pipit_err first_aged(pp_store *store, int64_t now_ns, int64_t *out_at_ns,
         began_ns = pp_clock_mono_ns();
         err = find_aged_at(store, segment, nth, out_at_ns);
         if (is_unread(err))
-            pass_block(store, segment, nth, pp_clock_mono_ns() - began_ns);
+            pass_blocks(store, segment, nth, pp_clock_mono_ns() - began_ns);
+        else if (err != PIPIT_EAGAIN)
+            store->age_blocks = 0;
         if (err != PIPIT_EDAMAGED && err != PIPIT_ENOTFOUND)
             return err;
         store->age_seq = *out_seq + 1; /* it stays; damage is for people to look at */
@@ -307,9 +337,10 @@ int64_t pp_store_next_due(pp_store *store)
 
     if (first_due(store, INT64_MIN, &at_ns, &seq))
         at_ns = INT64_MAX;
-    if (!store->due_again_ns)
+    again_ns = find_again_ns(store);
+    if (again_ns == INT64_MAX)
         return at_ns;
-    again_ns = pp_clock_wall_ns() + store->due_again_ns - pp_clock_mono_ns();
+    again_ns += pp_clock_wall_ns() - pp_clock_mono_ns();
     return again_ns < at_ns ? again_ns : at_ns;
 }
 
@@ -319,12 +350,13 @@ pipit_err pp_store_due(pp_store *store, int64_t now_ns, uint64_t *out_seq)
     int64_t at_ns;
     pipit_err err = first_due(store, now_ns, &at_ns, &seq);
 
-    if (err)
-        return err;
-    if (at_ns > now_ns)
-        return PIPIT_ENOTFOUND;
-    *out_seq = seq;
-    return PIPIT_OK;
+    if (!err && at_ns > now_ns)
+        err = PIPIT_ENOTFOUND;
+    if (!err)
+        *out_seq = seq;
+    else if (err == PIPIT_ENOTFOUND)
+        store->age_ended = true;
+    return err;
 }
 
 pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_t *out_count)
@@ -345,6 +377,6 @@ pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_
             break;
     }
     if (err == PIPIT_ENOTFOUND)
-        err = store->due_again_ns ? PIPIT_EIO : PIPIT_OK;
+        err = find_again_ns(store) < INT64_MAX ? PIPIT_EIO : PIPIT_OK;
     return err;
 }

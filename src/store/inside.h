@@ -128,13 +128,17 @@ struct pp_store {
     uint32_t due_count;
     uint32_t due_room;
     struct pp_expiries due_aside; /* of these, what was due and could not be looked at; it waits */
-    int64_t due_again_ns;         /* so long, on the monotonic clock; 0: there is nothing */
+    int64_t aside_again_ns;       /* so long, on the monotonic clock */
     bool subjects_over;           /* some may have more than limits.per_subject yet, */
     uint32_t over_id;             /* from this one on */
     pipit_err over_err;           /* why some of those before were passed over; OK: none was */
     int64_t over_again_ns;        /* then all are looked at again, on the monotonic clock; 0 */
     uint64_t age_seq;             /* messages before were looked at for their age, and stay, */
     uint64_t age_passed_seq;      /* but for some from this one on, that wait as well; 0: none */
+    int64_t age_again_ns;         /* for so long, */
+    bool age_ended;               /* and until nothing else is due */
+    uint32_t age_blocks;          /* that the last failure has passed over; 0: it could be read */
+    int64_t age_took_ns;          /* what such failures have taken since the first one */
     struct pp_rewrite rewrite;
     uint64_t rewritten;
     pp_cache cache;

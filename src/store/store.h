@@ -217,10 +217,10 @@ int64_t pp_store_next_due(pp_store *store);
  * it; PIPIT_ENOMEM. */
 pipit_err pp_store_due(pp_store *store, int64_t now_ns, uint64_t *out_seq);
 
-/* Delete up to max messages that are due. What the disk does not give is passed over, and looked at
- * again after a pause. Errors: as pp_store_append(); PIPIT_EIO, too, while something has been
- * passed over, whatever *out_count is; with `readers` PIPIT_EAGAIN, too, when what is needed is
- * being read.
+/* Delete up to max messages that are due. What the disk does not give is passed over, with as much
+ * beside a bad part as that has, and looked at again after a pause, when nothing else is due.
+ * Errors: as pp_store_append(); PIPIT_EIO, too, while something has been passed over, whatever
+ * *out_count is; with `readers` PIPIT_EAGAIN, too, when what is needed is being read.
  */
 pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_t *out_count);
 

@@ -26,23 +26,28 @@ enum {
     NOW_NS = 2 * MESSAGES + LIFE_NS,
     AT_ONCE = 64,
     BLOCK_BYTES = 64 * 1024, /* that are read at once */
+    SMALL_BYTES = 256 * 1024,
+    LARGE_BYTES = 1024 * 1024, /* of segments */
+    SWEEP_NS = 250 * 1000 * 1000,
 };
 
 /* --- a clock --------------------------------------------------------------------------------- */
 
-/* Pauses take none of the test's time: the clock is put forward. */
-static atomic_int_least64_t forward_ns;
+/* It stands still but for what it is put forward: pauses take none of the test's time, and none of
+ * them ends because a machine is busy. */
+static atomic_int_least64_t forward_ns = PP_NS_PER_S;
 
 int __real_clock_gettime(clockid_t clock, struct timespec *out);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
 {
-    int err = __real_clock_gettime(clock, out);
+    int64_t at_ns = atomic_load(&forward_ns);
 
-    if (clock == CLOCK_MONOTONIC)
-        out->tv_sec += atomic_load(&forward_ns) / PP_NS_PER_S;
-    return err;
+    if (clock != CLOCK_MONOTONIC)
+        return __real_clock_gettime(clock, out);
+    *out = (struct timespec){at_ns / PP_NS_PER_S, at_ns % PP_NS_PER_S};
+    return 0;
 }
 
 /* --- a store --------------------------------------------------------------------------------- */
@@ -51,7 +56,7 @@ static pp_store *open_in(const char *name, int64_t age_ns, pp_store_pool *reader
 {
     const struct pp_store_options options = {.disk = &bad_disk()->disk,
                                              .readers = readers,
-                                             .segment_bytes = 256 * 1024,
+                                             .segment_bytes = SMALL_BYTES,
                                              .index_bytes = 1,
                                              .on_progress = bad_disk_on_progress,
                                              .limits = {.age_ns = age_ns}};
@@ -59,14 +64,21 @@ static pp_store *open_in(const char *name, int64_t age_ns, pp_store_pool *reader
     return folder_open(name, &options);
 }
 
+/* With large segments; what has been loaded of an index stays. */
+static pp_store *open_large(const char *name, int64_t age_ns)
+{
+    const struct pp_store_options options = {
+        .disk = &bad_disk()->disk, .segment_bytes = LARGE_BYTES, .limits = {.age_ns = age_ns}};
+
+    return folder_open(name, &options);
+}
+
 /* The nth comes at n and goes LIFE_NS later, by age or by its own time. */
-static void fill(const char *name, bool timed)
+static void append_all(pp_store *store, unsigned messages, bool timed)
 {
     static const char payload[PAYLOAD_BYTES];
-    pp_store *store = open_in(name, 0, NULL);
-    struct pp_store_state told;
 
-    for (unsigned n = 1; n <= MESSAGES; n++) {
+    for (unsigned n = 1; n <= messages; n++) {
         const struct pp_store_message message = {.time_ns = n,
                                                  .expires_ns = timed ? n + LIFE_NS : 0,
                                                  .subject = PP_STR("due.test"),
@@ -76,6 +88,15 @@ static void fill(const char *name, bool timed)
         if (n % 100 == 0)
             pp_store_run(store);
     }
+    pp_store_run(store);
+}
+
+static void fill(const char *name, bool timed)
+{
+    pp_store *store = open_in(name, 0, NULL);
+    struct pp_store_state told;
+
+    append_all(store, MESSAGES, timed);
     pp_store_state(store, &told);
     assert_true(told.segments > 2);
     pp_store_close(store);
@@ -204,6 +225,69 @@ static void test_an_unreadable_part_does_not_keep_others_from_aging(void **state
     pp_store_close(store);
 }
 
+/* With the calls of so many sweeps, as many messages as can go do. */
+static void sweep(pp_store *store, int64_t now_ns, unsigned sweeps)
+{
+    uint32_t count;
+
+    for (unsigned i = 0; i < sweeps; i++) {
+        do
+            (void)pp_store_expire(store, now_ns, AT_ONCE, &count);
+        while (count == AT_ONCE);
+        atomic_fetch_add(&forward_ns, SWEEP_NS);
+    }
+    pp_store_run(store);
+}
+
+/* Of a whole file no block can be read, and its index is in memory: one block after another fails.
+ * They are not tried again before what lies behind them has gone, and not each one by itself. */
+static void test_many_unreadable_blocks_do_not_keep_others_from_aging(void **state)
+{
+    enum { MANY = 8000, LATE_NS = MANY + LIFE_NS, SWEEPS = 8, FAILURES = 8, PAUSE_SWEEPS = 64 };
+    pp_store *store = open_large("many", 0);
+    struct pp_store_message message;
+    struct pp_store_state told;
+    unsigned reads;
+    uint64_t left;
+
+    (void)state;
+    append_all(store, MANY, false);
+    pp_store_close(store);
+    store = open_large("many", LIFE_NS);
+    assert_int_equal(pp_store_next(store, PP_STR(">"), 1, &message), PIPIT_OK);
+    bad_disk()->files[0] = first_file("many");
+    reads = bad_disk()->bad_reads;
+    sweep(store, LATE_NS, SWEEPS);
+    left = messages_of(store);
+    assert_in_range(left, LARGE_BYTES / 500, LARGE_BYTES / PAYLOAD_BYTES);
+    pp_store_state(store, &told);
+    assert_true(told.segments <= 2);
+    assert_in_range(bad_disk()->bad_reads - reads, 2, FAILURES);
+    bad_disk()->files[0] = 0;
+    sweep(store, LATE_NS, PAUSE_SWEEPS);
+    assert_int_equal(messages_of(store), 0);
+    pp_store_close(store);
+}
+
+/* As much again may wait beside a bad part, and no more. */
+static void test_what_waits_beside_a_bad_part_is_no_more_than_that(void **state)
+{
+    enum { MANY = 8000, LATE_NS = MANY + LIFE_NS, SWEEPS = 8, BLOCKS = 4 };
+    pp_store *store = open_large("beside", 0);
+
+    (void)state;
+    append_all(store, MANY, false);
+    pp_store_close(store);
+    store = open_large("beside", LIFE_NS);
+    bad_disk()->parts[0] =
+        (struct bad_disk_part){first_file("beside"), 2 * BLOCK_BYTES, (2 + BLOCKS) * BLOCK_BYTES};
+    sweep(store, LATE_NS, SWEEPS);
+    assert_in_range(messages_of(store), BLOCKS * BLOCK_BYTES / 500,
+                    2 * BLOCKS * BLOCK_BYTES / PAYLOAD_BYTES);
+    bad_disk()->parts[0].file = 0;
+    pp_store_close(store);
+}
+
 /* What is cut off does not come back to go by its time. */
 static void test_what_waits_may_be_cut_off(void **state)
 {
@@ -237,6 +321,8 @@ int main(void)
         cmocka_unit_test(test_an_unreadable_segment_does_not_keep_others_from_aging),
         cmocka_unit_test(test_owner_does_not_wait_for_an_unreadable_segment),
         cmocka_unit_test(test_an_unreadable_part_does_not_keep_others_from_aging),
+        cmocka_unit_test(test_many_unreadable_blocks_do_not_keep_others_from_aging),
+        cmocka_unit_test(test_what_waits_beside_a_bad_part_is_no_more_than_that),
         cmocka_unit_test(test_what_waits_may_be_cut_off),
     };
 
