@@ -376,7 +376,7 @@ pipit_err pp_store_expire(pp_store *store, int64_t now_ns, uint32_t max, uint32_
         if (err)
             break;
     }
-    if (err == PIPIT_ENOTFOUND)
+    if (!err || err == PIPIT_ENOTFOUND)
         err = find_again_ns(store) < INT64_MAX ? PIPIT_EIO : PIPIT_OK;
     return err;
 }

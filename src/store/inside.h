@@ -131,7 +131,8 @@ struct pp_store {
     int64_t aside_again_ns;       /* so long, on the monotonic clock */
     bool subjects_over;           /* some may have more than limits.per_subject yet, */
     uint32_t over_id;             /* from this one on */
-    pipit_err over_err;           /* why some of those before were passed over; OK: none was */
+    pipit_err over_err;           /* why some were passed over; OK: none was */
+    pipit_err over_now_err;       /* the same of those before, of this pass alone */
     int64_t over_again_ns;        /* then all are looked at again, on the monotonic clock; 0 */
     uint64_t age_seq;             /* messages before were looked at for their age, and stay, */
     uint64_t age_passed_seq;      /* but for some from this one on, that wait as well; 0: none */

@@ -162,23 +162,31 @@ static int64_t find_again_ns(const pp_store *store)
 static void end_pass(pp_store *store)
 {
     store->subjects_over = false;
+    store->over_err = store->over_now_err;
     store->over_again_ns = store->over_err ? find_again_ns(store) : 0;
 }
 
-/* Some of what subjects have too much goes; the next call goes on where this one stops. */
+/* This pass has not got over one of them. */
+static void note_over(pp_store *store, pipit_err err)
+{
+    store->over_err = store->over_now_err = err;
+}
+
+/* Some of what subjects have too much goes; the next call goes on where this one stops. What the
+ * pass before was kept from holds until this one has ended without that. */
 static pipit_err shrink_subjects(pp_store *store)
 {
     uint32_t left = EVICTED_AT_ONCE;
     pipit_err err = PIPIT_OK;
 
     if (store->over_id == 0)
-        store->over_err = PIPIT_OK;
+        store->over_now_err = PIPIT_OK;
     while (store->over_id < store->subjects.used && left) {
         err = shrink_subject(store, store->over_id, &left);
         if (is_for_now(err))
             break;
         if (err)
-            store->over_err = err;
+            note_over(store, err);
         if (left)
             store->over_id++; /* done, or it cannot be */
     }
@@ -193,7 +201,7 @@ static pipit_err gather_subjects(pp_store *store, struct pp_ranges *ranges)
 {
     pipit_err err = PIPIT_OK;
 
-    store->over_err = PIPIT_OK;
+    store->over_now_err = PIPIT_OK;
     for (uint32_t id = 0; id < store->subjects.used && !is_for_now(err); id++) {
         const struct pp_stored_subject *subject = pp_subjects_at(&store->subjects, id);
 
@@ -201,7 +209,7 @@ static pipit_err gather_subjects(pp_store *store, struct pp_ranges *ranges)
             continue;
         err = gather_subject(store, id, ranges);
         if (err)
-            store->over_err = err;
+            note_over(store, err);
     }
     return is_for_now(err) ? err : PIPIT_OK;
 }
@@ -216,7 +224,7 @@ static pipit_err shrink_all_subjects(pp_store *store)
         err = pp_store_delete_ranges(store, &ranges, false, &count);
     pp_ranges_fini(&ranges);
     if (err)
-        store->over_err = err;
+        note_over(store, err);
     end_pass(store);
     store->subjects_over = is_for_now(err);
     return store->over_err;
@@ -297,7 +305,7 @@ pipit_err pp_store_take_limits(pp_store *store, const struct pp_store_limits *li
     store->age_seq = store->age_passed_seq = 0;
     store->subjects_over = false;
     store->over_id = 0;
-    store->over_err = PIPIT_OK;
+    note_over(store, PIPIT_OK);
     store->over_again_ns = 0;
     if (limits->per_subject)
         err = enforce_per_subject(store, hurried);

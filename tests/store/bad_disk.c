@@ -95,6 +95,13 @@ struct bad_disk *bad_disk(void)
     return &bad;
 }
 
+void bad_disk_lose(unsigned nth, ino_t file)
+{
+    (void)pthread_mutex_lock(&lock);
+    bad.files[nth] = file;
+    (void)pthread_mutex_unlock(&lock);
+}
+
 void bad_disk_shut(bool shut)
 {
     (void)pthread_mutex_lock(&lock);

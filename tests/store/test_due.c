@@ -2,6 +2,7 @@
  * when it gives them again. */
 #include "bad_disk.h"
 #include "folder.h"
+#include "still_clock.h"
 
 #include "store/store.h"
 
@@ -10,12 +11,10 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #include <cmocka.h>
 
@@ -30,25 +29,6 @@ enum {
     LARGE_BYTES = 1024 * 1024, /* of segments */
     SWEEP_NS = 250 * 1000 * 1000,
 };
-
-/* --- a clock --------------------------------------------------------------------------------- */
-
-/* It stands still but for what it is put forward: pauses take none of the test's time, and none of
- * them ends because a machine is busy. */
-static atomic_int_least64_t forward_ns = PP_NS_PER_S;
-
-int __real_clock_gettime(clockid_t clock, struct timespec *out);
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out);
-
-int __wrap_clock_gettime(clockid_t clock, struct timespec *out)
-{
-    int64_t at_ns = atomic_load(&forward_ns);
-
-    if (clock != CLOCK_MONOTONIC)
-        return __real_clock_gettime(clock, out);
-    *out = (struct timespec){at_ns / PP_NS_PER_S, at_ns % PP_NS_PER_S};
-    return 0;
-}
 
 /* --- a store --------------------------------------------------------------------------------- */
 
@@ -164,12 +144,12 @@ static void lose_segment(const char *name, bool timed, pp_store_pool *readers)
     reads = bad_disk()->bad_reads;
     assert_int_equal(expire(store), PIPIT_EIO);
     assert_int_equal(bad_disk()->bad_reads, reads);
-    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
+    still_clock_forward(60 * PP_NS_PER_S);
     assert_int_equal(expire(store), PIPIT_EIO);
     assert_true(bad_disk()->bad_reads > reads);
     assert_int_equal(messages_of(store), left);
     bad_disk()->files[0] = 0;
-    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
+    still_clock_forward(60 * PP_NS_PER_S);
     assert_int_equal(expire(store), PIPIT_OK);
     assert_int_equal(messages_of(store), 0);
     assert_int_equal(pp_store_next_due(store), INT64_MAX);
@@ -217,7 +197,7 @@ static void test_an_unreadable_part_does_not_keep_others_from_aging(void **state
     left = messages_of(store);
     assert_in_range(left, BLOCK_BYTES / 500, BLOCK_BYTES / PAYLOAD_BYTES);
     bad_disk()->parts[0].file = 0;
-    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
+    still_clock_forward(60 * PP_NS_PER_S);
     assert_int_equal(pp_store_next(store, PP_STR(">"), 1, &message), PIPIT_OK);
     assert_true(message.seq > 1);
     assert_int_equal(expire(store), PIPIT_OK);
@@ -234,7 +214,7 @@ static void sweep(pp_store *store, int64_t now_ns, unsigned sweeps)
         do
             (void)pp_store_expire(store, now_ns, AT_ONCE, &count);
         while (count == AT_ONCE);
-        atomic_fetch_add(&forward_ns, SWEEP_NS);
+        still_clock_forward(SWEEP_NS);
     }
     pp_store_run(store);
 }
@@ -304,7 +284,7 @@ static void test_what_waits_may_be_cut_off(void **state)
     bad_disk()->files[0] = first_file("cut");
     assert_int_equal(expire(store), PIPIT_EIO);
     bad_disk()->files[0] = 0;
-    atomic_fetch_add(&forward_ns, 60 * PP_NS_PER_S);
+    still_clock_forward(60 * PP_NS_PER_S);
     assert_int_equal(pp_store_truncate(store, 0), PIPIT_OK);
     assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, &seq), PIPIT_OK);
     assert_int_equal(seq, 1);

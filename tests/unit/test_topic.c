@@ -492,6 +492,7 @@ struct failing_disk {
     atomic_int write_answer;   /* 0: what the real one answers */
     atomic_int reserve_answer; /* the same */
     atomic_int read_answer;
+    _Atomic ino_t read_file; /* of which alone that holds; 0: of all */
 };
 
 static struct failing_disk failing;
@@ -515,8 +516,12 @@ static int reserve_or_fail(pp_disk *disk, int fd, uint64_t bytes)
 static ssize_t read_or_fail(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t at)
 {
     int answer = atomic_load(&failing.read_answer);
+    ino_t file = atomic_load(&failing.read_file);
+    struct stat about;
 
     (void)disk;
+    if (answer && file && fstat(fd, &about) == 0 && about.st_ino != file)
+        answer = 0;
     return answer ? answer : pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
 
@@ -530,6 +535,7 @@ static pp_disk *make_failing(void)
     atomic_store(&failing.write_answer, 0);
     atomic_store(&failing.reserve_answer, 0);
     atomic_store(&failing.read_answer, 0);
+    atomic_store(&failing.read_file, 0);
     return &failing.disk;
 }
 
@@ -677,6 +683,52 @@ static void test_topics_that_cannot_shrink_say_so(void **state)
     remove_folder(dir);
 }
 
+static void publish_old(struct owner *owner, pp_topic *topic, unsigned messages)
+{
+    for (unsigned i = 0; i < messages; i++) {
+        (void)pp_topic_publish(topic, 1, PP_STR("x"), 10);
+        settle(owner, topic);
+    }
+}
+
+/* A file cannot be read, and more messages of others age than go with one call: that those cannot
+ * go is told, once, and not with each sweep that the others can. */
+static void test_topics_that_cannot_age_say_so(void **state)
+{
+    enum { MESSAGES = 60, AT_ONCE = 64, ROUNDS = 3 };
+    int64_t until_ns = pp_clock_mono_ns() + WAIT_S * PP_NS_PER_S;
+    struct pp_topics_limits aged = wide;
+    char dir[64], path[128];
+    struct stat about;
+    struct owner owner;
+    pp_topic *topic;
+
+    (void)state;
+    aged.stream.age_ns = PP_NS_PER_S;
+    make_folder(dir);
+    fill_topic(dir, MESSAGES);
+    (void)snprintf(path, sizeof(path), "%s/topic-a/0000000001.seg", dir);
+    assert_int_equal(stat(path, &about), 0);
+    assert_int_equal(open_owner_on(&owner, dir, &aged, make_failing()), PIPIT_OK);
+    topic = open_topic(&owner, PP_STR("a"));
+    atomic_store(&failing.read_file, about.st_ino);
+    atomic_store(&failing.read_answer, -EIO);
+    while (atomic_load(&owner.kept) == 0) {
+        assert_true(pp_clock_mono_ns() < until_ns);
+        (void)pp_topics_expire(owner.topics, 2 * PP_NS_PER_S);
+        publish_old(&owner, topic, 1);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        publish_old(&owner, topic, 2 * AT_ONCE);
+        while (pp_topics_expire(owner.topics, 2 * PP_NS_PER_S))
+            assert_true(pp_clock_mono_ns() < until_ns);
+    }
+    assert_int_equal(atomic_load(&owner.kept), 1);
+    assert_int_equal(atomic_load(&owner.freed), 0);
+    close_owner(&owner);
+    remove_folder(dir);
+}
+
 /* --- a disk that is slow for who opens -------------------------------------------------------- */
 
 static struct slow_disk {
@@ -807,6 +859,7 @@ int main(void)
         cmocka_unit_test(test_topics_whose_disk_fails_say_so),
         cmocka_unit_test(test_topics_on_a_full_disk_recover),
         cmocka_unit_test(test_topics_that_cannot_shrink_say_so),
+        cmocka_unit_test(test_topics_that_cannot_age_say_so),
         cmocka_unit_test(test_topics_shrink_while_they_are_opened),
         cmocka_unit_test(test_topics_survive_each_allocation_failing),
     };
