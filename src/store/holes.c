@@ -95,9 +95,25 @@ static bool is_in_memory_locked(const pp_segment *segment)
     return !segment->sealed || segment->deletes.count;
 }
 
-/* The same for those that a truncation has taken out: until it is said again what they delete of
- * older ones, nobody else tells. Of a store that is frozen what they said last may never have got
- * to their files. Under the lock. */
+/* What one that a truncation has taken out deletes. Of a store that is frozen what it said last may
+ * never have got to its file. Under the lock. */
+static pipit_err survey_cut_one_locked(const pp_store *store, uint64_t number,
+                                       struct pp_range bounds, struct pp_ranges *gone,
+                                       struct pp_later *out_later)
+{
+    const pp_segment *cut = find_limbo_locked(store, number);
+
+    if (store->failure)
+        return gone ? PIPIT_EIO : PIPIT_OK;
+    if (cut && is_in_memory_locked(cut))
+        return gone ? add_ranges(gone, bounds, &cut->deletes) : PIPIT_OK;
+    out_later->files[out_later->count++] = (struct pp_later_file){.number = number};
+    return PIPIT_OK;
+}
+
+/* The same for all of them: until it is said again what they delete of older ones, nobody else
+ * tells. A segment that is newer than one of them has other messages under the sequences that this
+ * one deletes. Under the lock. */
 static pipit_err survey_cut_locked(const pp_store *store, const pp_segment *segment,
                                    struct pp_ranges *gone, struct pp_later *out_later)
 {
@@ -105,17 +121,10 @@ static pipit_err survey_cut_locked(const pp_store *store, const pp_segment *segm
 
     if (store->cut.count == 0 || store->cut_lowest > segment->last_seq)
         return PIPIT_OK;
-    if (store->failure)
-        return gone ? PIPIT_EIO : PIPIT_OK;
     for (uint32_t i = 0; i < store->cut.count && !err; i++)
-        for (uint64_t n = store->cut.items[i].first; n <= store->cut.items[i].last && !err; n++) {
-            const pp_segment *cut = find_limbo_locked(store, n);
-
-            if (!cut || !is_in_memory_locked(cut))
-                out_later->files[out_later->count++] = (struct pp_later_file){.number = n};
-            else if (gone)
-                err = add_ranges(gone, bounds_of(segment), &cut->deletes);
-        }
+        for (uint64_t n = store->cut.items[i].first; n <= store->cut.items[i].last && !err; n++)
+            if (n > segment->number)
+                err = survey_cut_one_locked(store, n, bounds_of(segment), gone, out_later);
     return err;
 }
 

@@ -146,6 +146,69 @@ static void test_deletes_are_known_that_are_cut_off(void **state)
     pp_store_close(store);
 }
 
+/* The record of a message in the file that has it, which is newer than those that were cut off, and
+ * the footer there. */
+static void damage_again(void *ctx, const char *path)
+{
+    enum { DAMAGED = 510, OLD_FILES = 6 };
+    static const char zeros[16];
+    unsigned *damaged = ctx;
+    size_t at, end;
+    struct stat about;
+    bool found;
+    char *bytes;
+    int fd;
+
+    if (strtoul(strrchr(path, '/') + 1, NULL, 10) <= OLD_FILES)
+        return;
+    fd = open(path, O_RDWR);
+    bytes = holey_read_whole(fd, &about);
+    found = holey_find_between(bytes, (size_t)about.st_size, DAMAGED - 1, &at, &end);
+    if (found)
+        assert_int_equal(pwrite(fd, zeros, sizeof(zeros), (off_t)end), sizeof(zeros));
+    free(bytes);
+    (void)close(fd);
+    if (found)
+        holey_damage_file(path, HOLEY_FRONT);
+    *damaged += found;
+}
+
+/* What a truncation has taken out deletes a message whose sequence comes again. It does not delete
+ * that one, even while it cannot be said again what it deletes of older ones. */
+static void test_deletes_that_are_cut_off_are_of_older_ones(void **state)
+{
+    enum { OLD = 10, WHOLE = 250, CUT = 450, DELETED = 500, LAST = 900 };
+    pp_store *store = holey_open("newer");
+    struct pp_store_message message;
+    char path[FOLDER_PATH_BYTES];
+    unsigned damaged = 0;
+    struct stat about;
+
+    (void)state;
+    for (unsigned n = 1; n <= LAST; n++)
+        holey_append(store, n);
+    assert_int_equal(pp_store_delete(store, OLD * HOLEY_STEP, false), PIPIT_OK);
+    assert_int_equal(pp_store_delete(store, DELETED * HOLEY_STEP, false), PIPIT_OK);
+    pp_store_close(store);
+    store = holey_open("newer");
+    assert_int_equal(pp_store_read(store, WHOLE * HOLEY_STEP, &message), PIPIT_OK);
+    assert_int_equal(pp_store_read(store, CUT * HOLEY_STEP, &message), PIPIT_OK);
+    folder_path("newer/0000000001.seg", path);
+    assert_int_equal(stat(path, &about), 0);
+    bad_disk()->files[0] = about.st_ino;
+    assert_int_equal(pp_store_truncate(store, CUT * HOLEY_STEP), PIPIT_OK);
+    for (unsigned n = CUT + 1; n <= LAST; n++)
+        holey_append(store, n);
+    pp_store_run(store);
+    assert_int_equal(pp_store_read(store, WHOLE * HOLEY_STEP, &message), PIPIT_OK); /* others go */
+    folder_each_segment("newer", damage_again, &damaged);
+    assert_int_equal(damaged, 1);
+    assert_int_equal(pp_store_read(store, DELETED * HOLEY_STEP, &message), PIPIT_OK);
+    assert_int_equal(message.time_ns, DELETED);
+    bad_disk()->files[0] = 0;
+    pp_store_close(store);
+}
+
 /* Messages that the disk does not give, and those among them that are gone, are as many as what is
  * missing: that does not mean that none of the others is. A segment of which it is not known what
  * it deletes itself is served when that is. */
@@ -189,6 +252,7 @@ int main(void)
         cmocka_unit_test(test_deletes_that_cannot_be_read_are_waited_for),
         cmocka_unit_test(test_deletes_are_known_if_only_a_footer_cannot_be_read),
         cmocka_unit_test(test_deletes_are_known_that_are_cut_off),
+        cmocka_unit_test(test_deletes_that_are_cut_off_are_of_older_ones),
         cmocka_unit_test(test_a_segment_says_itself_what_is_dead),
     };
 
