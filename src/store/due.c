@@ -110,10 +110,19 @@ static int64_t find_again_ns(const pp_store *store)
     return again_ns;
 }
 
+/* The same for an index that the disk has not given, and that a reader tries again: that may take
+ * as long as it did before, and others go meanwhile. */
+static bool is_unread_again(const pp_segment *segment, pipit_err err)
+{
+    return is_unread(err) || (err == PIPIT_EAGAIN && segment->unread_ns);
+}
+
 /* When its index is asked for again. */
 static int64_t pause_of(const pp_segment *segment)
 {
-    return segment->unread_ns ? segment->unread_ns : pp_store_pause_until(0);
+    int64_t least_ns = pp_store_pause_until(0);
+
+    return segment->unread_ns > least_ns ? segment->unread_ns : least_ns;
 }
 
 /* The first in the heap waits, unless it will never be known: its segment goes as a whole then.
@@ -215,11 +224,15 @@ static pipit_err first_timed(pp_store *store, int64_t now_ns, const struct pp_ex
 
     *out_first = NULL;
     while (store->due_count) {
+        uint64_t seq = store->due[0].seq;
         pp_segment *segment;
         uint32_t nth;
-        pipit_err err = pp_store_find(store, store->due[0].seq, &segment, &nth);
+        pipit_err err = pp_store_find(store, seq, &segment, &nth);
+        bool unread = false;
 
-        if (!err || (is_unread(err) && store->due[0].at_ns > now_ns)) {
+        if (err && err != PIPIT_ENOTFOUND)
+            unread = is_unread_again(store->segments[pp_store_segment_of(store, seq)], err);
+        if (!err || (unread && store->due[0].at_ns > now_ns)) {
             *out_first = &store->due[0];
             return PIPIT_OK;
         }
@@ -227,7 +240,7 @@ static pipit_err first_timed(pp_store *store, int64_t now_ns, const struct pp_ex
             pop(store);
             continue;
         }
-        if (!is_unread(err) || aside++ == ASIDE_AT_ONCE)
+        if (!unread || aside++ == ASIDE_AT_ONCE)
             return err;
         err = put_aside(store);
         if (err)
@@ -284,10 +297,10 @@ static pipit_err first_aged(pp_store *store, int64_t now_ns, int64_t *out_at_ns,
         uint32_t nth;
         pipit_err err = pp_store_find_live(store, seq, &segment, &nth);
 
-        if (is_unread(err)) {
+        if (err && err != PIPIT_ENOTFOUND) {
             const pp_segment *unread = segment_from(store, seq);
 
-            if (!unread)
+            if (!unread || !is_unread_again(unread, err))
                 return err;
             *out_at_ns = aged_at(store, unread->first_time_ns);
             *out_seq = seq;

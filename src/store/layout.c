@@ -276,6 +276,8 @@ static pipit_err try_index(pp_store *store, pp_segment *segment)
     if (began_ns < segment->unread_ns)
         return PIPIT_EIO;
     err = load_index(store, segment, &reader_ns);
+    if (err == PIPIT_EAGAIN) /* that it could not be read the last time is known until it can */
+        return err;
     segment->unread_ns = 0;
     if (err == PIPIT_EIO && !segment->index_lost) {
         if (reader_ns > READER_MAX_S * PP_NS_PER_S)

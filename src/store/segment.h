@@ -75,7 +75,7 @@ typedef struct pp_segment {
     bool vague_end;      /* it was found without a footer: records that were not may be behind */
     bool has_ops;        /* not all of its records are messages */
     bool index_lost;     /* it could not be made again of the records either */
-    int64_t unread_ns;   /* the disk did not give it: not before this it is tried again; 0 */
+    int64_t unread_ns;   /* the disk did not give it: not before this it was tried again; 0 */
     bool uncounted;      /* it could not be had when messages of subjects were counted */
     bool rewriting;      /* it is one of those that rewrite.c copies */
     bool unfit;          /* something of it cannot be read */

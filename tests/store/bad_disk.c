@@ -15,6 +15,7 @@ static struct bad_disk bad;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
 static bool is_shut, is_full;
+static ino_t held;
 static unsigned reserved, told_reserved; /* calls; and those before the last progress */
 
 static bool is_bad(ino_t file, uint64_t at, uint64_t end)
@@ -26,25 +27,6 @@ static bool is_bad(ino_t file, uint64_t at, uint64_t end)
     return is;
 }
 
-static ssize_t read_noted(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t at)
-{
-    struct stat about;
-    bool is;
-
-    (void)disk;
-    if (fstat(fd, &about) < 0)
-        return -errno;
-    (void)pthread_mutex_lock(&lock); /* there may be readers */
-    is = is_bad(about.st_ino, at, at + bytes);
-    bad.reads += !is;
-    bad.bad_reads += is;
-    bad.whole_reads += !is && at == 0 && bytes == (size_t)about.st_size;
-    (void)pthread_mutex_unlock(&lock);
-    if (is)
-        return -bad.why;
-    return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
-}
-
 /* Under the lock. */
 static void wait_a_moment(void)
 {
@@ -54,6 +36,27 @@ static void wait_a_moment(void)
     until.tv_sec += WAIT_S;
     if (pthread_cond_timedwait(&moved, &lock, &until))
         abort(); /* a thread of the pool cannot fail a test */
+}
+
+static ssize_t read_noted(pp_disk *disk, int fd, void *out, size_t bytes, uint64_t at)
+{
+    struct stat about;
+    bool is;
+
+    (void)disk;
+    if (fstat(fd, &about) < 0)
+        return -errno;
+    (void)pthread_mutex_lock(&lock); /* there may be readers */
+    while (held && held == about.st_ino)
+        wait_a_moment();
+    is = is_bad(about.st_ino, at, at + bytes);
+    bad.reads += !is;
+    bad.bad_reads += is;
+    bad.whole_reads += !is && at == 0 && bytes == (size_t)about.st_size;
+    (void)pthread_mutex_unlock(&lock);
+    if (is)
+        return -bad.why;
+    return pp_disk_real()->ops->read(pp_disk_real(), fd, out, bytes, at);
 }
 
 /* Those of the pool's thread wait, too. */
@@ -99,6 +102,14 @@ void bad_disk_lose(unsigned nth, ino_t file)
 {
     (void)pthread_mutex_lock(&lock);
     bad.files[nth] = file;
+    (void)pthread_mutex_unlock(&lock);
+}
+
+void bad_disk_hold(ino_t file)
+{
+    (void)pthread_mutex_lock(&lock);
+    held = file;
+    (void)pthread_cond_broadcast(&moved);
     (void)pthread_mutex_unlock(&lock);
 }
 

@@ -35,6 +35,9 @@ struct bad_disk *bad_disk(void);
 /* The nth of the files that cannot be read is this one, or none; while others read, too. */
 void bad_disk_lose(unsigned nth, ino_t file);
 
+/* Reads of this file wait until it is another one, or none. */
+void bad_disk_hold(ino_t file);
+
 /* Writes wait until it is not shut any more. */
 void bad_disk_shut(bool shut);
 /* It has no room for more files. */

@@ -9,6 +9,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,6 +29,8 @@ enum {
     SMALL_BYTES = 256 * 1024,
     LARGE_BYTES = 1024 * 1024, /* of segments */
     SWEEP_NS = 250 * 1000 * 1000,
+    PAUSE_S = 60, /* longer than any pause is */
+    WAIT_S = 60,
 };
 
 /* --- a store --------------------------------------------------------------------------------- */
@@ -120,12 +123,26 @@ static pipit_err expire(pp_store *store)
     return err;
 }
 
+/* The disk gives all again, and all that is there goes. Where others read, they are asked first. */
+static void expire_again(pp_store *store)
+{
+    int64_t until_ns = pp_clock_wall_ns() + WAIT_S * PP_NS_PER_S;
+
+    do {
+        assert_true(pp_clock_wall_ns() < until_ns);
+        (void)sched_yield();
+        still_clock_forward(PAUSE_S * PP_NS_PER_S);
+    } while (expire(store));
+    assert_int_equal(messages_of(store), 0);
+}
+
 /* --- tests ----------------------------------------------------------------------------------- */
 
 /* Nothing of the first file can be read. */
 static void lose_segment(const char *name, bool timed, pp_store_pool *readers)
 {
     int64_t live = pp_alloc_live();
+    struct pp_store_progress progress;
     struct pp_store_message message;
     pp_store *store;
     uint64_t left;
@@ -144,14 +161,15 @@ static void lose_segment(const char *name, bool timed, pp_store_pool *readers)
     reads = bad_disk()->bad_reads;
     assert_int_equal(expire(store), PIPIT_EIO);
     assert_int_equal(bad_disk()->bad_reads, reads);
-    still_clock_forward(60 * PP_NS_PER_S);
+    pp_store_progress(store, &progress);
+    still_clock_forward(PAUSE_S * PP_NS_PER_S);
     assert_int_equal(expire(store), PIPIT_EIO);
+    if (readers)
+        bad_disk_await_read(store, progress.reads);
     assert_true(bad_disk()->bad_reads > reads);
     assert_int_equal(messages_of(store), left);
-    bad_disk()->files[0] = 0;
-    still_clock_forward(60 * PP_NS_PER_S);
-    assert_int_equal(expire(store), PIPIT_OK);
-    assert_int_equal(messages_of(store), 0);
+    bad_disk_lose(0, 0);
+    expire_again(store);
     assert_int_equal(pp_store_next_due(store), INT64_MAX);
     pp_store_close(store);
     assert_int_equal(pp_alloc_live(), live);
@@ -181,6 +199,46 @@ static void test_owner_does_not_wait_for_an_unreadable_segment(void **state)
     pp_store_pool_free(readers);
 }
 
+/* A file could not be read, and a reader is at it again, who gets no answer. What comes meanwhile
+ * goes by its time. */
+static void hold_segment(const char *name, bool timed, pp_store_pool *readers)
+{
+    const struct pp_store_message message = {.time_ns = MESSAGES,
+                                             .expires_ns = timed ? MESSAGES + LIFE_NS : 0,
+                                             .subject = PP_STR("due.test"),
+                                             .payload = PP_STR("meanwhile")};
+    ino_t file;
+    pp_store *store;
+    uint32_t count;
+
+    fill(name, timed);
+    file = first_file(name);
+    store = open_in(name, timed ? 0 : LIFE_NS, readers);
+    bad_disk_lose(0, file);
+    assert_int_equal(expire(store), PIPIT_EIO);
+    bad_disk_hold(file);
+    bad_disk_lose(0, 0);
+    still_clock_forward(PAUSE_S * PP_NS_PER_S);
+    assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, NULL), PIPIT_OK);
+    pp_store_run(store);
+    assert_int_equal(pp_store_expire(store, NOW_NS, AT_ONCE, &count), PIPIT_EIO);
+    assert_int_equal(count, 1); /* to ask for the state of the store is to wait for the disk */
+    bad_disk_hold(0);
+    expire_again(store);
+    pp_store_close(store);
+}
+
+static void test_what_is_tried_again_keeps_nothing_from_going(void **state)
+{
+    pp_store_pool *readers;
+
+    (void)state;
+    assert_int_equal(pp_store_pool_new(1, &readers), PIPIT_OK);
+    hold_segment("timed-held", true, readers);
+    hold_segment("aged-held", false, readers);
+    pp_store_pool_free(readers);
+}
+
 /* A part of the first file cannot be read: what lies there waits, what lies behind it does not. */
 static void test_an_unreadable_part_does_not_keep_others_from_aging(void **state)
 {
@@ -197,7 +255,7 @@ static void test_an_unreadable_part_does_not_keep_others_from_aging(void **state
     left = messages_of(store);
     assert_in_range(left, BLOCK_BYTES / 500, BLOCK_BYTES / PAYLOAD_BYTES);
     bad_disk()->parts[0].file = 0;
-    still_clock_forward(60 * PP_NS_PER_S);
+    still_clock_forward(PAUSE_S * PP_NS_PER_S);
     assert_int_equal(pp_store_next(store, PP_STR(">"), 1, &message), PIPIT_OK);
     assert_true(message.seq > 1);
     assert_int_equal(expire(store), PIPIT_OK);
@@ -284,7 +342,7 @@ static void test_what_waits_may_be_cut_off(void **state)
     bad_disk()->files[0] = first_file("cut");
     assert_int_equal(expire(store), PIPIT_EIO);
     bad_disk()->files[0] = 0;
-    still_clock_forward(60 * PP_NS_PER_S);
+    still_clock_forward(PAUSE_S * PP_NS_PER_S);
     assert_int_equal(pp_store_truncate(store, 0), PIPIT_OK);
     assert_int_equal(pp_store_append(store, &message, PP_STORE_ANY, &seq), PIPIT_OK);
     assert_int_equal(seq, 1);
@@ -300,6 +358,7 @@ int main(void)
         cmocka_unit_test(test_an_unreadable_segment_does_not_keep_others_from_their_time),
         cmocka_unit_test(test_an_unreadable_segment_does_not_keep_others_from_aging),
         cmocka_unit_test(test_owner_does_not_wait_for_an_unreadable_segment),
+        cmocka_unit_test(test_what_is_tried_again_keeps_nothing_from_going),
         cmocka_unit_test(test_an_unreadable_part_does_not_keep_others_from_aging),
         cmocka_unit_test(test_many_unreadable_blocks_do_not_keep_others_from_aging),
         cmocka_unit_test(test_what_waits_beside_a_bad_part_is_no_more_than_that),
