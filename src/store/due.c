@@ -272,12 +272,19 @@ static pipit_err find_aged_at(pp_store *store, pp_segment *segment, uint32_t nth
     return err;
 }
 
+static bool has_none_from(const pp_segment *segment, uint64_t seq)
+{
+    return segment->dead == segment->count ||
+           (segment->places &&
+            pp_segment_next_live(segment, pp_segment_lower(segment, seq)) == segment->count);
+}
+
 /* The first segment that may have something from seq on; NULL: none. */
 static const pp_segment *segment_from(const pp_store *store, uint64_t seq)
 {
     uint32_t at = pp_store_segment_of(store, seq);
 
-    while (at < store->segment_count && store->segments[at]->dead == store->segments[at]->count)
+    while (at < store->segment_count && has_none_from(store->segments[at], seq))
         at++;
     return at < store->segment_count ? store->segments[at] : NULL;
 }
@@ -314,6 +321,10 @@ static pipit_err first_aged(pp_store *store, int64_t now_ns, int64_t *out_at_ns,
         *out_seq = pp_segment_seq(segment, nth);
         began_ns = pp_clock_mono_ns();
         err = find_aged_at(store, segment, nth, out_at_ns);
+        if (is_unread(err) && aged_at(store, segment->first_time_ns) > now_ns) {
+            *out_at_ns = aged_at(store, segment->first_time_ns);
+            return PIPIT_OK;
+        }
         if (is_unread(err))
             pass_blocks(store, segment, nth, pp_clock_mono_ns() - began_ns);
         else if (err != PIPIT_EAGAIN)

@@ -326,6 +326,59 @@ static void test_what_waits_beside_a_bad_part_is_no_more_than_that(void **state)
     pp_store_close(store);
 }
 
+/* Whether something can be read does not matter before it is due. */
+static void test_what_is_not_due_is_not_passed_over(void **state)
+{
+    pp_store *store = open_large("early", 0);
+    struct pp_store_message message;
+    uint32_t count;
+
+    (void)state;
+    append_all(store, MESSAGES, false);
+    pp_store_close(store);
+    store = open_large("early", LIFE_NS);
+    assert_int_equal(pp_store_next(store, PP_STR(">"), MESSAGES, &message), PIPIT_OK);
+    bad_disk_lose(0, first_file("early"));
+    assert_int_equal(pp_store_expire(store, LIFE_NS, AT_ONCE, &count), PIPIT_OK);
+    assert_int_equal(pp_store_next_due(store), LIFE_NS + 1);
+    assert_int_equal(pp_store_expire(store, LIFE_NS + 1, AT_ONCE, &count), PIPIT_EIO);
+    assert_int_equal(messages_of(store), MESSAGES);
+    bad_disk_lose(0, 0);
+    pp_store_close(store);
+}
+
+/* A message that age does not let go is the only one that is left of its segment. It is not that
+ * segment that cannot be read, but the next one, of which nothing is due. */
+static void test_a_segment_that_is_read_is_not_passed_over(void **state)
+{
+    const struct pp_store_message stays = {
+        .time_ns = 1, .expires_ns = INT64_MAX, .subject = PP_STR("due.test")};
+    pp_store *store = open_in("stays", 0, NULL);
+    struct pp_store_message message;
+    char path[FOLDER_PATH_BYTES];
+    struct stat about;
+    uint64_t seq = 1;
+    uint32_t count;
+    pipit_err err;
+
+    (void)state;
+    assert_int_equal(pp_store_append(store, &stays, PP_STORE_ANY, NULL), PIPIT_OK);
+    append_all(store, MESSAGES, false);
+    pp_store_close(store);
+    store = open_in("stays", LIFE_NS, NULL);
+    folder_path("stays/0000000002.seg", path);
+    assert_int_equal(stat(path, &about), 0);
+    bad_disk_lose(0, about.st_ino);
+    while (pp_store_read(store, seq, &message) == PIPIT_OK)
+        seq++; /* to the first of the next segment, which comes at seq - 1 */
+    assert_in_range(seq, AT_ONCE, MESSAGES);
+    err = pp_store_expire(store, (int64_t)seq - 2 + LIFE_NS, MESSAGES, &count);
+    assert_int_equal(count, seq - 2);
+    assert_int_equal(err, PIPIT_OK);
+    bad_disk_lose(0, 0);
+    pp_store_close(store);
+}
+
 /* What is cut off does not come back to go by its time. */
 static void test_what_waits_may_be_cut_off(void **state)
 {
@@ -362,6 +415,8 @@ int main(void)
         cmocka_unit_test(test_an_unreadable_part_does_not_keep_others_from_aging),
         cmocka_unit_test(test_many_unreadable_blocks_do_not_keep_others_from_aging),
         cmocka_unit_test(test_what_waits_beside_a_bad_part_is_no_more_than_that),
+        cmocka_unit_test(test_what_is_not_due_is_not_passed_over),
+        cmocka_unit_test(test_a_segment_that_is_read_is_not_passed_over),
         cmocka_unit_test(test_what_waits_may_be_cut_off),
     };
 
