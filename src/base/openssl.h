@@ -32,6 +32,8 @@
     X(ASN1_STRING_type)                         \
     X(ASN1_TIME_to_tm)                          \
     X(BIO_clear_flags)                          \
+    X(BIO_ctrl)                                 \
+    X(BIO_free)                                 \
     X(BIO_get_data)                             \
     X(BIO_meth_free)                            \
     X(BIO_meth_new)                             \
@@ -40,6 +42,7 @@
     X(BIO_meth_set_read)                        \
     X(BIO_meth_set_write)                       \
     X(BIO_new)                                  \
+    X(BIO_s_mem)                                \
     X(BIO_set_data)                             \
     X(BIO_set_flags)                            \
     X(BIO_set_init)                             \
@@ -177,6 +180,7 @@
     X(X509_get1_ocsp)                           \
     X(X509_get_ext_by_NID)                      \
     X(X509_get_ext_d2i)                         \
+    X(X509_get_issuer_name)                     \
     X(X509_get_subject_name)                    \
     X(X509_get_X509_PUBKEY)                     \
     X(X509_NAME_entry_count)                    \
@@ -184,6 +188,7 @@
     X(X509_NAME_ENTRY_get_object)               \
     X(X509_NAME_ENTRY_set)                      \
     X(X509_NAME_get_entry)                      \
+    X(X509_NAME_print_ex)                       \
     X(X509_OBJECT_get0_X509)                    \
     X(X509_STORE_add_cert)                      \
     X(X509_STORE_free)                          \
@@ -220,6 +225,8 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define ASN1_STRING_type pp_openssl.ASN1_STRING_type
 #define ASN1_TIME_to_tm pp_openssl.ASN1_TIME_to_tm
 #define BIO_clear_flags pp_openssl.BIO_clear_flags
+#define BIO_ctrl pp_openssl.BIO_ctrl
+#define BIO_free pp_openssl.BIO_free
 #define BIO_get_data pp_openssl.BIO_get_data
 #define BIO_meth_free pp_openssl.BIO_meth_free
 #define BIO_meth_new pp_openssl.BIO_meth_new
@@ -228,6 +235,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define BIO_meth_set_read pp_openssl.BIO_meth_set_read
 #define BIO_meth_set_write pp_openssl.BIO_meth_set_write
 #define BIO_new pp_openssl.BIO_new
+#define BIO_s_mem pp_openssl.BIO_s_mem
 #define BIO_set_data pp_openssl.BIO_set_data
 #define BIO_set_flags pp_openssl.BIO_set_flags
 #define BIO_set_init pp_openssl.BIO_set_init
@@ -365,6 +373,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define X509_get1_ocsp pp_openssl.X509_get1_ocsp
 #define X509_get_ext_by_NID pp_openssl.X509_get_ext_by_NID
 #define X509_get_ext_d2i pp_openssl.X509_get_ext_d2i
+#define X509_get_issuer_name pp_openssl.X509_get_issuer_name
 #define X509_get_subject_name pp_openssl.X509_get_subject_name
 #define X509_get_X509_PUBKEY pp_openssl.X509_get_X509_PUBKEY
 #define X509_NAME_entry_count pp_openssl.X509_NAME_entry_count
@@ -372,6 +381,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define X509_NAME_ENTRY_get_object pp_openssl.X509_NAME_ENTRY_get_object
 #define X509_NAME_ENTRY_set pp_openssl.X509_NAME_ENTRY_set
 #define X509_NAME_get_entry pp_openssl.X509_NAME_get_entry
+#define X509_NAME_print_ex pp_openssl.X509_NAME_print_ex
 #define X509_OBJECT_get0_X509 pp_openssl.X509_OBJECT_get0_X509
 #define X509_STORE_add_cert pp_openssl.X509_STORE_add_cert
 #define X509_STORE_free pp_openssl.X509_STORE_free

@@ -23,18 +23,6 @@ struct pp_stapler {
     atomic_bool hurry; /* stopping, for who waits for an answer */
 };
 
-static const char *standing_text(pp_tls_standing standing)
-{
-    static const char *const texts[] = {
-        [PP_TLS_UNHEARD] = "unheard",
-        [PP_TLS_GOOD] = "good",
-        [PP_TLS_REVOKED] = "revoked",
-        [PP_TLS_UNKNOWN] = "unknown",
-    };
-
-    return texts[standing];
-}
-
 /* --- asking -------------------------------------------------------------------------------- */
 
 static pipit_err ask_one(pp_stapler *stapler, pp_tls_staple *staple, const char *url, pp_buf *why)
@@ -43,7 +31,7 @@ static pipit_err ask_one(pp_stapler *stapler, pp_tls_staple *staple, const char 
     pipit_err err;
     pp_buf answer;
 
-    pp_buf_init(&answer, PP_TLS_STAPLE_MAX);
+    pp_buf_init(&answer, PP_TLS_OCSP_ANSWER_MAX);
     err = pp_fetch_url(url, &tls, pp_tls_staple_question(staple), timeout_ns, &stapler->hurry,
                        &answer);
     if (err)
@@ -94,7 +82,7 @@ static void end_server(pp_stapler *stapler, pp_tls_staple *staple)
 
     pp_log_write(&server->log, PP_LOG_ERROR,
                  "Received OCSP status for certificate '%s': %s; the server ends",
-                 pp_tls_staple_file(staple), standing_text(pp_tls_staple_standing(staple)));
+                 pp_tls_staple_file(staple), pp_tls_standing_text(pp_tls_staple_standing(staple)));
     (void)!write(server->done_fd, &one, sizeof(one));
 }
 
@@ -111,7 +99,7 @@ static void ask_again(pp_stapler *stapler, pp_tls_staple *staple)
         end_server(stapler, staple);
     } else {
         PP_DEBUG(&stapler->server->log, "Received OCSP status for certificate '%s': %s",
-                 pp_tls_staple_file(staple), standing_text(pp_tls_staple_standing(staple)));
+                 pp_tls_staple_file(staple), pp_tls_standing_text(pp_tls_staple_standing(staple)));
     }
     pp_buf_fini(&error);
 }
@@ -205,7 +193,7 @@ static pipit_err ask_first(pp_stapler *stapler, pp_tls_staple *staple, pp_buf *e
     if (is_bad(staple)) {
         (void)pp_buf_addf(error, "found existing OCSP status for certificate at '%s': %s",
                           pp_tls_staple_file(staple),
-                          standing_text(pp_tls_staple_standing(staple)));
+                          pp_tls_standing_text(pp_tls_staple_standing(staple)));
         return PIPIT_EINVAL;
     }
     pp_log_write(&stapler->server->log, PP_LOG_INFO, "OCSP Stapling enabled for certificate '%s'",

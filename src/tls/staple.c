@@ -4,15 +4,13 @@
 #include "base/assert.h"
 #include "base/clock.h"
 
-#include <openssl/ocsp.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 enum { SKEW_S = 300, HASH_BYTES = 32 };
 
 static const int64_t day_s = 24 * 3600, retry_s = 120;
+static const int64_t endless_s = INT64_C(1) << 40;
 
 struct pp_tls_staple {
     atomic_uint refs;
@@ -124,7 +122,7 @@ static pipit_err add_url(pp_tls_staple *staple, const char *url, size_t *bytes)
         return PIPIT_ENOMEM;
     staple->urls = urls;
     *bytes += strlen(url);
-    if (*bytes > PP_TLS_STAPLE_URL_MAX)
+    if (*bytes > PP_TLS_OCSP_URLS_MAX)
         return PIPIT_OK; /* who is named that far behind is not asked */
     urls[staple->url_count] = pp_memdupz(url, strlen(url));
     if (!urls[staple->url_count])
@@ -145,55 +143,6 @@ static pipit_err add_urls(pp_tls_staple *staple, X509 *certificate, const pp_tls
         err = add_url(staple, sk_OPENSSL_STRING_value(named, i), &bytes);
     X509_email_free(named);
     return err;
-}
-
-/* Base64 with what means something in a URL escaped. Source: RFC 6960, appendix A.1. */
-static char *escape(const unsigned char *der, int len)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    size_t room = ((size_t)len + 2) / 3 * 4 + 1;
-    unsigned char *text = pp_alloc(room);
-    char *out = pp_alloc(3 * room), *to = out;
-
-    if (text && out) {
-        (void)EVP_EncodeBlock(text, der, len);
-        for (const unsigned char *at = text; *at; at++) {
-            if (*at == '+' || *at == '/' || *at == '=') {
-                *to++ = '%';
-                *to++ = digits[*at >> 4];
-                *to++ = digits[*at & 15];
-            } else {
-                *to++ = (char)*at;
-            }
-        }
-        *to = '\0';
-    } else {
-        pp_free(out);
-        out = NULL;
-    }
-    pp_free(text);
-    return out;
-}
-
-static pipit_err write_question(pp_tls_staple *staple, X509 *certificate)
-{
-    OCSP_REQUEST *request = OCSP_REQUEST_new();
-    OCSP_CERTID *id;
-    unsigned char *der = NULL;
-    int len = 0;
-
-    staple->id = OCSP_cert_to_id(NULL, certificate, staple->issuer);
-    id = staple->id ? OCSP_CERTID_dup(staple->id) : NULL;
-    if (request && id && OCSP_request_add0_id(request, id)) {
-        id = NULL; /* the request's now */
-        len = i2d_OCSP_REQUEST(request, &der);
-    }
-    if (len > 0)
-        staple->question = escape(der, len);
-    OPENSSL_free(der);
-    OCSP_CERTID_free(id);
-    OCSP_REQUEST_free(request);
-    return staple->question ? PIPIT_OK : PIPIT_ENOMEM;
 }
 
 static pipit_err staple_new(SSL_CTX *ssl, X509 *certificate, const char *file,
@@ -227,7 +176,7 @@ static pipit_err staple_new(SSL_CTX *ssl, X509 *certificate, const char *file,
         err = PIPIT_EINVAL;
     }
     if (!err)
-        err = write_question(staple, certificate);
+        err = pp_tls_ocsp_ask(certificate, issuer, &staple->id, &staple->question);
     if (err)
         pp_tls_staple_unref(staple);
     else
@@ -407,82 +356,15 @@ void pp_tls_staple_schedule(pp_tls_staple *staple, int64_t now_ns, bool failed)
 
 /* --- answers -------------------------------------------------------------------------------- */
 
-/* An answer that has been looked at. */
-struct finding {
-    pp_tls_standing standing;
-    int64_t until_s;
-    const char *wrong; /* NULL: nothing */
-};
-
-/* Has the issuer signed it, or somebody whom it has named for that? */
-static bool is_signed(OCSP_BASICRESP *basic, X509 *issuer)
-{
-    STACK_OF(X509) *others = sk_X509_new_null();
-    X509_STORE *store = X509_STORE_new();
-    bool good = others && store && X509_STORE_add_cert(store, issuer) &&
-                X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN) &&
-                sk_X509_push(others, issuer) > 0 && OCSP_basic_verify(basic, others, store, 0) == 1;
-
-    sk_X509_free(others);
-    X509_STORE_free(store);
-    return good;
-}
-
-static int64_t seconds_of(const ASN1_GENERALIZEDTIME *time)
-{
-    struct tm tm;
-
-    return time && ASN1_TIME_to_tm(time, &tm) ? (int64_t)timegm(&tm) : 0;
-}
-
-static void examine(OCSP_BASICRESP *basic, pp_tls_staple *staple, struct finding *out)
-{
-    ASN1_GENERALIZEDTIME *revoked = NULL, *from = NULL, *until = NULL;
-    int status, reason;
-
-    if (!is_signed(basic, staple->issuer))
-        out->wrong = "it is not signed by the issuer of the certificate";
-    else if (!OCSP_resp_find_status(basic, staple->id, &status, &reason, &revoked, &from, &until))
-        out->wrong = "it is about another certificate";
-    else if (!OCSP_check_validity(from, until, SKEW_S, -1))
-        out->wrong = "it is not valid now";
-    if (out->wrong)
-        return;
-    out->standing = status == V_OCSP_CERTSTATUS_GOOD      ? PP_TLS_GOOD
-                    : status == V_OCSP_CERTSTATUS_REVOKED ? PP_TLS_REVOKED
-                                                          : PP_TLS_UNKNOWN;
-    /* One without an end holds until the next is there. */
-    out->until_s = until ? seconds_of(until) : pp_clock_wall_ns() / PP_NS_PER_S + 2 * day_s;
-}
-
-static void read_answer(pp_str answer, pp_tls_staple *staple, struct finding *out)
-{
-    const unsigned char *at = (const unsigned char *)answer.ptr;
-    OCSP_RESPONSE *response = d2i_OCSP_RESPONSE(NULL, &at, (long)answer.len);
-    OCSP_BASICRESP *basic = NULL;
-
-    if (!response || at != (const unsigned char *)answer.ptr + answer.len)
-        out->wrong = "it is no OCSP response";
-    else if (OCSP_response_status(response) != OCSP_RESPONSE_STATUS_SUCCESSFUL)
-        out->wrong = "the responder says that it cannot tell";
-    else
-        basic = OCSP_response_get1_basic(response);
-    if (basic)
-        examine(basic, staple, out);
-    else if (!out->wrong)
-        out->wrong = "it is no basic OCSP response";
-    OCSP_BASICRESP_free(basic);
-    OCSP_RESPONSE_free(response);
-    ERR_clear_error();
-}
-
 pipit_err pp_tls_staple_take(pp_tls_staple *staple, pp_str answer, pp_buf *error)
 {
-    struct finding finding = {.wrong = answer.len > PP_TLS_STAPLE_MAX ? "it is too long" : NULL};
+    int64_t now_s = pp_clock_wall_ns() / PP_NS_PER_S;
+    pp_tls_finding finding;
     char *copy;
 
-    if (!finding.wrong)
-        read_answer(answer, staple, &finding);
+    pp_tls_ocsp_read(answer, staple->issuer, staple->id, &finding);
+    if (!finding.wrong && !pp_tls_finding_holds(&finding, now_s, SKEW_S, endless_s))
+        finding.wrong = "it is not valid now";
     if (finding.wrong) {
         (void)pp_buf_addf(error, "%s", finding.wrong);
         return PIPIT_EPROTO;
@@ -495,7 +377,8 @@ pipit_err pp_tls_staple_take(pp_tls_staple *staple, pp_str answer, pp_buf *error
     staple->answer = copy;
     staple->answer_len = answer.len;
     staple->standing = finding.standing;
-    staple->until_s = finding.until_s;
+    /* One without an end holds until the next is there. */
+    staple->until_s = finding.until_s ? finding.until_s : now_s + 2 * day_s;
     (void)pthread_mutex_unlock(&staple->lock);
     return PIPIT_OK;
 }

@@ -14,16 +14,12 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "tls/ocsp.h"
 #include "tls/openssl.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-enum {
-    PP_TLS_STAPLE_MAX = 64 * 1024,   /* bytes of an answer; it goes out with each handshake */
-    PP_TLS_STAPLE_URL_MAX = 8 * 1024 /* of all who may be asked */
-};
 
 /* For which certificates. */
 typedef enum pp_tls_stapling {
@@ -32,13 +28,6 @@ typedef enum pp_tls_stapling {
     PP_TLS_STAPLING_MUST,   /* those that demand it, and only if they are good */
     PP_TLS_STAPLING_NEVER,
 } pp_tls_stapling;
-
-typedef enum pp_tls_standing {
-    PP_TLS_UNHEARD, /* nobody has said anything yet, or its time is over */
-    PP_TLS_GOOD,
-    PP_TLS_REVOKED,
-    PP_TLS_UNKNOWN, /* to the authority */
-} pp_tls_standing;
 
 typedef struct pp_tls_staple pp_tls_staple;
 
