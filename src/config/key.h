@@ -57,6 +57,7 @@ enum {
     PP_KEY_LOWER = 1 << 2,           /* above max stands for max */
     PP_KEY_OWN = 1 << 3,             /* nats-server has no such key */
     PP_KEY_NO_EFFECT = 1 << 4,       /* read and checked; help says why nothing follows */
+    PP_KEY_LONG = 1 << 5,            /* more than a minute is nothing unusual */
 };
 
 #define PP_KEY_NO_FIELD SIZE_MAX

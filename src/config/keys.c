@@ -14,6 +14,7 @@
 #define COUNT_MAX INT32_MAX
 #define BYTES_MAX (1LL << 40)
 #define SECOND 1000000000LL
+#define MILLISECOND 1000000LL
 
 /* A key of something that is not here. */
 #define MISSING(key_names, what, type_text, initially, help_text)                                  \
@@ -184,8 +185,8 @@ static const pp_key top[] = {
      .initial = "true",
      .help = "Show certificates with what their authority says of them; true: who demand it"},
     {"ocsp_cache", PP_KEY_OTHER, NONE, .unit = "switch or map", .block = "ocsp_cache",
-     .feature = "OCSP for peers", .harmless = PP_KEY_IF_FALSE,
-     .help = "Where states of the other side's certificates are kept"},
+     .initial = "true", .read = pp_read_ocsp_cache,
+     .help = "Keep what authorities say of clients' certificates, where they are asked"},
     {"proxies", PP_KEY_OTHER, NONE, .unit = "map", .block = "proxies", .read = pp_read_block,
      .help = "Proxies that are trusted"},
     {"default_sentinel", PP_KEY_SECRET, TOP(default_sentinel), .unit = "JWT",
@@ -303,9 +304,9 @@ static const pp_key tls[] = {
     {"connection_rate_limit", PP_KEY_COUNT, TLS(connection_rate_limit), 0, COUNT_MAX,
      PP_KEY_RAISE | PP_KEY_LOWER, .initial = "0", .unit = "connections per second",
      .help = "How many may begin with TLS; 0: any number"},
-    {"ocsp_peer", PP_KEY_OTHER, NONE, .unit = "switch or map", .initial = "false",
-     .block = "ocsp_peer", .feature = "OCSP for peers", .harmless = PP_KEY_IF_FALSE,
-     .help = "Check the state of the certificates of clients"},
+    {"ocsp_peer", PP_KEY_OTHER, TLS(ocsp_peer), .unit = "switch or map", .initial = "false",
+     .block = "ocsp_peer", .read = pp_read_ocsp_peer,
+     .help = "Ask those who have signed clients' certificates whether they are good still"},
     {"cert_store", PP_KEY_OTHER, NONE, .unit = "text", .feature = WINDOWS_ONLY,
      .harmless = PP_KEY_IF_NO_TEXT, .help = "Where Windows keeps the certificate"},
     {"cert_match_by", PP_KEY_OTHER, NONE, .unit = "text", .feature = WINDOWS_ONLY,
@@ -317,6 +318,25 @@ static const pp_key tls[] = {
     {"cert_match_skip_invalid", PP_KEY_OTHER, NONE, .unit = "switch", .initial = "false",
      .feature = WINDOWS_ONLY, .harmless = PP_KEY_IF_FALSE,
      .help = "Pass over those that are not valid"},
+};
+
+static const pp_key ocsp_peer[] = {
+    {"verify", PP_KEY_SWITCH, TLS(ocsp_peer.verify), .initial = "false",
+     .help = "Whether it is done; needs verify or verify_and_map beside it"},
+    {"ca_timeout", PP_KEY_SECONDS, TLS(ocsp_peer.ca_timeout_ns), MILLISECOND, INT64_MAX,
+     PP_KEY_ZERO_IS_DEFAULT, .initial = "2s", .help = "How long each who is asked may take"},
+    {"allowed_clockskew", PP_KEY_SECONDS, TLS(ocsp_peer.skew_ns), 0, INT64_MAX, PP_KEY_LONG,
+     .initial = "30s", .help = "How far clocks may be apart"},
+    {"warn_only", PP_KEY_SWITCH, TLS(ocsp_peer.warn_only), .initial = "false",
+     .help = "Refuse nobody; only log what is found"},
+    {"unknown_is_good", PP_KEY_SWITCH, TLS(ocsp_peer.unknown_is_good), .initial = "false",
+     .help = "Certificates that are unknown to who is asked are good"},
+    {"allow_when_ca_unreachable", PP_KEY_SWITCH, TLS(ocsp_peer.unreachable_is_good),
+     .initial = "false",
+     .help = "So are those that nobody answers about, unless they are known as revoked"},
+    {"cache_ttl_when_next_update_unset", PP_KEY_SECONDS, TLS(ocsp_peer.ttl_ns), 0, INT64_MAX,
+     PP_KEY_LONG, .initial = "1h0m0s",
+     .help = "How long an answer holds that does not say until when"},
 };
 
 static const pp_key certificate[] = {
@@ -363,6 +383,20 @@ static const pp_key ocsp[] = {
      .help = "auto: which demand it; must: these, if they are good; always: all, if good"},
     {"url urls", PP_KEY_OTHER, NONE, .unit = "URL or array of URLs", .read = pp_read_ocsp_urls,
      .help = "Who is asked, instead of whom a certificate names"},
+};
+
+#define OCSP_CACHE(field) offsetof(pp_options, ocsp_cache.field)
+
+static const pp_key ocsp_cache[] = {
+    {"type", PP_KEY_OTHER, NONE, .initial = "local", .unit = "none or local",
+     .read = pp_read_ocsp_cache_type, .help = "none: each connection is asked about anew"},
+    {"local_store", PP_KEY_TEXT, OCSP_CACHE(local_store), .unit = "path",
+     .initial = PP_DEFAULT_OCSP_STORE, .help = "Directory of the file that outlives the server"},
+    {"preserve_revoked", PP_KEY_SWITCH, OCSP_CACHE(preserve_revoked), .initial = "false",
+     .help = "Remember revocations when their time is over, for when nobody answers"},
+    {"save_interval", PP_KEY_SECONDS, OCSP_CACHE(save_interval_ns), SECOND, INT64_MAX,
+     PP_KEY_RAISE | PP_KEY_LONG, .initial = "5m0s",
+     .help = "How long what is new may not be in the file yet"},
 };
 
 static const pp_key proxies[] = {
@@ -626,7 +660,8 @@ static const pp_key message_broker[] = {
      .initial = "67108864",
      .help = "Bytes that may wait for one topic to be opened or written; more are refused"},
     {"max_clients max_connections", PP_KEY_COUNT, MESSAGE_BROKER(max_clients), 0, COUNT_MAX,
-     PP_KEY_OWN, .initial = "65536", .unit = "connections", .help = "Clients at a time; 0: nobody is let in"},
+     PP_KEY_OWN, .initial = "65536", .unit = "connections",
+     .help = "Clients at a time; 0: nobody is let in"},
     {"max_subscriptions max_subs", PP_KEY_COUNT, MESSAGE_BROKER(max_subscriptions), 0, 65536,
      PP_KEY_OWN, .initial = "1024", .unit = "subscriptions",
      .help = "Topics that one client may subscribe to"},
@@ -637,7 +672,8 @@ static const pp_key message_broker[] = {
      PP_KEY_OWN, .initial = "30s",
      .help = "How long the first action, and the rest of a frame, may take to come"},
     {"scrub_interval", PP_KEY_DURATION, MESSAGE_BROKER(scrub_interval_ns), 0, INT64_MAX, PP_KEY_OWN,
-     .initial = "24h0m0s", .help = "How often topics on disk are looked through for damage; 0: never"},
+     .initial = "24h0m0s",
+     .help = "How often topics on disk are looked through for damage; 0: never"},
     {"scrub_rate", PP_KEY_BYTES, MESSAGE_BROKER(scrub_rate), 65536, BYTES_MAX, PP_KEY_OWN,
      .initial = "4194304", .help = "Bytes of them that are read in a second, at most"},
 };
@@ -736,6 +772,8 @@ const pp_key_block pp_served_blocks[] = {
     OPTIONS_BLOCK("unix", local_socket, "The Unix socket, where it needs more than a path."),
     OPTIONS_BLOCK("resolver", resolver, "Where accounts are found, where it is a folder."),
     BLOCK("tls", tls, "TLS of a listener."),
+    BLOCK("ocsp_peer", ocsp_peer,
+          "Asking about the certificates of clients; see docs/security.md."),
     BLOCK("certificate", certificate, "One of several certificates of a listener."),
     OPTIONS_BLOCK("authorization", authorization, "Who may come in, in account $G."),
     OPTIONS_BLOCK("auth_callout", auth_callout,
@@ -749,6 +787,7 @@ const pp_key_block pp_served_blocks[] = {
                   "The door for clients of message-broker, with its topics."),
     OPTIONS_BLOCK("fanout", fanout, "The door for clients of the fanout protocol."),
     OPTIONS_BLOCK("ocsp", ocsp, "Stapling of certificate states; see docs/security.md."),
+    OPTIONS_BLOCK("ocsp_cache", ocsp_cache, "What is kept of answers about clients' certificates."),
     OPTIONS_BLOCK("proxies", proxies, "Proxies that sign for their clients."),
     BLOCK("proxy", proxy, "One of them."),
     BLOCK("user", user, "One user, of `authorization` or of an account."),

@@ -8,24 +8,6 @@
         .initial = (initially), .help = (help_text)                                                \
     }
 
-static const pp_key ocsp_peer[] = {
-    KEY("verify", "switch", "false", "Whether it is done"),
-    KEY("ca_timeout", "seconds or time", "2", "How long the answer may take"),
-    KEY("allowed_clockskew", "seconds or time", "30", "How far clocks may be apart"),
-    KEY("warn_only", "switch", "false", "Only log what is found"),
-    KEY("unknown_is_good", "switch", "false", "Take certificates nobody knows of"),
-    KEY("allow_when_ca_unreachable", "switch", "false", "Take those nobody could be asked about"),
-    KEY("cache_ttl_when_next_update_unset", "seconds or time", "1h",
-        "How long an answer without an end holds"),
-};
-
-static const pp_key ocsp_cache[] = {
-    KEY("type", "none or local", "local", "Whether they are"),
-    KEY("local_store", "path", "_rc_", "The directory"),
-    KEY("preserve_revoked", "switch", "false", "Keep revocations for ever"),
-    KEY("save_interval", "seconds or time", "300", "How often it is written"),
-};
-
 static const pp_key cluster[] = {
     KEY("name", "text", NULL, "Name of the cluster"),
     KEY("listen", "port or host:port", NULL, "Where other servers connect to"),
@@ -199,8 +181,6 @@ static const pp_key account_jetstream[] = {
     }
 
 const pp_key_block pp_missing_blocks[] = {
-    BLOCK(ocsp_peer, "OCSP for peers", "Checking the state of certificates of the other side."),
-    BLOCK(ocsp_cache, "OCSP for peers", "Where states of the other side's certificates are kept."),
     BLOCK(cluster, "clustering", "Several servers as one."),
     BLOCK(compression, "clustering", "Compression between servers."),
     BLOCK(gateway, "gateways", "Several clusters as one."),

@@ -60,6 +60,7 @@ pipit_err pp_options_init(pp_options *options)
                            .scrub_rate = 4 << 20},
         .tls = pp_tls_options_none(),
         .resolver_tls = pp_tls_options_none(),
+        .ocsp_cache = {.local_store = PP_DEFAULT_OCSP_STORE, .save_interval_ns = 300 * NS_PER_S},
         .max_connections = 65536,
         .max_payload_bytes = 1 << 20,
         .max_control_line_bytes = 4096,
@@ -90,7 +91,14 @@ pipit_err pp_options_init(pp_options *options)
 
 pp_tls_options pp_tls_options_none(void)
 {
-    return (pp_tls_options){.timeout_ns = 2 * NS_PER_S, .min_version = 12, .ktls = true};
+    return (pp_tls_options){
+        .timeout_ns = 2 * NS_PER_S,
+        .min_version = 12,
+        .ktls = true,
+        .ocsp_peer = {.ca_timeout_ns = 2 * NS_PER_S,
+                      .skew_ns = 30 * NS_PER_S,
+                      .ttl_ns = 3600 * NS_PER_S},
+    };
 }
 
 pp_account_options pp_account_options_none(const char *name)

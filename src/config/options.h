@@ -195,6 +195,17 @@ typedef struct pp_tls_pair_option {
 
 enum { PP_TLS_FIRST_OFF = 0, PP_TLS_FIRST_ON = -1 };
 
+/* Whether those who have signed a client's certificates are asked about them. */
+typedef struct pp_ocsp_peer_options {
+    bool verify;
+    int64_t ca_timeout_ns; /* for each who is asked */
+    int64_t skew_ns;       /* how far clocks may be apart */
+    bool warn_only;
+    bool unknown_is_good;
+    bool unreachable_is_good;
+    int64_t ttl_ns; /* how long an answer without an end holds */
+} pp_ocsp_peer_options;
+
 /* TLS of a listener. */
 typedef struct pp_tls_options {
     bool given; /* there is a block, or a flag that asks for it */
@@ -213,6 +224,7 @@ typedef struct pp_tls_options {
     size_t curve_count;
     const char *const *pinned; /* SHA-256 of public keys, in hex */
     size_t pinned_count;
+    pp_ocsp_peer_options ocsp_peer;
     bool ktls;                      /* the kernel may encrypt */
     uint32_t connection_rate_limit; /* handshakes per second; 0: any */
     pp_option_position at;
@@ -224,6 +236,17 @@ pp_tls_options pp_tls_options_none(void);
 /* Which certificates of ours are shown with what their authority says of them. */
 enum pp_ocsp_mode { PP_OCSP_AUTO, PP_OCSP_ALWAYS, PP_OCSP_MUST, PP_OCSP_NEVER };
 const char *pp_ocsp_mode_text(enum pp_ocsp_mode mode);
+
+/* What has been said of clients' certificates is kept. */
+enum pp_ocsp_cache { PP_OCSP_CACHE_LOCAL, PP_OCSP_CACHE_NONE };
+const char *pp_ocsp_cache_text(enum pp_ocsp_cache cache);
+
+typedef struct pp_ocsp_cache_options {
+    enum pp_ocsp_cache type;
+    const char *local_store; /* directory */
+    bool preserve_revoked;
+    int64_t save_interval_ns;
+} pp_ocsp_cache_options;
 
 typedef struct pp_pair_option {
     const char *key;
@@ -327,6 +350,7 @@ typedef struct pp_fanout_options {
 } pp_fanout_options;
 
 #define PP_MESSAGE_BROKER_DEFAULT_PORT 3000
+#define PP_DEFAULT_OCSP_STORE "_rc_"      /* where the server was started */
 #define PP_DEFAULT_STORE_DIR "pipit-data" /* where the server was started */
 
 enum pp_message_broker_store { PP_MESSAGE_BROKER_FILE, PP_MESSAGE_BROKER_MEMORY };
@@ -426,6 +450,7 @@ typedef struct pp_options {
     enum pp_ocsp_mode ocsp_mode;
     const char *const *ocsp_urls; /* whom to ask instead of those that certificates name */
     size_t ocsp_url_count;
+    pp_ocsp_cache_options ocsp_cache;
     const char *const *trusted_proxies; /* public keys */
     size_t trusted_proxy_count;
     int64_t auth_timeout_ns;

@@ -332,6 +332,8 @@ static void read_duration(pp_reader *reader, const pp_key *key, const pp_value *
         return;
     if (ns == 0 && (key->flags & PP_KEY_ZERO_IS_DEFAULT))
         return;
+    if (ns < key->min && (key->flags & PP_KEY_RAISE))
+        ns = key->min;
     if (ns < key->min) {
         pp_reader_refuse(reader, key, value, "must be %s%s%s%s",
                          key->min > 1 ? "at least "
@@ -342,7 +344,8 @@ static void read_duration(pp_reader *reader, const pp_key *key, const pp_value *
                          value->from_variable ? "" : pp_duration_format(given, ns));
         return;
     }
-    if (key->type == PP_KEY_SECONDS && ns > SECONDS_DOUBTED * NS_PER_S)
+    if (key->type == PP_KEY_SECONDS && ns > SECONDS_DOUBTED * NS_PER_S &&
+        !(key->flags & PP_KEY_LONG))
         pp_diagnostics_warn(reader->diagnostics, value->at,
                             "\"%.*s\" of %s is long: below 60 seconds is usual; is it a duration "
                             "without quotes?",

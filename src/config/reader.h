@@ -134,6 +134,9 @@ void pp_read_callout_accounts(pp_reader *, const pp_key *, const pp_value *, voi
 void pp_read_trusted_proxies(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_ocsp(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_ocsp_mode(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_ocsp_peer(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_ocsp_cache(pp_reader *, const pp_key *, const pp_value *, void *);
+void pp_read_ocsp_cache_type(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_ocsp_urls(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_account_nkey(pp_reader *, const pp_key *, const pp_value *, void *);
 void pp_read_users(pp_reader *, const pp_key *, const pp_value *, void *);

@@ -2,6 +2,7 @@
 
 #include "config/duration.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* A URL that names a user is as secret as a password; what is no URL at all may be one. */
@@ -66,6 +67,21 @@ static void write_tls_value(pp_snapshot_writer *w, const pp_key *key, const pp_t
     }
 }
 
+/* What stands before the block's name is in path. */
+static void write_ocsp_peer(pp_snapshot_writer *w, const pp_tls_options *o)
+{
+    const pp_key_block *block = pp_key_block_find("ocsp_peer");
+    char before[64];
+
+    (void)snprintf(before, sizeof(before), "%.*s", PP_STR_ARGS(pp_buf_str(&w->path)));
+    for (size_t i = 0; i < block->count; i++) {
+        if (i)
+            pp_snapshot_add(w, &w->path, before);
+        pp_snapshot_add(w, &w->path, "ocsp_peer.");
+        pp_snapshot_write_key(w, &block->keys[i], o);
+    }
+}
+
 static void write_tls(pp_snapshot_writer *w, const char *block_name, pp_str name,
                       const pp_tls_options *o)
 {
@@ -82,6 +98,10 @@ static void write_tls(pp_snapshot_writer *w, const char *block_name, pp_str name
                                  PP_STR_ARGS(name), *key->names ? "." : "");
         if (key->type != PP_KEY_OTHER) {
             pp_snapshot_write_key(w, key, o);
+            continue;
+        }
+        if (key->offset == offsetof(pp_tls_options, ocsp_peer)) {
+            write_ocsp_peer(w, o);
             continue;
         }
         if (!w->err)
@@ -143,6 +163,9 @@ static void write_labels(pp_snapshot_writer *w, const pp_options *o)
     pp_snapshot_add(w, &w->text, pp_ocsp_mode_text(o->ocsp_mode));
     pp_snapshot_end_line(w, false);
     write_list(w, "ocsp.urls", o->ocsp_urls, o->ocsp_url_count);
+    pp_snapshot_add(w, &w->path, "ocsp_cache.type");
+    pp_snapshot_add(w, &w->text, pp_ocsp_cache_text(o->ocsp_cache.type));
+    pp_snapshot_end_line(w, false);
     write_list(w, "proxies.trusted", o->trusted_proxies, o->trusted_proxy_count);
 }
 

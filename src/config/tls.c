@@ -165,7 +165,8 @@ void pp_read_resolver_tls(pp_reader *reader, const pp_key *key, const pp_value *
 {
     const pp_tls_options *o = read_tls(reader, key, value, base);
 
-    if (o && (o->pair_count || o->pinned_count || o->cipher_count || o->curve_count))
+    if (o && (o->pair_count || o->pinned_count || o->cipher_count || o->curve_count ||
+              o->ocsp_peer.verify))
         pp_reader_refuse(reader, key, value,
                          "takes ca_file, cert_file, key_file and min_version only");
 }
@@ -230,4 +231,56 @@ void pp_read_ocsp_urls(pp_reader *reader, const pp_key *key, const pp_value *val
         return;
     o->ocsp_urls = urls;
     o->ocsp_url_count = count;
+}
+
+/* Fields of the tls block that it stands in. Beside a map the switch is one of its keys. */
+void pp_read_ocsp_peer(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_tls_options *o = base;
+
+    if (value->kind == PP_VALUE_BOOL)
+        o->ocsp_peer.verify = value->boolean;
+    else if (value->kind == PP_VALUE_MAP)
+        pp_reader_map(reader, pp_key_block_find(key->block), value, o);
+    else
+        pp_reader_wrong_kind(reader, key, value, "a boolean or a map");
+}
+
+static const char *const ocsp_caches[] = {
+    [PP_OCSP_CACHE_LOCAL] = "local",
+    [PP_OCSP_CACHE_NONE] = "none",
+};
+
+const char *pp_ocsp_cache_text(enum pp_ocsp_cache cache)
+{
+    return ocsp_caches[cache];
+}
+
+void pp_read_ocsp_cache(pp_reader *reader, const pp_key *key, const pp_value *value, void *base)
+{
+    pp_options *o = base;
+
+    if (value->kind == PP_VALUE_BOOL)
+        o->ocsp_cache.type = value->boolean ? PP_OCSP_CACHE_LOCAL : PP_OCSP_CACHE_NONE;
+    else if (value->kind == PP_VALUE_MAP)
+        pp_read_block(reader, key, value, base);
+    else
+        pp_reader_wrong_kind(reader, key, value, "a boolean or a map");
+    if (!o->ocsp_cache.local_store)
+        o->ocsp_cache.local_store = PP_DEFAULT_OCSP_STORE;
+}
+
+void pp_read_ocsp_cache_type(pp_reader *reader, const pp_key *key, const pp_value *value,
+                             void *base)
+{
+    pp_options *o = base;
+
+    if (value->kind != PP_VALUE_STRING)
+        pp_reader_wrong_kind(reader, key, value, "a string");
+    else if (pp_str_eq_nocase(value->string, PP_STR("local")))
+        o->ocsp_cache.type = PP_OCSP_CACHE_LOCAL;
+    else if (pp_str_eq_nocase(value->string, PP_STR("none")))
+        o->ocsp_cache.type = PP_OCSP_CACHE_NONE;
+    else
+        pp_reader_refuse(reader, key, value, "must be none or local%s", pp_reader_show(value).text);
 }

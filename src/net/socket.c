@@ -4,6 +4,8 @@
 #include "net/conn.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 ssize_t pp_socket_receive(pp_conn *conn, char *to, size_t len)
@@ -66,4 +68,12 @@ ssize_t pp_socket_send_each(pp_loop *loop, pp_conn *conn, struct mmsghdr *messag
     for (int i = 0; i < n; i++)
         sent += messages[i].msg_len;
     return sent;
+}
+
+void pp_socket_acknowledge(const pp_conn *conn)
+{
+    const int one = 1;
+
+    /* What is no TCP has nothing to acknowledge. */
+    (void)setsockopt(conn->source.fd, IPPROTO_TCP, TCP_QUICKACK, &one, sizeof(one));
 }

@@ -26,4 +26,8 @@ ssize_t pp_socket_send(struct pp_loop *loop, struct pp_conn *conn, const struct 
 ssize_t pp_socket_send_each(struct pp_loop *loop, struct pp_conn *conn, struct mmsghdr *messages,
                             unsigned count);
 
+/* Have TCP acknowledge what has been received at once, not with what is sent next: for a peer that
+ * collects small pieces until then (Nagle's algorithm). Thread: the connection's loop. */
+void pp_socket_acknowledge(const struct pp_conn *conn);
+
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "proto/nats/session.h"
 #include "server/monitor/history.h"
+#include "server/ocsp.h"
 #include "server/options.h"
 #include "server/server.h"
 #include "server/settings.h"
@@ -238,6 +239,7 @@ static void install(pipit_server *server, struct candidate *c)
                                   pp_str_of(c->options->http_password)); /* checked before */
     pp_options_forget_secrets(c->options); /* nothing needs them any more */
     pp_server_install_log_flags(server, c->options);
+    pp_ocsp_configure(server->ocsp, c->options);
     pp_server_on_all(server, change_over);
     pp_accounts_each(&server->accounts, touch, NULL);
     shrink_to_limit(server);

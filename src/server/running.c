@@ -4,6 +4,7 @@
 #include "proto/nats/session.h"
 #include "server/monitor/http.h"
 #include "server/monitor/monitor.h"
+#include "server/ocsp.h"
 #include "server/side_door.h"
 #include "server/stapler.h"
 #include "server/tls.h"
@@ -82,6 +83,7 @@ static pipit_err install_settings(pipit_server *server)
     pp_server_install_limits(server, server->options);
     for (unsigned i = 0; i < server->worker_count; i++)
         server->workers[i].nats.settings = settings;
+    pp_ocsp_configure(server->ocsp, server->options);
     return ask_about_certificates(server);
 }
 
@@ -184,7 +186,7 @@ void pipit_server_stop(pipit_server *server)
 {
     bool was_running = false, more = true, was_open;
 
-    pp_stapler_abandon(server->stapler); /* a reload may be waiting for answers */
+    pp_stapler_abandon(server->stapler);          /* a reload may be waiting for answers */
     (void)pthread_mutex_lock(&server->reloading); /* one that is under way needs the loops */
     was_open = atomic_exchange(&server->open, false);
     (void)pthread_mutex_unlock(&server->reloading);
@@ -222,6 +224,7 @@ void pipit_server_stop(pipit_server *server)
     pp_listener_stop(&server->http);
     if (server->hasher)
         pp_hasher_stop(server->hasher); /* logins that wait come home with the leftovers */
+    pp_ocsp_stop(server->ocsp);         /* connections that wait for answers have been closed */
     pp_calls_stop(&server->calls);      /* and so do these */
     while (more || atomic_load(&server->visitors)) {
         more = false;

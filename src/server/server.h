@@ -116,6 +116,7 @@ struct pipit_server {
     pp_tls_places tls_places;
     pp_tls_tickets *tls_tickets;
     struct pp_stapler *stapler; /* what authorities say of our certificates */
+    struct pp_ocsp *ocsp;       /* what they say of those of clients */
     pthread_mutex_t https_lock;
     pp_tls_context *https; /* of the monitoring port, under https_lock; NULL: it speaks HTTP */
     bool started;

@@ -1,8 +1,10 @@
 #include "server/tls.h"
 
 #include "base/alloc.h"
+#include "base/clock.h"
 #include "net/conn.h"
 #include "proto/nats/session.h"
+#include "server/ocsp.h"
 #include "server/server.h"
 #include "server/stapler.h"
 #include "tls/kernel.h"
@@ -35,6 +37,18 @@ static unsigned ask_kernel(const pipit_server *server, const pp_tls_options *o)
     return suites;
 }
 
+static pp_tls_peer_rules rules_of(const pp_ocsp_peer_options *o)
+{
+    return (pp_tls_peer_rules){
+        .timeout_ns = o->ca_timeout_ns,
+        .skew_s = o->skew_ns / PP_NS_PER_S,
+        .ttl_s = o->ttl_ns / PP_NS_PER_S,
+        .warn_only = o->warn_only,
+        .unknown_is_good = o->unknown_is_good,
+        .unreachable_is_good = o->unreachable_is_good,
+    };
+}
+
 /* server NULL: only to see whether it could be made, so that nobody is asked about certificates. */
 static pipit_err make(pp_tls_context **out, const pp_options *options, const pp_tls_options *o,
                       bool asks_clients, const pipit_server *server, pp_buf *error)
@@ -44,6 +58,8 @@ static pipit_err make(pp_tls_context **out, const pp_options *options, const pp_
         .urls = options ? options->ocsp_urls : NULL,
         .url_count = options ? options->ocsp_url_count : 0,
     };
+    const pp_tls_peer_rules rules = rules_of(&o->ocsp_peer);
+    bool inquires = asks_clients && o->ocsp_peer.verify;
     pp_tls_pair one = {o->cert_file, o->key_file};
     pp_tls_pair *pairs = pp_calloc(o->pair_count + 1, sizeof(*pairs));
     pp_tls_spec spec = {
@@ -61,12 +77,21 @@ static pipit_err make(pp_tls_context **out, const pp_options *options, const pp_
         .min_version = (uint16_t)o->min_version,
         .staples = server ? pp_stapler_staples(server->stapler) : NULL,
         .staple = &staple,
+        .inquirer = server && inquires ? pp_ocsp_inquirer(server->ocsp) : NULL,
+        .peer_rules = &rules,
         .kernel_suites = server && asks_clients ? ask_kernel(server, o) : 0,
     };
     pipit_err err;
 
     if (!pairs)
         return PIPIT_ENOMEM;
+    if (inquires && !o->verify) {
+        (void)pp_buf_addf(error,
+                          "OCSP peer verification for client connections requires TLS verify "
+                          "(mTLS) to be enabled");
+        pp_free(pairs);
+        return PIPIT_EINVAL;
+    }
     for (size_t i = 0; i < o->pair_count; i++)
         pairs[i] = (pp_tls_pair){o->pairs[i].cert_file, o->pairs[i].key_file};
     err = pp_tls_context_new(out, &spec, server ? server->tls_tickets : NULL, error);
@@ -121,6 +146,8 @@ pipit_err pp_server_tls_init(pipit_server *server, unsigned loops)
 
     if (!err)
         err = pp_stapler_new(&server->stapler, server);
+    if (!err)
+        err = pp_ocsp_new(&server->ocsp, server);
     return err ? err : pp_tls_tickets_new(&server->tls_tickets);
 }
 
@@ -130,6 +157,7 @@ void pp_server_tls_fini(pipit_server *server)
     pp_tls_places_fini(&server->tls_places);
     pp_tls_tickets_free(server->tls_tickets);
     pp_stapler_free(server->stapler);
+    pp_ocsp_free(server->ocsp);
 }
 
 /* --- HTTPS -------------------------------------------------------------------------------- */
@@ -215,6 +243,8 @@ pipit_err pp_server_tls_help(pp_buf *out)
                          "        # clients must show a certificate, which says who they are:\n"
                          "        ca_file:         \"ca.pem\"\n"
                          "        verify_and_map:  true\n"
+                         "        # and whether it is good still is asked of who has signed it:\n"
+                         "        ocsp_peer:       true\n"
                          "        # if the defaults will not do:\n"
                          "        min_version:     \"1.3\"\n"
                          "        handshake_first: auto\n"

@@ -5,6 +5,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include "tls/inquirer.h"
 #include "tls/names.h"
 #include "tls/openssl.h"
 #include "tls/staple.h"
@@ -29,6 +30,8 @@ struct pp_tls_context {
     int64_t not_after;
     BIO_METHOD *bio_method;
     unsigned kernel_suites;
+    pp_tls_inquirer *inquirer; /* NULL: nobody is asked about clients' certificates */
+    pp_tls_peer_rules peer_rules;
 };
 
 /* --- saying what is wrong ----------------------------------------------------------------- */
@@ -423,7 +426,10 @@ pipit_err pp_tls_context_new(pp_tls_context **out, const pp_tls_spec *spec, pp_t
     if (!context)
         return err;
     atomic_store(&context->refs, 1);
-    context->tickets = tickets;
+    context->tickets = spec->inquirer ? NULL : tickets;
+    context->inquirer = spec->inquirer;
+    if (spec->inquirer)
+        context->peer_rules = *spec->peer_rules;
     context->kernel_suites = spec->kernel_suites;
     context->pairs = pp_calloc(spec->pair_count, sizeof(SSL_CTX *));
     context->staples = pp_calloc(spec->pair_count, sizeof(pp_tls_staple *));
@@ -473,6 +479,22 @@ int64_t pp_tls_context_not_after(const pp_tls_context *context)
 unsigned pp_tls_context_kernel_suites(const pp_tls_context *context)
 {
     return context->kernel_suites;
+}
+
+pipit_err pp_tls_context_inquire(const pp_tls_context *context, STACK_OF(X509) * chain,
+                                 pp_tls_inquiry **out)
+{
+    return pp_tls_inquiry_new(out, context->inquirer, &context->peer_rules, chain);
+}
+
+void pp_tls_context_submit(const pp_tls_context *context, pp_tls_inquiry *inquiry)
+{
+    pp_tls_inquirer_submit(context->inquirer, inquiry);
+}
+
+bool pp_tls_context_inquires(const pp_tls_context *context)
+{
+    return context->inquirer;
 }
 
 SSL *pp_tls_context_open(const pp_tls_context *context)

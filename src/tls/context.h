@@ -16,6 +16,8 @@ typedef struct pp_tls_context pp_tls_context;
 typedef struct pp_tls_tickets pp_tls_tickets;
 struct pp_tls_staples;
 struct pp_tls_staple_spec;
+struct pp_tls_inquirer;
+struct pp_tls_peer_rules;
 
 typedef struct pp_tls_pair {
     const char *cert_file; /* PEM: the certificate, then what leads to a root */
@@ -40,6 +42,11 @@ typedef struct pp_tls_spec {
      * the context; NULL: it is not. */
     struct pp_tls_staples *staples;
     const struct pp_tls_staple_spec *staple;
+    /* With verify: those who have signed what a client shows are asked about it (tls/inquirer.h),
+     * by one who outlives the context; rules are copied. Sessions are not resumed then: in what a
+     * ticket holds the chain is not. NULL: nobody is asked. */
+    struct pp_tls_inquirer *inquirer;
+    const struct pp_tls_peer_rules *peer_rules;
     unsigned kernel_suites; /* of pp_tls_kernel_suites: by which the kernel may seal what is sent */
 } pp_tls_spec;
 

@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "tls/inside.h"
 
+const char pp_tls_not_pinned[] = "certificate not pinned";
+
 enum { FIRST_BYTE = 0x16 }; /* of a record that holds a handshake */
 
 /* --- those under way ---------------------------------------------------------------------- */
@@ -114,7 +116,10 @@ static bool is_pinned(X509 *peer, const pp_tls_context *context)
     return pinned;
 }
 
-static const char not_pinned[] = "certificate not pinned";
+bool pp_tls_is_pinned(const pp_tls_layer *t, X509 *peer)
+{
+    return is_pinned(peer, t->newer ? t->newer : t->context);
+}
 
 /* A key that is not among those pinned, a certificate that has ended since the session began. */
 static const char *look_at_peer(pp_tls_layer *t)
@@ -123,7 +128,7 @@ static const char *look_at_peer(pp_tls_layer *t)
 
     if (peer && SSL_session_reused(t->ssl) && X509_cmp_current_time(X509_get0_notAfter(peer)) <= 0)
         return "certificate has expired";
-    return is_pinned(peer, t->newer ? t->newer : t->context) ? NULL : not_pinned;
+    return pp_tls_is_pinned(t, peer) ? NULL : pp_tls_not_pinned;
 }
 
 bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context)
@@ -131,12 +136,24 @@ bool pp_tls_layer_review(pp_layer *layer, pp_tls_context *context)
     pp_tls_layer *t = pp_tls_of(layer);
 
     if (t->open && !is_pinned(t->peer, context)) {
-        t->failure = not_pinned;
+        t->failure = pp_tls_not_pinned;
         return false;
     }
     pp_tls_context_unref(t->newer);
     t->newer = t->open ? NULL : pp_tls_context_ref(context);
     return true;
+}
+
+void pp_tls_carry(pp_tls_layer *t)
+{
+    pp_tls_leave_underway(t);
+    pp_tls_context_unref(t->newer);
+    t->newer = NULL;
+    t->open = true;
+    /* A ticket, if there is one, goes by itself, although it could wait for what is said next: it
+     * is what acknowledges the client's last words at once. Without it a client whose socket
+     * collects small pieces (Nagle's algorithm) keeps its CONNECT for 40 ms. */
+    pp_layer_set_ready(&t->layer);
 }
 
 /* --- steps -------------------------------------------------------------------------------- */
@@ -166,17 +183,14 @@ pipit_err pp_tls_shake_hands(pp_tls_layer *t)
     place->spent_ns += pp_clock_mono_ns() - began_ns;
     if (why == SSL_ERROR_WANT_READ)
         return PIPIT_EAGAIN;
-    pp_tls_leave_underway(t);
     if (done != 1 || wrong) {
+        pp_tls_leave_underway(t);
         (void)(wrong ? pp_tls_fail(t, wrong) : pp_tls_fail_by_openssl(t));
         return PIPIT_EPROTO;
     }
-    pp_tls_context_unref(t->newer);
-    t->newer = NULL;
-    t->open = true;
-    /* A ticket, if there is one, goes by itself, although it could wait for what is said next: it
-     * is what acknowledges the client's last words at once. Without it a client whose socket
-     * collects small pieces (Nagle's algorithm) keeps its CONNECT for 40 ms. */
-    pp_layer_set_ready(&t->layer);
+    t->shaken = true;
+    if (pp_tls_context_inquires(t->context))
+        return PIPIT_EAGAIN;
+    pp_tls_carry(t);
     return PIPIT_OK;
 }

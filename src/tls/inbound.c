@@ -163,6 +163,8 @@ static size_t take_in(pp_tls_layer *t, pp_str piece, char *to, size_t len)
     t->in = NULL;
     t->in_len = 0;
     (void)pthread_mutex_unlock(&t->layer.lock);
+    if (PP_UNLIKELY(t->shaken && !t->open && !t->broken))
+        pp_tls_begin_vetting(t);
     return n;
 }
 
@@ -220,7 +222,7 @@ static size_t take_pieces(pp_tls_layer *t, char *to, size_t len, bool *out_full,
         }
         total += take_in(t, piece, to + total, len - total);
         pp_buf_fini(&t->first);
-        if (t->broken || t->ended)
+        if (t->broken || t->ended || t->inquiry)
             break;
     }
     return total;
@@ -246,6 +248,11 @@ ssize_t pp_tls_receive(pp_layer *layer, char *to, size_t len)
         t->failure = "out of memory";
         return pp_layer_fail(layer, PP_CLOSE_NO_MEMORY);
     }
+    if (PP_UNLIKELY(t->inquiry) && pp_tls_is_vetting(t)) {
+        layer->more = true; /* when it is over */
+        errno = EAGAIN;
+        return -1;
+    }
     total = t->broken || t->ended ? 0 : take_pieces(t, to, len, &full, &n);
     if (total) {
         /* How it goes on from here is told when it is asked again. */
@@ -258,7 +265,7 @@ ssize_t pp_tls_receive(pp_layer *layer, char *to, size_t len)
     }
     if (n <= 0)
         return n;
-    layer->more |= full;
+    layer->more |= full || t->inquiry || (t->open && has_more(t));
     errno = EAGAIN;
     return -1;
 }

@@ -2,6 +2,7 @@
  *
  *   layer.c      what OpenSSL reads from and writes to; the beginning, the end
  *   handshake.c  until the layer is open: the first record, turns, the peer's certificate
+ *   vetting.c    between that and open: the peer's certificates are asked about
  *   agreed.c     what a handshake has agreed on: the keys of records, what monitoring shows
  *   inbound.c    what comes, decrypted
  *   outbound.c   what goes, encrypted
@@ -11,6 +12,7 @@
 
 #include "base/assert.h"
 #include "net/conn.h"
+#include "tls/inquirer.h"
 #include "tls/layer.h"
 #include "tls/openssl.h"
 #include "tls/records.h"
@@ -37,13 +39,16 @@ typedef struct pp_tls_layer {
     bool by_kernel;     /* the kernel seals, plain bytes go down; set by who sends, locked */
     bool changing;      /* by_kernel: a change of our keys is held; locked */
     uint32_t kernel_in; /* bytes to be sealed here before the kernel is asked to; by who sends */
-    X509 *peer;                     /* NULL: it has shown none */
+    X509 *peer;         /* NULL: it has shown none */
     STACK_OF(X509) * shown, *chain; /* by the peer; by which it was verified. NULL: not known */
     pp_link link;                   /* among the handshakes that are under way */
     bool underway;                  /* is it? */
-    bool open;                      /* the handshake has ended well; guarded by the lock */
-    bool ended;                     /* the peer has said that it ends */
-    bool broken;                    /* nothing may be said any more; guarded by the lock */
+    bool shaken;             /* the handshake has ended well; the peer may have to be vetted yet */
+    pp_tls_inquiry *inquiry; /* about the peer's certificates; NULL: none, or it is over */
+    bool answered;           /* the inquiry is done */
+    bool open;               /* the handshake has ended well; guarded by the lock */
+    bool ended;              /* the peer has said that it ends */
+    bool broken;             /* nothing may be said any more; guarded by the lock */
     const char *failure;
     /* While the lock is held: */
     const char *in; /* what may be decrypted */
@@ -79,11 +84,32 @@ ssize_t pp_tls_fail_by_openssl(pp_tls_layer *t);
  * True: piece is all that has come. False: more must come, or it has failed. */
 bool pp_tls_hear_first(pp_tls_layer *t, pp_str *piece);
 
-/* The lock is held, in is what came. Errors: PIPIT_EAGAIN: more must come. */
+/* The lock is held, in is what came. PIPIT_OK: the layer carries. Errors: PIPIT_EAGAIN: more must
+ * come, or else it is shaken, and the peer is to be vetted. */
 pipit_err pp_tls_shake_hands(pp_tls_layer *t);
+
+/* From now on it is open. The lock is held. */
+void pp_tls_carry(pp_tls_layer *t);
 
 /* It is not among the handshakes under way any more, if it was. */
 void pp_tls_leave_underway(pp_tls_layer *t);
+
+extern const char pp_tls_not_pinned[];
+
+/* Is the peer's key among those pinned, by what holds now? */
+bool pp_tls_is_pinned(const pp_tls_layer *t, X509 *peer);
+
+/* --- vetting.c ---------------------------------------------------------------------------- */
+
+/* It is shaken: ask about the peer, and read nothing until that is answered. What is known already
+ * is an answer at once. */
+void pp_tls_begin_vetting(pp_tls_layer *t);
+
+/* Is it still being asked? Otherwise what the answer says has been done. */
+bool pp_tls_is_vetting(pp_tls_layer *t);
+
+/* Nobody wants to know any more. */
+void pp_tls_abandon_vetting(pp_tls_layer *t);
 
 /* --- agreed.c ----------------------------------------------------------------------------- */
 

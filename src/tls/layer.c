@@ -110,6 +110,7 @@ static void free_layer(pp_layer *layer)
 
     if (layer->conn)
         pp_tls_leave_underway(t);
+    pp_tls_abandon_vetting(t);
     SSL_free(t->ssl);
     pp_tls_records_free(t->records);
     pp_tls_forget_secrets(t);

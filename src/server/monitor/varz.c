@@ -4,6 +4,7 @@
 #include "base/cores.h"
 #include "server/monitor/page.h"
 #include "server/monitor/span.h"
+#include "server/ocsp.h"
 #include "server/system/identity.h"
 
 #include <stdio.h>
@@ -25,6 +26,8 @@ static void put_identity(pp_json *json, const pipit_server *server)
         pp_json_bool(json, "tls_required", true);
     if (settings->tls.context && settings->tls.verify)
         pp_json_bool(json, "tls_verify", true);
+    if (settings->tls.context && server->options->tls.ocsp_peer.verify)
+        pp_json_bool(json, "tls_ocsp_peer_verify", true);
 }
 
 static void put_text(pp_json *json, const char *key, const char *text)
@@ -74,6 +77,7 @@ static void put_websocket(pp_json *json, const pipit_server *server)
         if (o->origin_count)
             pp_json_end_array(json);
         put_switch(json, "compression", o->compression);
+        put_switch(json, "tls_ocsp_peer_verify", o->tls.given && o->tls.ocsp_peer.verify);
     }
     pp_json_end_object(json);
 }
@@ -200,6 +204,31 @@ static void put_operators(pp_json *json, const pp_options *options)
     pp_json_end_array(json);
 }
 
+static void put_count(pp_json *json, const char *key, uint64_t count)
+{
+    if (count)
+        pp_json_u64(json, key, count);
+}
+
+/* Of what is kept about clients' certificates. */
+static void put_ocsp_cache(pp_json *json, const pipit_server *server)
+{
+    pp_tls_standings_stats stats;
+
+    pp_tls_standings_look(pp_tls_inquirer_standings(pp_ocsp_inquirer(server->ocsp)), &stats);
+    if (!stats.on)
+        return;
+    pp_json_begin_object(json, "ocsp_peer_cache");
+    pp_json_text(json, "cache_type", PP_STR("local"));
+    put_count(json, "cache_hits", stats.hits);
+    put_count(json, "cache_misses", stats.misses);
+    put_count(json, "cached_responses", stats.count);
+    put_count(json, "cached_revoked_responses", stats.revoked);
+    put_count(json, "cached_good_responses", stats.good);
+    put_count(json, "cached_unknown_responses", stats.unknown);
+    pp_json_end_object(json);
+}
+
 static void put_kinds(pp_json *json, const char *key, uint64_t clients)
 {
     pp_json_begin_object(json, key);
@@ -256,6 +285,7 @@ pipit_err pp_monitor_write_varz(pp_page *page)
         pp_json_text(&json, "system_account", pp_str_of(system));
     if (server->operators && atomic_load(&server->operators->pinned_fails))
         pp_json_u64(&json, "pinned_account_fails", atomic_load(&server->operators->pinned_fails));
+    put_ocsp_cache(&json, server);
     put_kinds(&json, "slow_consumer_stats", PP_VITALS_SUM(server, slow_consumers));
     put_kinds(&json, "stale_connection_stats", PP_VITALS_SUM(server, stale_connections));
     put_disk_waits(&json);

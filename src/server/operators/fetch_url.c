@@ -7,6 +7,7 @@
 #define CURL_DISABLE_TYPECHECK /* its functions are called by pointers */
 #include <curl/curl.h>
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <strings.h>
 
@@ -28,12 +29,27 @@ struct curl {
     __typeof__(curl_easy_cleanup) *cleanup;
 };
 
+/* Before 7.84 no two threads may begin with it at the same time. */
+static void begin(void *library)
+{
+    static pthread_mutex_t beginning = PTHREAD_MUTEX_INITIALIZER;
+    static bool begun; /* for the process, as the library is */
+    __typeof__(curl_global_init) *init =
+        (__typeof__(curl_global_init) *)dlsym(library, "curl_global_init");
+
+    (void)pthread_mutex_lock(&beginning);
+    if (!begun && init)
+        begun = init(CURL_GLOBAL_DEFAULT) == CURLE_OK; /* else each handle tries by itself */
+    (void)pthread_mutex_unlock(&beginning);
+}
+
 static bool load(struct curl *out)
 {
     void *library = dlopen("libcurl.so.4", RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
 
     if (!library)
         return false;
+    begin(library);
     out->init = (__typeof__(out->init))dlsym(library, "curl_easy_init");
     out->setopt = (__typeof__(out->setopt))dlsym(library, "curl_easy_setopt");
     out->perform = (__typeof__(out->perform))dlsym(library, "curl_easy_perform");

@@ -1,0 +1,242 @@
+/* The threads that ask, and that write down now and then what they have been told. */
+#include "tls/inquirer.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/fault.h"
+
+#include <pthread.h>
+
+enum { LINE_BYTES = 1024 };
+
+struct pp_tls_inquirer {
+    pp_tls_inquirer_hooks hooks;
+    pp_tls_standings *standings;
+    pthread_mutex_t lock; /* guards what follows */
+    pthread_cond_t changed;
+    pp_tls_inquiry *first, **last;
+    unsigned queued;
+    unsigned idle; /* threads that wait */
+    bool stopped;
+    bool saving; /* a thread writes the file */
+    pthread_t threads[PP_TLS_INQUIRER_THREADS];
+    pp_tls_inquiry *busy[PP_TLS_INQUIRER_THREADS]; /* what each is at; NULL: nothing */
+    unsigned thread_count;
+    pthread_mutex_t log_lock;
+    pp_log_limit log_limit;
+};
+
+pp_tls_standings *pp_tls_inquirer_standings(pp_tls_inquirer *inquirer)
+{
+    return inquirer->standings;
+}
+
+const pp_tls_inquirer_hooks *pp_tls_inquirer_hooks_of(const pp_tls_inquirer *inquirer)
+{
+    return &inquirer->hooks;
+}
+
+void pp_tls_inquirer_log(pp_tls_inquirer *inquirer, pp_log_level level, X509 *certificate,
+                         const char *text)
+{
+    uint64_t left_out = 0;
+    pp_buf name;
+    bool may;
+
+    (void)pthread_mutex_lock(&inquirer->log_lock);
+    may = pp_log_limit_allows(&inquirer->log_limit, pp_clock_mono_ns(), &left_out);
+    (void)pthread_mutex_unlock(&inquirer->log_lock);
+    if (!may)
+        return;
+    pp_buf_init(&name, LINE_BYTES);
+    (void)pp_tls_name_write(&name, X509_get_subject_name(certificate));
+    if (left_out)
+        pp_log_write(inquirer->hooks.log, level, "OCSP of [%.*s]: %s (%llu more were left out)",
+                     PP_STR_ARGS(pp_buf_str(&name)), text, (unsigned long long)left_out);
+    else
+        pp_log_write(inquirer->hooks.log, level, "OCSP of [%.*s]: %s",
+                     PP_STR_ARGS(pp_buf_str(&name)), text);
+    pp_buf_fini(&name);
+}
+
+/* --- the threads ---------------------------------------------------------------------------- */
+
+static void save(pp_tls_inquirer *inquirer)
+{
+    pp_buf error;
+
+    pp_buf_init(&error, 8192);
+    if (pp_tls_standings_save(inquirer->standings, &error))
+        pp_log_write(inquirer->hooks.log, PP_LOG_ERROR,
+                     "OCSP: what is known of certificates cannot be written: %.*s",
+                     PP_STR_ARGS(pp_buf_str(&error)));
+    pp_buf_fini(&error);
+}
+
+static pp_tls_inquiry *take_locked(pp_tls_inquirer *inquirer)
+{
+    pp_tls_inquiry *inquiry = inquirer->first;
+
+    inquirer->first = inquiry->next;
+    if (!inquirer->first)
+        inquirer->last = &inquirer->first;
+    inquirer->queued--;
+    if (inquirer->stopped)
+        atomic_store(&inquiry->abandoned, true);
+    return inquiry;
+}
+
+/* True: the file is to be written, by this thread. */
+static bool wait_locked(pp_tls_inquirer *inquirer)
+{
+    int64_t due_ns = inquirer->saving ? INT64_MAX : pp_tls_standings_due(inquirer->standings);
+    struct timespec until = {.tv_sec = (time_t)(due_ns / PP_NS_PER_S),
+                             .tv_nsec = (long)(due_ns % PP_NS_PER_S)};
+
+    if (due_ns <= pp_clock_mono_ns()) {
+        inquirer->saving = true;
+        return true;
+    }
+    inquirer->idle++;
+    if (due_ns == INT64_MAX)
+        (void)pthread_cond_wait(&inquirer->changed, &inquirer->lock);
+    else
+        (void)pthread_cond_timedwait(&inquirer->changed, &inquirer->lock, &until);
+    inquirer->idle--;
+    return false;
+}
+
+static void work_on_locked(pp_tls_inquirer *inquirer, unsigned index)
+{
+    pp_tls_inquiry *inquiry = take_locked(inquirer);
+
+    inquirer->busy[index] = inquiry;
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    pp_tls_inquiry_finish(inquiry, true);
+    (void)pthread_mutex_lock(&inquirer->lock);
+    inquirer->busy[index] = NULL;
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    pp_loop_post(inquiry->loop, &inquiry->task); /* whose it is now */
+    (void)pthread_mutex_lock(&inquirer->lock);
+}
+
+struct start {
+    pp_tls_inquirer *inquirer;
+    unsigned index;
+};
+
+static void *run(void *arg)
+{
+    struct start start = *(struct start *)arg;
+    pp_tls_inquirer *inquirer = start.inquirer;
+
+    pp_free(arg);
+    (void)pthread_mutex_lock(&inquirer->lock);
+    while (inquirer->first || !inquirer->stopped) {
+        if (inquirer->first) {
+            work_on_locked(inquirer, start.index);
+        } else if (wait_locked(inquirer)) {
+            (void)pthread_mutex_unlock(&inquirer->lock);
+            save(inquirer);
+            (void)pthread_mutex_lock(&inquirer->lock);
+            inquirer->saving = false;
+        }
+    }
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    return NULL;
+}
+
+/* One more, if all are busy. */
+static void add_thread_locked(pp_tls_inquirer *inquirer)
+{
+    struct start *start;
+
+    if (inquirer->idle > inquirer->queued || inquirer->thread_count == PP_TLS_INQUIRER_THREADS)
+        return;
+    start = pp_alloc(sizeof(*start));
+    if (!start)
+        return;
+    *start = (struct start){inquirer, inquirer->thread_count};
+    if (!pp_fault("thread") &&
+        pthread_create(&inquirer->threads[inquirer->thread_count], NULL, run, start) == 0)
+        inquirer->thread_count++;
+    else
+        pp_free(start);
+}
+
+void pp_tls_inquirer_submit(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry)
+{
+    bool taken;
+
+    inquiry->next = NULL;
+    (void)pthread_mutex_lock(&inquirer->lock);
+    if (!inquirer->stopped)
+        add_thread_locked(inquirer);
+    taken = !inquirer->stopped && inquirer->thread_count && inquirer->queued < PP_TLS_INQUIRIES_MAX;
+    if (taken) {
+        *inquirer->last = inquiry;
+        inquirer->last = &inquiry->next;
+        inquirer->queued++;
+        (void)pthread_cond_signal(&inquirer->changed);
+    }
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    if (taken)
+        return;
+    pp_tls_inquiry_finish(inquiry, false);
+    pp_loop_post(inquiry->loop, &inquiry->task);
+}
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+pipit_err pp_tls_inquirer_new(pp_tls_inquirer **out, const pp_tls_inquirer_hooks *hooks)
+{
+    pp_tls_inquirer *inquirer = pp_calloc(1, sizeof(*inquirer));
+    pthread_condattr_t monotonic;
+
+    if (!inquirer || pp_tls_standings_new(&inquirer->standings)) {
+        pp_free(inquirer);
+        return PIPIT_ENOMEM;
+    }
+    inquirer->hooks = *hooks;
+    inquirer->last = &inquirer->first;
+    (void)pthread_mutex_init(&inquirer->lock, NULL);
+    (void)pthread_mutex_init(&inquirer->log_lock, NULL);
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&inquirer->changed, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    *out = inquirer;
+    return PIPIT_OK;
+}
+
+void pp_tls_inquirer_stop(pp_tls_inquirer *inquirer)
+{
+    unsigned count;
+
+    (void)pthread_mutex_lock(&inquirer->lock);
+    inquirer->stopped = true;
+    count = inquirer->thread_count;
+    for (unsigned i = 0; i < count; i++) {
+        if (inquirer->busy[i])
+            atomic_store(&inquirer->busy[i]->abandoned, true);
+    }
+    (void)pthread_cond_broadcast(&inquirer->changed);
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    for (unsigned i = 0; i < count; i++)
+        (void)pthread_join(inquirer->threads[i], NULL);
+    inquirer->thread_count = 0;
+    if (pp_tls_standings_due(inquirer->standings) != INT64_MAX)
+        save(inquirer);
+}
+
+void pp_tls_inquirer_free(pp_tls_inquirer *inquirer)
+{
+    if (!inquirer)
+        return;
+    pp_tls_inquirer_stop(inquirer);
+    pp_tls_standings_free(inquirer->standings);
+    (void)pthread_cond_destroy(&inquirer->changed);
+    (void)pthread_mutex_destroy(&inquirer->lock);
+    (void)pthread_mutex_destroy(&inquirer->log_lock);
+    pp_free(inquirer);
+}

@@ -1,0 +1,335 @@
+/* What is asked about one chain, and what is made of the answers.
+ *
+ * In doubt it says no: who cannot be asked about, or of whom nothing valid is said, is not good
+ * unless the rules have it otherwise. Source: nats-server 2.15, which decides in the same order. */
+#include "tls/inquirer.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum { NOTE_BYTES = 256 };
+
+static const char refused[] = "client not OCSP valid";
+
+/* One certificate, while it is looked at. */
+struct link {
+    pp_tls_inquiry *inquiry;
+    X509 *certificate, *issuer;
+    STACK_OF(OPENSSL_STRING) * urls; /* all that it names */
+    pp_tls_standing_key key;
+    bool may_wait, can_ask;
+    bool was_revoked; /* said an answer whose time is over */
+    OCSP_CERTID *id;  /* with may_wait */
+    char *question;
+};
+
+/* --- life ----------------------------------------------------------------------------------- */
+
+pp_tls_inquiry *pp_tls_inquiry_ref(pp_tls_inquiry *inquiry)
+{
+    (void)atomic_fetch_add_explicit(&inquiry->refs, 1, memory_order_relaxed);
+    return inquiry;
+}
+
+void pp_tls_inquiry_unref(pp_tls_inquiry *inquiry)
+{
+    if (!inquiry || atomic_fetch_sub_explicit(&inquiry->refs, 1, memory_order_acq_rel) > 1)
+        return;
+    sk_X509_pop_free(inquiry->chain, X509_free);
+    pp_free(inquiry);
+}
+
+/* --- whom to ask ---------------------------------------------------------------------------- */
+
+static bool is_http(const char *url)
+{
+    return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+}
+
+/* The i-th who may be asked; NULL behind the last. Who is named that far behind is not. */
+static const char *url_of(const struct link *link, size_t i)
+{
+    size_t bytes = 0;
+
+    for (int at = 0; at < sk_OPENSSL_STRING_num(link->urls); at++) {
+        const char *url = sk_OPENSSL_STRING_value(link->urls, at);
+
+        bytes += strlen(url);
+        if (bytes > PP_TLS_OCSP_URLS_MAX)
+            break;
+        if (is_http(url) && i-- == 0)
+            return url;
+    }
+    return NULL;
+}
+
+/* --- saying so ------------------------------------------------------------------------------ */
+
+static pp_tls_standings *standings_of(const struct link *link)
+{
+    return pp_tls_inquirer_standings(link->inquiry->inquirer);
+}
+
+static void note(const struct link *link, const char *text)
+{
+    pp_tls_inquirer_log(link->inquiry->inquirer, PP_LOG_WARN, link->certificate, text);
+}
+
+/* It is not good, for that reason; and what follows from that. PIPIT_OK: nothing. */
+static pipit_err fail(const struct link *link, const char *what, const char *reason)
+{
+    const pp_tls_inquiry *inquiry = link->inquiry;
+    const pp_tls_inquirer_hooks *hooks = pp_tls_inquirer_hooks_of(inquiry->inquirer);
+    char text[NOTE_BYTES];
+
+    (void)snprintf(text, sizeof(text), "%s%s", what,
+                   inquiry->rules.warn_only ? ", but WarnOnly is true so allowing" : "");
+    note(link, text);
+    if (inquiry->rules.warn_only)
+        return PIPIT_OK;
+    hooks->on_refusal(hooks->context, sk_X509_value(inquiry->chain, 0), link->certificate, reason);
+    return PIPIT_EPROTO;
+}
+
+/* --- what follows from what is said --------------------------------------------------------- */
+
+static int64_t now_s(void)
+{
+    return pp_clock_wall_ns() / PP_NS_PER_S;
+}
+
+static bool holds(const struct link *link, const pp_tls_finding *finding)
+{
+    const pp_tls_peer_rules *rules = &link->inquiry->rules;
+
+    return pp_tls_finding_holds(finding, now_s(), rules->skew_s, rules->ttl_s);
+}
+
+static pipit_err obey(const struct link *link, pp_tls_standing standing)
+{
+    const char *text = pp_tls_standing_text(standing);
+    char what[NOTE_BYTES], reason[NOTE_BYTES];
+
+    if (standing == PP_TLS_GOOD ||
+        (standing == PP_TLS_UNKNOWN && link->inquiry->rules.unknown_is_good))
+        return PIPIT_OK;
+    (void)snprintf(what, sizeof(what), "OCSP verify fail, CA status [%s]", text);
+    (void)snprintf(reason, sizeof(reason), "Invalid OCSP response status: %s", text);
+    return fail(link, what, reason);
+}
+
+/* Nobody has answered. */
+static pipit_err do_without(const struct link *link, const char *why)
+{
+    static const char reason[] = "Failed OCSP response fetch";
+    const pp_tls_peer_rules *rules = &link->inquiry->rules;
+    char what[2 * NOTE_BYTES];
+
+    (void)snprintf(what, sizeof(what), "Failed to obtain OCSP CA response: %s", why);
+    if (rules->warn_only || !rules->unreachable_is_good)
+        return fail(link, what, reason);
+    if (link->was_revoked) {
+        (void)snprintf(
+            what, sizeof(what),
+            "Failed to obtain OCSP CA response: %s; cached revocation exists so rejecting", why);
+        return fail(link, what, reason);
+    }
+    (void)snprintf(what, sizeof(what),
+                   "Failed to obtain OCSP CA response: %s; AllowWhenCAUnreachable set, no cached "
+                   "revocation so allowing",
+                   why);
+    note(link, what);
+    return PIPIT_OK;
+}
+
+/* --- what is known -------------------------------------------------------------------------- */
+
+/* Look at the signature of an answer from the file. False: it is none. */
+static bool check_known(struct link *link, pp_str answer, pp_tls_known *known)
+{
+    pp_tls_ocsp_read(answer, link->issuer, link->id, &known->finding);
+    if (known->finding.wrong) {
+        pp_tls_standings_drop(standings_of(link), &link->key, false);
+        return false;
+    }
+    pp_tls_standings_check(standings_of(link), &link->key, &known->finding);
+    return true;
+}
+
+/* PIPIT_ENOTFOUND: it is not known. PIPIT_EAGAIN: that cannot be said without waiting. */
+static pipit_err look_up(struct link *link, pp_tls_standing *out)
+{
+    pp_tls_known known;
+    pipit_err err = PIPIT_ENOTFOUND;
+    pp_buf answer;
+
+    pp_buf_init(&answer, PP_TLS_OCSP_ANSWER_MAX);
+    if (!pp_tls_standings_find(standings_of(link), &link->key, &known,
+                               link->may_wait ? &answer : NULL))
+        goto out;
+    err = PIPIT_EAGAIN;
+    if (!link->may_wait && (!known.checked || !holds(link, &known.finding)))
+        goto out;
+    err = PIPIT_ENOTFOUND;
+    if (!known.checked && !check_known(link, pp_buf_str(&answer), &known))
+        goto out;
+    if (holds(link, &known.finding)) {
+        *out = known.finding.standing;
+        err = PIPIT_OK;
+    } else {
+        link->was_revoked = known.finding.standing == PP_TLS_REVOKED;
+        pp_tls_standings_drop(standings_of(link), &link->key, true);
+    }
+out:
+    pp_buf_fini(&answer);
+    return err;
+}
+
+/* --- asking --------------------------------------------------------------------------------- */
+
+/* Whoever answers first. why: of the last who did not. */
+static pipit_err fetch(const struct link *link, pp_buf *out, char why[NOTE_BYTES])
+{
+    pp_tls_inquiry *inquiry = link->inquiry;
+    const pp_tls_inquirer_hooks *hooks = pp_tls_inquirer_hooks_of(inquiry->inquirer);
+    pipit_err err = PIPIT_EIO;
+    const char *url;
+
+    (void)snprintf(why, NOTE_BYTES, "too many questions are under way");
+    for (size_t i = 0; err && link->can_ask && (url = url_of(link, i)); i++) {
+        if (atomic_load(&inquiry->abandoned))
+            break;
+        out->len = 0;
+        err = hooks->fetch(hooks->context, url, link->question, inquiry->rules.timeout_ns,
+                           &inquiry->abandoned, out);
+        if (err)
+            (void)snprintf(why, NOTE_BYTES, "%.150s: %s", url, pipit_strerror(err));
+    }
+    return err;
+}
+
+static pipit_err ask(const struct link *link)
+{
+    pp_tls_finding finding;
+    char why[NOTE_BYTES], what[NOTE_BYTES];
+    pipit_err err;
+    pp_buf answer;
+
+    pp_buf_init(&answer, PP_TLS_OCSP_ANSWER_MAX);
+    err = fetch(link, &answer, why);
+    if (err && atomic_load(&link->inquiry->abandoned)) {
+        pp_buf_fini(&answer);
+        return PIPIT_ECLOSED;
+    }
+    if (!err)
+        pp_tls_ocsp_read(pp_buf_str(&answer), link->issuer, link->id, &finding);
+    if (err) {
+        err = do_without(link, why);
+    } else if (finding.wrong) {
+        (void)snprintf(what, sizeof(what), "Could not parse OCSP CA response: %s", finding.wrong);
+        err = fail(link, what, "Failed OCSP response parse");
+    } else if (!holds(link, &finding)) {
+        err = fail(link, "New OCSP CA response obtained but not current",
+                   "OCSP response not in effectivity window");
+    } else {
+        pp_tls_standings_put(standings_of(link), &link->key, &finding, pp_buf_str(&answer));
+        err = obey(link, finding.standing);
+    }
+    pp_buf_fini(&answer);
+    return err;
+}
+
+/* --- one after another ---------------------------------------------------------------------- */
+
+static pipit_err look_at(struct link *link)
+{
+    pp_tls_standing standing;
+    pipit_err err;
+
+    if (!X509_digest(link->certificate, EVP_sha256(), link->key.bytes, NULL))
+        return PIPIT_ENOMEM;
+    if (link->may_wait) {
+        err = pp_tls_ocsp_ask(link->certificate, link->issuer, &link->id, &link->question);
+        if (err)
+            return err;
+    }
+    err = look_up(link, &standing);
+    if (err == PIPIT_ENOTFOUND && !link->may_wait)
+        return PIPIT_EAGAIN;
+    if (err == PIPIT_EAGAIN)
+        return err;
+    pp_tls_standings_count(standings_of(link), err == PIPIT_OK);
+    return err ? ask(link) : obey(link, standing);
+}
+
+/* Errors: PIPIT_EAGAIN, without may_wait: somebody has to be asked. All others: it is not good. */
+static pipit_err look_at_next(pp_tls_inquiry *inquiry, bool may_wait, bool can_ask)
+{
+    struct link link = {
+        .inquiry = inquiry,
+        .certificate = sk_X509_value(inquiry->chain, (int)inquiry->at),
+        .issuer = sk_X509_value(inquiry->chain, (int)inquiry->at + 1),
+        .may_wait = may_wait,
+        .can_ask = can_ask,
+    };
+    pipit_err err = PIPIT_OK;
+
+    link.urls = X509_get1_ocsp(link.certificate);
+    if (url_of(&link, 0))
+        err = look_at(&link);
+    X509_email_free(link.urls);
+    OCSP_CERTID_free(link.id);
+    pp_free(link.question);
+    return err;
+}
+
+/* Errors: PIPIT_EAGAIN, as above. */
+static pipit_err go_on(pp_tls_inquiry *inquiry, bool may_wait, bool can_ask)
+{
+    const pp_tls_inquirer_hooks *hooks = pp_tls_inquirer_hooks_of(inquiry->inquirer);
+    int count = sk_X509_num(inquiry->chain); /* -1: there is none */
+    pipit_err err = count < 1 ? PIPIT_ENOTFOUND : PIPIT_OK;
+
+    /* The last one is trusted by itself. */
+    while (!err && (int)inquiry->at < count - 1) {
+        err = look_at_next(inquiry, may_wait, can_ask);
+        if (!err)
+            inquiry->at++;
+    }
+    ERR_clear_error();
+    if (err == PIPIT_EAGAIN)
+        return err;
+    if (err) {
+        inquiry->refused = refused;
+        if (count > 0 && err != PIPIT_ECLOSED)
+            hooks->on_refusal(hooks->context, sk_X509_value(inquiry->chain, 0), NULL, refused);
+    }
+    return PIPIT_OK;
+}
+
+pipit_err pp_tls_inquiry_new(pp_tls_inquiry **out, pp_tls_inquirer *inquirer,
+                             const pp_tls_peer_rules *rules, STACK_OF(X509) * chain)
+{
+    pp_tls_inquiry *inquiry = pp_calloc(1, sizeof(*inquiry));
+
+    if (!inquiry)
+        return PIPIT_ENOMEM;
+    atomic_init(&inquiry->refs, 1);
+    inquiry->inquirer = inquirer;
+    inquiry->rules = *rules;
+    inquiry->chain = chain ? X509_chain_up_ref(chain) : NULL;
+    *out = inquiry;
+    return go_on(inquiry, false, false);
+}
+
+void pp_tls_inquiry_finish(pp_tls_inquiry *inquiry, bool can_ask)
+{
+    if (atomic_load(&inquiry->abandoned))
+        inquiry->refused = refused;
+    else
+        (void)go_on(inquiry, true, can_ask);
+}
