@@ -31,6 +31,7 @@
     X(ASN1_STRING_to_UTF8)                      \
     X(ASN1_STRING_type)                         \
     X(ASN1_TIME_to_tm)                          \
+    X(AUTHORITY_INFO_ACCESS_free)               \
     X(BIO_clear_flags)                          \
     X(BIO_ctrl)                                 \
     X(BIO_free)                                 \
@@ -87,6 +88,7 @@
     X(i2d_OCSP_REQUEST)                         \
     X(i2d_X509)                                 \
     X(i2d_X509_PUBKEY)                          \
+    X(OBJ_obj2nid)                              \
     X(OBJ_obj2txt)                              \
     X(OCSP_basic_verify)                        \
     X(OCSP_BASICRESP_free)                      \
@@ -224,6 +226,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define ASN1_STRING_to_UTF8 pp_openssl.ASN1_STRING_to_UTF8
 #define ASN1_STRING_type pp_openssl.ASN1_STRING_type
 #define ASN1_TIME_to_tm pp_openssl.ASN1_TIME_to_tm
+#define AUTHORITY_INFO_ACCESS_free pp_openssl.AUTHORITY_INFO_ACCESS_free
 #define BIO_clear_flags pp_openssl.BIO_clear_flags
 #define BIO_ctrl pp_openssl.BIO_ctrl
 #define BIO_free pp_openssl.BIO_free
@@ -280,6 +283,7 @@ pipit_err pp_openssl_load(pp_buf *error);
 #define i2d_OCSP_REQUEST pp_openssl.i2d_OCSP_REQUEST
 #define i2d_X509 pp_openssl.i2d_X509
 #define i2d_X509_PUBKEY pp_openssl.i2d_X509_PUBKEY
+#define OBJ_obj2nid pp_openssl.OBJ_obj2nid
 #define OBJ_obj2txt pp_openssl.OBJ_obj2txt
 #define OCSP_basic_verify pp_openssl.OCSP_basic_verify
 #define OCSP_BASICRESP_free pp_openssl.OCSP_BASICRESP_free

@@ -19,7 +19,7 @@ static const char refused[] = "client not OCSP valid";
 struct link {
     pp_tls_inquiry *inquiry;
     X509 *certificate, *issuer;
-    STACK_OF(OPENSSL_STRING) * urls; /* all that it names */
+    AUTHORITY_INFO_ACCESS *named; /* NULL: nobody */
     pp_tls_standing_key key;
     bool may_wait, can_ask;
     bool was_revoked; /* said an answer whose time is over */
@@ -45,26 +45,37 @@ void pp_tls_inquiry_unref(pp_tls_inquiry *inquiry)
 
 /* --- whom to ask ---------------------------------------------------------------------------- */
 
-static bool is_http(const char *url)
+static bool is_http(pp_str url)
 {
-    return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+    return (url.len >= 7 && strncasecmp(url.ptr, "http://", 7) == 0) ||
+           (url.len >= 8 && strncasecmp(url.ptr, "https://", 8) == 0);
 }
 
-/* The i-th who may be asked; NULL behind the last. Who is named that far behind is not. */
-static const char *url_of(const struct link *link, size_t i)
+/* Errors: PIPIT_EPROTO the extension is there, but it makes no sense, is there twice, or there is
+ * no memory for it. Somebody may be named then, so that does not count as nobody. */
+static pipit_err read_named(struct link *link)
 {
-    size_t bytes = 0;
+    int critical = -1; /* it stays if there is no such extension */
 
-    for (int at = 0; at < sk_OPENSSL_STRING_num(link->urls); at++) {
-        const char *url = sk_OPENSSL_STRING_value(link->urls, at);
+    link->named = X509_get_ext_d2i(link->certificate, NID_info_access, &critical, NULL);
+    return link->named || critical == -1 ? PIPIT_OK : PIPIT_EPROTO;
+}
 
-        bytes += strlen(url);
-        if (bytes > PP_TLS_OCSP_URLS_MAX)
-            break;
+/* The i-th who is named; without bytes behind the last. */
+static pp_str url_of(const struct link *link, size_t i)
+{
+    for (int at = 0; at < sk_ACCESS_DESCRIPTION_num(link->named); at++) {
+        const ACCESS_DESCRIPTION *access = sk_ACCESS_DESCRIPTION_value(link->named, at);
+        const ASN1_STRING *text = access->location->d.ia5;
+        pp_str url;
+
+        if (OBJ_obj2nid(access->method) != NID_ad_OCSP || access->location->type != GEN_URI)
+            continue;
+        url = (pp_str){(const char *)ASN1_STRING_get0_data(text), (size_t)ASN1_STRING_length(text)};
         if (is_http(url) && i-- == 0)
             return url;
     }
-    return NULL;
+    return PP_STR("");
 }
 
 /* --- saying so ------------------------------------------------------------------------------ */
@@ -120,6 +131,16 @@ static pipit_err obey(const struct link *link, pp_tls_standing standing)
     (void)snprintf(what, sizeof(what), "OCSP verify fail, CA status [%s]", text);
     (void)snprintf(reason, sizeof(reason), "Invalid OCSP response status: %s", text);
     return fail(link, what, reason);
+}
+
+/* What may be wrong with it cannot be found out, for want of something here. That is nobody's fault
+ * but ours, and so no reason to let somebody in. */
+static pipit_err give_up(const struct link *link, const char *why)
+{
+    char what[2 * NOTE_BYTES];
+
+    (void)snprintf(what, sizeof(what), "OCSP cannot be asked: %s", why);
+    return fail(link, what, "Failed OCSP response fetch");
 }
 
 /* Nobody has answered. */
@@ -191,23 +212,42 @@ out:
 
 /* --- asking --------------------------------------------------------------------------------- */
 
-/* Whoever answers first. why: of the last who did not. */
-static pipit_err fetch(const struct link *link, pp_buf *out, char why[NOTE_BYTES])
+static pipit_err fetch_from(const struct link *link, pp_str named, pp_buf *out,
+                            char why[NOTE_BYTES])
 {
     pp_tls_inquiry *inquiry = link->inquiry;
     const pp_tls_inquirer_hooks *hooks = pp_tls_inquirer_hooks_of(inquiry->inquirer);
-    pipit_err err = PIPIT_EIO;
-    const char *url;
+    char url[PP_TLS_OCSP_URLS_MAX + 1];
+    pipit_err err = PIPIT_EINVAL;
 
-    (void)snprintf(why, NOTE_BYTES, "too many questions are under way");
-    for (size_t i = 0; err && link->can_ask && (url = url_of(link, i)); i++) {
-        if (atomic_load(&inquiry->abandoned))
-            break;
-        out->len = 0;
+    memcpy(url, named.ptr, named.len);
+    url[named.len] = '\0';
+    out->len = 0;
+    if (strlen(url) == named.len)
         err = hooks->fetch(hooks->context, url, link->question, inquiry->rules.timeout_ns,
                            &inquiry->abandoned, out);
-        if (err)
-            (void)snprintf(why, NOTE_BYTES, "%.150s: %s", url, pipit_strerror(err));
+    if (err)
+        (void)snprintf(why, NOTE_BYTES, "%.150s: %s", url, pipit_strerror(err));
+    return err;
+}
+
+/* Whoever answers first, of those who are not named too far behind. why: of the last who did not.
+ */
+static pipit_err fetch(const struct link *link, pp_buf *out, char why[NOTE_BYTES])
+{
+    size_t room = link->can_ask ? PP_TLS_OCSP_URLS_MAX : 0;
+    pp_str url = url_of(link, 0);
+    pipit_err err = PIPIT_EIO;
+
+    (void)snprintf(why, NOTE_BYTES,
+                   link->can_ask ? "who is named cannot be asked, it is too long"
+                                 : "too many questions are under way");
+    for (size_t i = 1; err && url.len && url.len <= room; i++) {
+        if (atomic_load(&link->inquiry->abandoned))
+            break;
+        err = fetch_from(link, url, out, why);
+        room -= url.len;
+        url = url_of(link, i);
     }
     return err;
 }
@@ -278,10 +318,13 @@ static pipit_err look_at_next(pp_tls_inquiry *inquiry, bool may_wait, bool can_a
     };
     pipit_err err = PIPIT_OK;
 
-    link.urls = X509_get1_ocsp(link.certificate);
-    if (url_of(&link, 0))
+    if (read_named(&link))
+        err = give_up(&link, "whom it names cannot be told");
+    else if (url_of(&link, 0).len)
         err = look_at(&link);
-    X509_email_free(link.urls);
+    if (err == PIPIT_ENOMEM)
+        err = give_up(&link, "out of memory");
+    AUTHORITY_INFO_ACCESS_free(link.named);
     OCSP_CERTID_free(link.id);
     pp_free(link.question);
     return err;
