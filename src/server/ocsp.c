@@ -18,6 +18,8 @@ static pipit_err fetch(void *context, const char *url, const char *question, int
     static const pp_fetch_tls tls = {.min_version = 12};
 
     (void)context;
+    if (pp_fetch_url_load(NULL))
+        return PIPIT_ELIMIT; /* it was there at the start */
     return pp_fetch_url(url, &tls, question, timeout_ns, hurry, out);
 }
 

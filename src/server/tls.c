@@ -5,6 +5,7 @@
 #include "net/conn.h"
 #include "proto/nats/session.h"
 #include "server/ocsp.h"
+#include "server/operators/operators.h"
 #include "server/server.h"
 #include "server/stapler.h"
 #include "tls/kernel.h"
@@ -89,6 +90,11 @@ static pipit_err make(pp_tls_context **out, const pp_options *options, const pp_
         (void)pp_buf_addf(error,
                           "OCSP peer verification for client connections requires TLS verify "
                           "(mTLS) to be enabled");
+        pp_free(pairs);
+        return PIPIT_EINVAL;
+    }
+    /* Else each client would be refused, and nobody would know why before that. */
+    if (inquires && pp_fetch_url_load(error)) {
         pp_free(pairs);
         return PIPIT_EINVAL;
     }

@@ -14,7 +14,7 @@ struct pp_tls_inquirer {
     pp_tls_standings *standings;
     pthread_mutex_t lock; /* guards what follows */
     pthread_cond_t changed;
-    pp_tls_inquiry *first, **last;
+    pp_link queue; /* the oldest first */
     unsigned queued;
     unsigned idle; /* threads that wait */
     bool stopped;
@@ -73,14 +73,18 @@ static void save(pp_tls_inquirer *inquirer)
     pp_buf_fini(&error);
 }
 
+static void leave_queue_locked(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry)
+{
+    pp_list_remove(&inquiry->link);
+    inquiry->queued = false;
+    inquirer->queued--;
+}
+
 static pp_tls_inquiry *take_locked(pp_tls_inquirer *inquirer)
 {
-    pp_tls_inquiry *inquiry = inquirer->first;
+    pp_tls_inquiry *inquiry = PP_CONTAINER(inquirer->queue.next, pp_tls_inquiry, link);
 
-    inquirer->first = inquiry->next;
-    if (!inquirer->first)
-        inquirer->last = &inquirer->first;
-    inquirer->queued--;
+    leave_queue_locked(inquirer, inquiry);
     if (inquirer->stopped)
         atomic_store(&inquiry->abandoned, true);
     return inquiry;
@@ -132,8 +136,8 @@ static void *run(void *arg)
 
     pp_free(arg);
     (void)pthread_mutex_lock(&inquirer->lock);
-    while (inquirer->first || !inquirer->stopped) {
-        if (inquirer->first) {
+    while (inquirer->queued || !inquirer->stopped) {
+        if (inquirer->queued) {
             work_on_locked(inquirer, start.index);
         } else if (wait_locked(inquirer)) {
             (void)pthread_mutex_unlock(&inquirer->lock);
@@ -168,14 +172,13 @@ void pp_tls_inquirer_submit(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry)
 {
     bool taken;
 
-    inquiry->next = NULL;
     (void)pthread_mutex_lock(&inquirer->lock);
     if (!inquirer->stopped)
         add_thread_locked(inquirer);
     taken = !inquirer->stopped && inquirer->thread_count && inquirer->queued < PP_TLS_INQUIRIES_MAX;
     if (taken) {
-        *inquirer->last = inquiry;
-        inquirer->last = &inquiry->next;
+        pp_list_append(&inquirer->queue, &inquiry->link);
+        inquiry->queued = true;
         inquirer->queued++;
         (void)pthread_cond_signal(&inquirer->changed);
     }
@@ -184,6 +187,20 @@ void pp_tls_inquirer_submit(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry)
         return;
     pp_tls_inquiry_finish(inquiry, false);
     pp_loop_post(inquiry->loop, &inquiry->task);
+}
+
+void pp_tls_inquirer_abandon(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry)
+{
+    bool waited;
+
+    atomic_store(&inquiry->abandoned, true);
+    (void)pthread_mutex_lock(&inquirer->lock);
+    waited = inquiry->queued;
+    if (waited)
+        leave_queue_locked(inquirer, inquiry);
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    if (waited)
+        pp_tls_inquiry_unref(inquiry);
 }
 
 /* --- life ----------------------------------------------------------------------------------- */
@@ -198,7 +215,7 @@ pipit_err pp_tls_inquirer_new(pp_tls_inquirer **out, const pp_tls_inquirer_hooks
         return PIPIT_ENOMEM;
     }
     inquirer->hooks = *hooks;
-    inquirer->last = &inquirer->first;
+    pp_list_init(&inquirer->queue);
     (void)pthread_mutex_init(&inquirer->lock, NULL);
     (void)pthread_mutex_init(&inquirer->log_lock, NULL);
     (void)pthread_condattr_init(&monotonic);

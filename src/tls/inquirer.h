@@ -12,6 +12,7 @@
 #ifndef PP_TLS_INQUIRER_H
 #define PP_TLS_INQUIRER_H
 
+#include "base/list.h"
 #include "base/log.h"
 #include "net/loop.h"
 #include "tls/standings.h"
@@ -19,7 +20,7 @@
 #include <stdatomic.h>
 
 enum {
-    PP_TLS_INQUIRIES_MAX = 4096, /* that wait for a thread; beyond, nobody can be asked */
+    PP_TLS_INQUIRIES_MAX = 4096, /* that wait for a thread; beyond, nobody comes in */
     PP_TLS_INQUIRER_THREADS = 16,
 };
 
@@ -36,8 +37,9 @@ typedef struct pp_tls_peer_rules {
 typedef struct pp_tls_inquirer_hooks {
     void *context;
     const pp_log *log;
-    /* Get url/question, within that time, or until hurry is set. Errors: why not. Thread: the
-     * inquirer's. */
+    /* Get url/question, within that time, or until hurry is set. Errors: PIPIT_EIO,
+     * PIPIT_ENOTFOUND, PIPIT_ETIMEOUT, PIPIT_ETOOBIG nobody answers; all others: he could not be
+     * asked, for want of something here. Thread: the inquirer's. */
     pipit_err (*fetch)(void *context, const char *url, const char *question, int64_t timeout_ns,
                        const atomic_bool *hurry, pp_buf *out);
     /* link, one of the certificates of a peer, is not good; or NULL: so the peer does not come in.
@@ -56,7 +58,8 @@ typedef struct pp_tls_inquiry {
     STACK_OF(X509) * chain; /* the client's own first; NULL: it was not verified */
     size_t at;              /* what comes before has been found good */
     const char *refused;    /* when it is done; NULL: it may come in. Constant */
-    struct pp_tls_inquiry *next;
+    pp_link link;           /* of the inquirer, with queued */
+    bool queued;            /* it waits for a thread */
     /* Of who has submitted it: */
     pp_task task;
     pp_loop *loop;
@@ -87,10 +90,16 @@ pp_tls_inquiry *pp_tls_inquiry_ref(pp_tls_inquiry *inquiry);
 void pp_tls_inquiry_unref(pp_tls_inquiry *inquiry);
 
 /* Go on with it elsewhere. When it is done task, which is set, is posted to loop; whoever runs it
- * has the inquiry's reference that was given with it. It always comes. Thread: any. */
+ * has the inquiry's reference that was given with it. It always comes, unless it is abandoned
+ * before. If there is no room or no thread that is no reason to let somebody in. Thread: any. */
 void pp_tls_inquirer_submit(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry);
 
-/* Go on to the end. inquiry.c, for the inquirer's threads. can_ask: else nobody can be reached. */
+/* Nobody wants to know any more: it does not wait for a thread any more, if it did, and the
+ * reference that was given with it is dropped. Else its task may still come. Thread: any. */
+void pp_tls_inquirer_abandon(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry);
+
+/* Go on to the end. inquiry.c, for the inquirer's threads. can_ask: else there is no room for the
+ * question, or no thread. */
 void pp_tls_inquiry_finish(pp_tls_inquiry *inquiry, bool can_ask);
 
 /* inquirer.c: what inquiries need of it. */

@@ -212,6 +212,13 @@ out:
 
 /* --- asking --------------------------------------------------------------------------------- */
 
+/* Has he who was asked not answered? Otherwise he has not been asked. */
+static bool is_silence(pipit_err err)
+{
+    return err == PIPIT_EIO || err == PIPIT_ENOTFOUND || err == PIPIT_ETIMEOUT ||
+           err == PIPIT_ETOOBIG;
+}
+
 static pipit_err fetch_from(const struct link *link, pp_str named, pp_buf *out,
                             char why[NOTE_BYTES])
 {
@@ -235,14 +242,12 @@ static pipit_err fetch_from(const struct link *link, pp_str named, pp_buf *out,
  */
 static pipit_err fetch(const struct link *link, pp_buf *out, char why[NOTE_BYTES])
 {
-    size_t room = link->can_ask ? PP_TLS_OCSP_URLS_MAX : 0;
+    size_t room = PP_TLS_OCSP_URLS_MAX;
     pp_str url = url_of(link, 0);
     pipit_err err = PIPIT_EIO;
 
-    (void)snprintf(why, NOTE_BYTES,
-                   link->can_ask ? "who is named cannot be asked, it is too long"
-                                 : "too many questions are under way");
-    for (size_t i = 1; err && url.len && url.len <= room; i++) {
+    (void)snprintf(why, NOTE_BYTES, "who is named is named at too great length");
+    for (size_t i = 1; is_silence(err) && url.len && url.len <= room; i++) {
         if (atomic_load(&link->inquiry->abandoned))
             break;
         err = fetch_from(link, url, out, why);
@@ -259,6 +264,8 @@ static pipit_err ask(const struct link *link)
     pipit_err err;
     pp_buf answer;
 
+    if (!link->can_ask)
+        return give_up(link, "too many questions are under way");
     pp_buf_init(&answer, PP_TLS_OCSP_ANSWER_MAX);
     err = fetch(link, &answer, why);
     if (err && atomic_load(&link->inquiry->abandoned)) {
@@ -268,7 +275,7 @@ static pipit_err ask(const struct link *link)
     if (!err)
         pp_tls_ocsp_read(pp_buf_str(&answer), link->issuer, link->id, &finding);
     if (err) {
-        err = do_without(link, why);
+        err = is_silence(err) ? do_without(link, why) : give_up(link, why);
     } else if (finding.wrong) {
         (void)snprintf(what, sizeof(what), "Could not parse OCSP CA response: %s", finding.wrong);
         err = fail(link, what, "Failed OCSP response parse");

@@ -100,7 +100,7 @@ void pp_tls_abandon_vetting(pp_tls_layer *t)
 {
     if (!t->inquiry)
         return;
-    atomic_store(&t->inquiry->abandoned, true);
+    pp_tls_inquirer_abandon(t->inquiry->inquirer, t->inquiry);
     pp_tls_inquiry_unref(t->inquiry);
     t->inquiry = NULL;
 }

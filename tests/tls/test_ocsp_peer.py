@@ -600,6 +600,19 @@ class OcspPeer(unittest.TestCase):
                 except (ssl.SSLError, ConnectionError):
                     self.assertFalse(wanted)
 
+    def test_who_cannot_ask_says_so_at_once(self):
+        """Without libcurl each client would be refused."""
+        with open(self.folder.file("libcurl.so.4"), "w", encoding="ascii"):
+            pass  # this is none, and it is found first
+        self.addCleanup(os.unlink, self.folder.file("libcurl.so.4"))
+        self.folder.write("try.conf", self.text(LONG, self.KEPT))
+        for flags in (["-t"], ["-a", "127.0.0.1", "-p", "-1"]):
+            done = subprocess.run([support.SERVER, *flags, "-c", self.folder.file("try.conf")],
+                                  env={**os.environ, "LD_LIBRARY_PATH": self.folder.path},
+                                  capture_output=True, check=False, timeout=DEADLINE_S)
+            self.assertNotEqual(done.returncode, 0)
+            self.assertIn(b"libcurl is not to be had", done.stderr)
+
     def test_trying_a_configuration_asks_nobody(self):
         self.folder.write("try.conf", self.text(LONG, self.KEPT))
         done = subprocess.run([support.SERVER, "-t", "-c", self.folder.file("try.conf")],

@@ -8,6 +8,7 @@
 
 #include <openssl/ec.h>
 #include <openssl/objects.h>
+#include <sched.h>
 #include <string.h>
 
 /* --- failing allocations of OpenSSL ----------------------------------------------------------- */
@@ -123,7 +124,8 @@ struct world {
     pp_tls_inquirer *inquirer;
     pp_log log;
     atomic_uint asked;
-    pipit_err outcome; /* of asking */
+    pipit_err outcome;   /* of asking */
+    pthread_mutex_t may; /* whoever holds it has nobody answered */
 };
 
 static pipit_err fetch(void *context, const char *url, const char *question, int64_t timeout_ns,
@@ -137,6 +139,8 @@ static pipit_err fetch(void *context, const char *url, const char *question, int
     (void)hurry;
     (void)out;
     (void)atomic_fetch_add(&x->asked, 1);
+    (void)pthread_mutex_lock(&x->may);
+    (void)pthread_mutex_unlock(&x->may);
     return x->outcome;
 }
 
@@ -153,12 +157,14 @@ static void world_init(struct world *x)
         .context = x, .log = &x->log, .fetch = fetch, .on_refusal = on_refusal};
 
     *x = (struct world){.outcome = PIPIT_EIO};
+    (void)pthread_mutex_init(&x->may, NULL);
     assert_int_equal(pp_tls_inquirer_new(&x->inquirer, &hooks), PIPIT_OK);
 }
 
 static void world_fini(struct world *x)
 {
     pp_tls_inquirer_free(x->inquirer);
+    (void)pthread_mutex_destroy(&x->may);
 }
 
 /* What of it is not known is asked here, without a thread. NULL: it may come in. */
@@ -240,6 +246,146 @@ static void test_who_is_named_at_length(void **state)
     world_fini(&x);
 }
 
+/* --- trouble of our own ------------------------------------------------------------------------
+ */
+
+/* Who can be brought to have no memory, or no descriptors, lets nobody in for that. */
+static void test_what_is_our_own_fault_is_no_silence(void **state)
+{
+    static const pipit_err ours[] = {PIPIT_ENOMEM, PIPIT_ELIMIT, PIPIT_EINVAL};
+    static const pipit_err theirs[] = {PIPIT_EIO, PIPIT_ENOTFOUND, PIPIT_ETIMEOUT, PIPIT_ETOOBIG};
+    static const char *const two[] = {"http://127.0.0.1/ca", "http://127.0.0.2/ca", NULL};
+    STACK_OF(X509) *chain = chain_new(two, 1);
+    struct world x;
+
+    (void)state;
+    world_init(&x);
+    for (size_t i = 0; i < COUNT_OF(ours); i++) {
+        x.outcome = ours[i];
+        assert_non_null(inquire(&x, &lenient, chain));
+        assert_null(inquire(&x, &warning, chain));
+    }
+    for (size_t i = 0; i < COUNT_OF(theirs); i++) {
+        x.outcome = theirs[i];
+        assert_null(inquire(&x, &lenient, chain));
+        assert_non_null(inquire(&x, &strict, chain));
+    }
+    sk_X509_pop_free(chain, X509_free);
+    world_fini(&x);
+}
+
+static atomic_uint answered;
+
+static void on_answer(pp_task *task)
+{
+    (void)atomic_fetch_add(&answered, 1);
+    pp_tls_inquiry_unref(PP_CONTAINER(task, pp_tls_inquiry, task));
+}
+
+/* As a layer does; the reference is the caller's. */
+static pp_tls_inquiry *visit(struct world *x, pp_loop *loop, STACK_OF(X509) * chain)
+{
+    pp_tls_inquiry *inquiry;
+
+    assert_int_equal(pp_tls_inquiry_new(&inquiry, x->inquirer, &lenient, chain), PIPIT_EAGAIN);
+    inquiry->task.run = on_answer;
+    inquiry->loop = loop;
+    pp_tls_inquirer_submit(x->inquirer, pp_tls_inquiry_ref(inquiry));
+    return inquiry;
+}
+
+static void leave(struct world *x, pp_tls_inquiry *inquiry)
+{
+    pp_tls_inquirer_abandon(x->inquirer, inquiry);
+    pp_tls_inquiry_unref(inquiry);
+}
+
+/* Turns of the loop until so many have been answered. */
+static void wait_answered(struct loops *l, unsigned count)
+{
+    int64_t deadline_ns = pp_clock_mono_ns() + DEADLINE_S * PP_NS_PER_S;
+
+    while (atomic_load(&answered) < count) {
+        assert_true(pp_clock_mono_ns() < deadline_ns);
+        turn(l, 0);
+        (void)sched_yield();
+    }
+}
+
+static void wait_asked(struct world *x, unsigned count)
+{
+    int64_t deadline_ns = pp_clock_mono_ns() + DEADLINE_S * PP_NS_PER_S;
+
+    while (atomic_load(&x->asked) < count) {
+        assert_true(pp_clock_mono_ns() < deadline_ns);
+        (void)sched_yield();
+    }
+}
+
+/* More than wait cannot be asked about, and do not come in; those who leave do not count. */
+static void test_who_fills_the_queue_opens_no_door(void **state)
+{
+    enum { COUNT = PP_TLS_INQUIRER_THREADS + PP_TLS_INQUIRIES_MAX };
+    pp_tls_inquiry **visitors = calloc(COUNT, sizeof(*visitors)), *late;
+    STACK_OF(X509) *chain = chain_new(somebody, 1);
+    struct loops l;
+    struct world x;
+
+    (void)state;
+    loops_init(&l, 1);
+    world_init(&x);
+    atomic_store(&answered, 0);
+    (void)pthread_mutex_lock(&x.may);
+    for (unsigned i = 0; i < COUNT; i++) {
+        visitors[i] = visit(&x, &l.at[0], chain);
+        if (i < PP_TLS_INQUIRER_THREADS)
+            wait_asked(&x, i + 1);
+    }
+    late = visit(&x, &l.at[0], chain);
+    wait_answered(&l, 1);
+    assert_non_null(late->refused);
+    pp_tls_inquiry_unref(late);
+    for (unsigned i = PP_TLS_INQUIRER_THREADS; i < COUNT; i++)
+        leave(&x, visitors[i]);
+    late = visit(&x, &l.at[0], chain);
+    (void)pthread_mutex_unlock(&x.may);
+    wait_answered(&l, 1 + PP_TLS_INQUIRER_THREADS + 1);
+    assert_null(late->refused);
+    assert_int_equal(x.asked, PP_TLS_INQUIRER_THREADS + 1);
+    pp_tls_inquiry_unref(late);
+    for (unsigned i = 0; i < PP_TLS_INQUIRER_THREADS; i++)
+        pp_tls_inquiry_unref(visitors[i]);
+    free(visitors);
+    world_fini(&x);
+    loops_fini(&l);
+    sk_X509_pop_free(chain, X509_free);
+    loops_check_memory(&l);
+}
+
+/* Nobody can be asked without one. */
+static void test_no_thread_opens_no_door(void **state)
+{
+    STACK_OF(X509) *chain = chain_new(somebody, 1);
+    pp_tls_inquiry *inquiry;
+    struct loops l;
+    struct world x;
+
+    (void)state;
+    loops_init(&l, 1);
+    world_init(&x);
+    atomic_store(&answered, 0);
+    pp_fault_arm("thread", 1);
+    inquiry = visit(&x, &l.at[0], chain);
+    assert_true(pp_fault_disarm());
+    wait_answered(&l, 1);
+    assert_non_null(inquiry->refused);
+    pp_tls_inquiry_unref(inquiry);
+    world_fini(&x);
+    loops_fini(&l);
+    sk_X509_pop_free(chain, X509_free);
+    loops_check_memory(&l);
+}
+
 /* --- no memory -------------------------------------------------------------------------------- */
 
 static void know(struct world *x, STACK_OF(X509) * chain, pp_tls_standing standing)
@@ -293,6 +439,9 @@ int main(void)
         cmocka_unit_test(test_who_names_nobody_comes_in),
         cmocka_unit_test(test_who_is_named_cannot_be_told),
         cmocka_unit_test(test_who_is_named_at_length),
+        cmocka_unit_test(test_what_is_our_own_fault_is_no_silence),
+        cmocka_unit_test(test_who_fills_the_queue_opens_no_door),
+        cmocka_unit_test(test_no_thread_opens_no_door),
         cmocka_unit_test(test_nobody_comes_in_for_want_of_memory),
     };
     int failed;

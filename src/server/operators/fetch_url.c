@@ -59,6 +59,19 @@ static bool load(struct curl *out)
     return out->init && out->setopt && out->perform && out->getinfo && out->cleanup;
 }
 
+pipit_err pp_fetch_url_load(pp_buf *error)
+{
+    struct curl lib;
+    const char *why;
+
+    if (load(&lib))
+        return PIPIT_OK;
+    why = dlerror();
+    if (error)
+        (void)pp_buf_addf(error, "libcurl is not to be had: %s", why ? why : "it is another one");
+    return PIPIT_EIO;
+}
+
 static size_t on_bytes(char *bytes, size_t size, size_t count, void *arg)
 {
     struct answer *answer = arg;
@@ -131,6 +144,8 @@ static pipit_err get(const char *url, const pp_fetch_tls *tls, int64_t timeout_n
     lib.cleanup(curl);
     if (answer->err)
         return answer->err;
+    if (code == CURLE_OUT_OF_MEMORY || code == CURLE_FAILED_INIT)
+        return PIPIT_ENOMEM;
     if (code != CURLE_OK)
         return PIPIT_EIO;
     return status == OK ? PIPIT_OK : PIPIT_ENOTFOUND;

@@ -152,6 +152,8 @@ void pp_review_free(struct pp_review *review);
  * PIPIT_ENOMEM. */
 pipit_err pp_fetch_url(const char *base, const pp_fetch_tls *tls, const char *key,
                        int64_t timeout_ns, const atomic_bool *hurry, pp_buf *out);
+/* Have libcurl loaded; error may be NULL. Errors: PIPIT_EIO it is not to be had, error says why. */
+pipit_err pp_fetch_url_load(pp_buf *error);
 /* Is anybody there who answers for base? */
 pipit_err pp_fetch_url_probe(const char *base, const pp_fetch_tls *tls, int64_t timeout_ns);
 
