@@ -14,9 +14,8 @@ enum { TEXT_MAX = 128 * 1024, HASH_BYTES = 32, REASON_MAX = 128 };
 struct event {
     pp_task task;
     pp_system *system;
-    bool of_link;
+    X509 *peer, *link; /* link NULL: the peer does not come in */
     char reason[REASON_MAX];
-    pp_buf peer, link; /* as JSON; link is empty without of_link */
 };
 
 /* --- a certificate -------------------------------------------------------------------------- */
@@ -43,23 +42,21 @@ static void put_name(pp_json *json, const char *key, const X509_NAME *name)
     pp_buf_fini(&text);
 }
 
-static pipit_err write_certificate(pp_buf *out, X509 *certificate)
+static void put_certificate(pp_json *json, const char *key, X509 *certificate)
 {
     unsigned char hash[HASH_BYTES], *der = NULL;
     int len = i2d_X509(certificate, &der);
-    pp_json json;
 
-    pp_json_init(&json, out, 0);
-    pp_json_begin_object(&json, NULL);
-    put_name(&json, "subject", X509_get_subject_name(certificate));
-    put_name(&json, "issuer", X509_get_issuer_name(certificate));
+    pp_json_begin_object(json, key);
+    put_name(json, "subject", X509_get_subject_name(certificate));
+    put_name(json, "issuer", X509_get_issuer_name(certificate));
     if (X509_digest(certificate, EVP_sha256(), hash, NULL))
-        put_base64(&json, "fingerprint", hash, sizeof(hash));
+        put_base64(json, "fingerprint", hash, sizeof(hash));
     if (len > 0)
-        put_base64(&json, "raw", der, (size_t)len);
+        put_base64(json, "raw", der, (size_t)len);
     OPENSSL_free(der);
-    pp_json_end_object(&json);
-    return pp_json_finish(&json);
+    pp_json_end_object(json);
+    ERR_clear_error();
 }
 
 /* --- the event ------------------------------------------------------------------------------ */
@@ -71,13 +68,13 @@ static pipit_err write_event(pp_system *system, pp_buf *out, void *arg)
 
     pp_json_init(&json, out, 0);
     pp_advisory_begin(system, &json,
-                      event->of_link ? "io.nats.server.advisory.v1.ocsp_peer_link_invalid"
-                                     : "io.nats.server.advisory.v1.ocsp_peer_reject");
-    if (event->of_link)
-        pp_json_raw(&json, "link", pp_buf_str(&event->link));
+                      event->link ? "io.nats.server.advisory.v1.ocsp_peer_link_invalid"
+                                  : "io.nats.server.advisory.v1.ocsp_peer_reject");
+    if (event->link)
+        put_certificate(&json, "link", event->link);
     else
         pp_json_text(&json, "kind", PP_STR("Client"));
-    pp_json_raw(&json, "peer", pp_buf_str(&event->peer));
+    put_certificate(&json, "peer", event->peer);
     pp_json_text(&json, "reason", pp_str_of(event->reason));
     pp_json_end_object(&json);
     return pp_json_finish(&json);
@@ -86,8 +83,8 @@ static pipit_err write_event(pp_system *system, pp_buf *out, void *arg)
 static void event_free(struct event *event)
 {
     (void)atomic_fetch_sub(&event->system->events, 1);
-    pp_buf_fini(&event->peer);
-    pp_buf_fini(&event->link);
+    X509_free(event->peer);
+    X509_free(event->link);
     pp_free(event);
 }
 
@@ -96,20 +93,25 @@ static void on_event(pp_task *task)
     struct event *event = PP_CONTAINER(task, struct event, task);
     pp_system *system = event->system;
 
-    if (system->running) /* else it was left when the server stopped */
+    /* Else it was left when the server stopped. Whether somebody listens is asked here and not
+     * where the event was made: that may be on a thread that a reload does not wait for before it
+     * frees accounts. */
+    if (system->running && pp_system_is_heard(system))
         pp_system_announce(system, write_event, event, "$SYS.SERVER.%s.OCSP.PEER.%s",
-                           system->server->server_id,
-                           event->of_link ? "LINK.INVALID" : "CONN.REJECT");
+                           system->server->server_id, event->link ? "LINK.INVALID" : "CONN.REJECT");
     event_free(event);
+}
+
+static X509 *ref(X509 *certificate)
+{
+    return certificate && X509_up_ref(certificate) ? certificate : NULL;
 }
 
 void pp_ocsp_events_refused(pp_system *system, X509 *peer, X509 *link, const char *reason)
 {
     struct event *event = NULL;
-    pipit_err err;
 
-    if (!pp_system_is_heard(system) ||
-        !atomic_load_explicit(&system->server->open, memory_order_relaxed))
+    if (!atomic_load_explicit(&system->server->open, memory_order_relaxed))
         return;
     if (atomic_fetch_add(&system->events, 1) < PP_SYSTEM_EVENTS_MAX)
         event = pp_calloc(1, sizeof(*event));
@@ -120,17 +122,8 @@ void pp_ocsp_events_refused(pp_system *system, X509 *peer, X509 *link, const cha
     }
     event->task.run = on_event;
     event->system = system;
-    event->of_link = link;
+    event->peer = ref(peer);
+    event->link = ref(link);
     (void)snprintf(event->reason, sizeof(event->reason), "%s", reason);
-    pp_buf_init(&event->peer, TEXT_MAX);
-    pp_buf_init(&event->link, TEXT_MAX);
-    err = write_certificate(&event->peer, peer);
-    if (!err && link)
-        err = write_certificate(&event->link, link);
-    if (err) {
-        (void)atomic_fetch_add_explicit(&system->dropped, 1, memory_order_relaxed);
-        event_free(event);
-        return;
-    }
     pp_loop_post(&system->home->loop, &event->task);
 }
