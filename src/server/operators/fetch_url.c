@@ -112,6 +112,19 @@ static void secure(const struct curl *lib, CURL *curl, const char *url, const pp
         (long)(tls->min_version == 13 ? CURL_SSLVERSION_TLSv1_3 : CURL_SSLVERSION_TLSv1_2));
 }
 
+/* When the time is over while a name is being looked up: leave the thread that does so to itself,
+ * else it is waited for, and that takes as long as the system's resolver likes. A library that is
+ * older than this option passes it over. */
+static void name_in_time(const struct curl *lib, CURL *curl)
+{
+#if LIBCURL_VERSION_NUM >= 0x075700
+    (void)lib->setopt(curl, CURLOPT_QUICK_EXIT, 1L);
+#else
+    (void)lib;
+    (void)curl;
+#endif
+}
+
 static pipit_err get(const char *url, const pp_fetch_tls *tls, int64_t timeout_ns,
                      struct answer *answer)
 {
@@ -132,6 +145,7 @@ static pipit_err get(const char *url, const pp_fetch_tls *tls, int64_t timeout_n
     (void)lib.setopt(curl, CURLOPT_FOLLOWLOCATION, 1L);
     (void)lib.setopt(curl, CURLOPT_MAXREDIRS, 5L);
     (void)lib.setopt(curl, CURLOPT_NOSIGNAL, 1L); /* there are other threads */
+    name_in_time(&lib, curl);
     (void)lib.setopt(curl, CURLOPT_TIMEOUT_MS, (long)(timeout_ns / PP_NS_PER_MS));
     (void)lib.setopt(curl, CURLOPT_MAXFILESIZE, (long)PP_JWT_BYTES_MAX);
     (void)lib.setopt(curl, CURLOPT_WRITEFUNCTION, on_bytes);
