@@ -71,6 +71,11 @@ static pp_tls_entry *find_locked(const pp_tls_standings *standings, const pp_tls
     return NULL;
 }
 
+bool pp_tls_standings_has_locked(const pp_tls_standings *standings, const pp_tls_standing_key *key)
+{
+    return find_locked(standings, key);
+}
+
 bool pp_tls_standings_find(pp_tls_standings *standings, const pp_tls_standing_key *key,
                            pp_tls_known *out, pp_buf *out_answer)
 {

@@ -36,7 +36,7 @@ typedef struct pp_tls_standings_spec {
     bool on;                /* else nothing is known, ever */
     const char *dir;        /* where the file is; NULL: in memory only */
     bool preserves_revoked; /* when its time is over */
-    int64_t save_ns;        /* how long what is new may be in memory only */
+    int64_t save_ns;        /* how long what is new may be in memory only; a year at most */
 } pp_tls_standings_spec;
 
 typedef struct pp_tls_known {
@@ -56,7 +56,8 @@ void pp_tls_standings_free(pp_tls_standings *standings);
 
 /**
  * Keep them like that from now on: what is known stays known, unless they are switched off. With a
- * directory that is another than before, what its file holds is known, too.
+ * directory that is another than before, what its file holds is known, too, unless something is
+ * known of that certificate already.
  *
  * Owner:  spec is borrowed for the call.
  * Thread: any; it reads the file.

@@ -29,6 +29,9 @@ enum {
     PATH_BYTES = 4096,
 };
 
+/* A year: it is added to a clock. */
+static const int64_t save_ns_max = 365 * 24 * 3600 * PP_NS_PER_S;
+
 static const char head[HEAD_BYTES] = "pipit-ocsp-1\n";
 static const char file_name[] = "standings", fresh_name[] = "standings.new";
 
@@ -110,6 +113,8 @@ static pipit_err read_all(int fd, pp_buf *out)
     return err;
 }
 
+/* What is known already has been asked since, or has been looked at: a file that another directory
+ * had all the time does not undo it. */
 static pipit_err take_records(pp_tls_standings *standings, pp_str text)
 {
     pp_str left = {text.ptr + HEAD_BYTES, text.len - HEAD_BYTES - HASH_BYTES}, answer;
@@ -120,7 +125,7 @@ static pipit_err take_records(pp_tls_standings *standings, pp_str text)
     (void)pthread_mutex_lock(&standings->lock);
     while (left.len && good) {
         good = read_record(&left, &key, &known, &answer);
-        if (good)
+        if (good && !pp_tls_standings_has_locked(standings, &key))
             pp_tls_standings_add_locked(standings, &key, &known, answer);
     }
     (void)pthread_mutex_unlock(&standings->lock);
@@ -170,7 +175,7 @@ pipit_err pp_tls_standings_keep(pp_tls_standings *standings, const pp_tls_standi
     standings->on = spec->on;
     standings->dir = dir;
     standings->preserves_revoked = spec->preserves_revoked;
-    standings->save_ns = spec->save_ns;
+    standings->save_ns = spec->save_ns < save_ns_max ? spec->save_ns : save_ns_max;
     standings->due_ns = INT64_MAX;
     if (!spec->on)
         pp_tls_standings_forget_locked(standings);

@@ -33,6 +33,7 @@ struct pp_tls_standings {
 
 /* The lock is held, in all of these. */
 void pp_tls_standings_forget_locked(pp_tls_standings *standings);
+bool pp_tls_standings_has_locked(const pp_tls_standings *standings, const pp_tls_standing_key *key);
 void pp_tls_standings_add_locked(pp_tls_standings *standings, const pp_tls_standing_key *key,
                                  const pp_tls_known *known, pp_str answer);
 /* There is something that the file does not say. */

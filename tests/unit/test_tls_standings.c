@@ -196,6 +196,49 @@ static void test_file_has_what_was_known(void **state)
     pp_tls_standings_free(standings);
 }
 
+static void keep(pp_tls_standings *standings, const char *dir, int64_t save_ns)
+{
+    const pp_tls_standings_spec spec = {.on = true, .dir = dir, .save_ns = save_ns};
+
+    assert_int_equal(pp_tls_standings_keep(standings, &spec, NULL), PIPIT_OK);
+}
+
+/* An old file somewhere else may still say that all is good. */
+static void test_file_does_not_undo_what_is_known(void **state)
+{
+    struct place *place = *state;
+    pp_tls_standings *standings = make(place->store, false, PIPIT_OK);
+    pp_tls_known known;
+
+    put(standings, 1, PP_TLS_GOOD, 20);
+    put(standings, 2, PP_TLS_GOOD, 20);
+    save(standings, PIPIT_OK);
+    pp_tls_standings_free(standings);
+
+    standings = make(NULL, false, PIPIT_OK);
+    put(standings, 1, PP_TLS_REVOKED, 20);
+    keep(standings, place->store, PP_NS_PER_S);
+    assert_int_equal(look(standings).count, 2);
+    assert_true(has(standings, 1, &known));
+    assert_int_equal(known.finding.standing, PP_TLS_REVOKED);
+    assert_true(known.checked);
+    assert_true(has(standings, 2, &known));
+    assert_false(known.checked);
+    pp_tls_standings_free(standings);
+}
+
+static void test_file_that_may_wait_for_ever(void **state)
+{
+    struct place *place = *state;
+    pp_tls_standings *standings = make(place->store, false, PIPIT_OK);
+
+    keep(standings, place->store, INT64_MAX);
+    put(standings, 1, PP_TLS_GOOD, 20);
+    assert_true(pp_tls_standings_due(standings) > pp_clock_mono_ns());
+    assert_true(pp_tls_standings_due(standings) < INT64_MAX);
+    pp_tls_standings_free(standings);
+}
+
 static size_t read_file(const char *path, char *out, size_t cap)
 {
     FILE *file = fopen(path, "rb");
@@ -292,6 +335,8 @@ int main(void)
         cmocka_unit_test(test_standing_takes_the_place_of_the_one_before),
         cmocka_unit_test(test_standing_that_is_over_is_preserved_if_revoked),
         cmocka_unit_test_setup_teardown(test_file_has_what_was_known, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_file_does_not_undo_what_is_known, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_file_that_may_wait_for_ever, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_file_is_whole_or_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_records_that_are_none_are_refused, set_up, tear_down),
         cmocka_unit_test(test_finding_holds_for_its_time),
