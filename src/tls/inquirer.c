@@ -16,11 +16,10 @@ struct pp_tls_inquirer {
     pthread_cond_t changed;
     pp_link queue; /* the oldest first */
     unsigned queued;
-    unsigned idle; /* threads that wait */
-    bool stopped;
-    bool saving; /* a thread writes the file */
+    unsigned idle;       /* threads that wait */
+    atomic_bool stopped; /* written under the lock; read by who waits for an answer, too */
+    bool saving;         /* a thread writes the file */
     pthread_t threads[PP_TLS_INQUIRER_THREADS];
-    pp_tls_inquiry *busy[PP_TLS_INQUIRER_THREADS]; /* what each is at; NULL: nothing */
     unsigned thread_count;
     pthread_mutex_t log_lock;
     pp_log_limit log_limit;
@@ -34,6 +33,11 @@ pp_tls_standings *pp_tls_inquirer_standings(pp_tls_inquirer *inquirer)
 const pp_tls_inquirer_hooks *pp_tls_inquirer_hooks_of(const pp_tls_inquirer *inquirer)
 {
     return &inquirer->hooks;
+}
+
+const atomic_bool *pp_tls_inquirer_stopped(const pp_tls_inquirer *inquirer)
+{
+    return &inquirer->stopped;
 }
 
 void pp_tls_inquirer_log(pp_tls_inquirer *inquirer, pp_log_level level, X509 *certificate,
@@ -80,13 +84,13 @@ static void leave_queue_locked(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquir
     inquirer->queued--;
 }
 
+/* The newest: when there are more than can be asked about in time, the time of the oldest is over
+ * by the time somebody answers, and so nobody would ever get in. */
 static pp_tls_inquiry *take_locked(pp_tls_inquirer *inquirer)
 {
-    pp_tls_inquiry *inquiry = PP_CONTAINER(inquirer->queue.next, pp_tls_inquiry, link);
+    pp_tls_inquiry *inquiry = PP_CONTAINER(inquirer->queue.prev, pp_tls_inquiry, link);
 
     leave_queue_locked(inquirer, inquiry);
-    if (inquirer->stopped)
-        atomic_store(&inquiry->abandoned, true);
     return inquiry;
 }
 
@@ -110,35 +114,24 @@ static bool wait_locked(pp_tls_inquirer *inquirer)
     return false;
 }
 
-static void work_on_locked(pp_tls_inquirer *inquirer, unsigned index)
+static void work_on_locked(pp_tls_inquirer *inquirer)
 {
     pp_tls_inquiry *inquiry = take_locked(inquirer);
 
-    inquirer->busy[index] = inquiry;
     (void)pthread_mutex_unlock(&inquirer->lock);
     pp_tls_inquiry_finish(inquiry, true);
-    (void)pthread_mutex_lock(&inquirer->lock);
-    inquirer->busy[index] = NULL;
-    (void)pthread_mutex_unlock(&inquirer->lock);
     pp_loop_post(inquiry->loop, &inquiry->task); /* whose it is now */
     (void)pthread_mutex_lock(&inquirer->lock);
 }
 
-struct start {
-    pp_tls_inquirer *inquirer;
-    unsigned index;
-};
-
 static void *run(void *arg)
 {
-    struct start start = *(struct start *)arg;
-    pp_tls_inquirer *inquirer = start.inquirer;
+    pp_tls_inquirer *inquirer = arg;
 
-    pp_free(arg);
     (void)pthread_mutex_lock(&inquirer->lock);
     while (inquirer->queued || !inquirer->stopped) {
         if (inquirer->queued) {
-            work_on_locked(inquirer, start.index);
+            work_on_locked(inquirer);
         } else if (wait_locked(inquirer)) {
             (void)pthread_mutex_unlock(&inquirer->lock);
             save(inquirer);
@@ -153,19 +146,11 @@ static void *run(void *arg)
 /* One more, if all are busy. */
 static void add_thread_locked(pp_tls_inquirer *inquirer)
 {
-    struct start *start;
-
     if (inquirer->idle > inquirer->queued || inquirer->thread_count == PP_TLS_INQUIRER_THREADS)
         return;
-    start = pp_alloc(sizeof(*start));
-    if (!start)
-        return;
-    *start = (struct start){inquirer, inquirer->thread_count};
     if (!pp_fault("thread") &&
-        pthread_create(&inquirer->threads[inquirer->thread_count], NULL, run, start) == 0)
+        pthread_create(&inquirer->threads[inquirer->thread_count], NULL, run, inquirer) == 0)
         inquirer->thread_count++;
-    else
-        pp_free(start);
 }
 
 void pp_tls_inquirer_submit(pp_tls_inquirer *inquirer, pp_tls_inquiry *inquiry)
@@ -233,10 +218,6 @@ void pp_tls_inquirer_stop(pp_tls_inquirer *inquirer)
     (void)pthread_mutex_lock(&inquirer->lock);
     inquirer->stopped = true;
     count = inquirer->thread_count;
-    for (unsigned i = 0; i < count; i++) {
-        if (inquirer->busy[i])
-            atomic_store(&inquirer->busy[i]->abandoned, true);
-    }
     (void)pthread_cond_broadcast(&inquirer->changed);
     (void)pthread_mutex_unlock(&inquirer->lock);
     for (unsigned i = 0; i < count; i++)

@@ -8,7 +8,8 @@
  * asked about, from the client's own upwards; the first that is not good ends it. What is known
  * already (tls/standings.h) is told at once, on whatever thread. Everybody else is asked by threads
  * of the inquirer: few, made when there is something to ask, so that only so many questions are out
- * at a time. */
+ * at a time; the newest question first, and who has been asked is heard even if the client has left
+ * meanwhile, since the next one to come may be the same. */
 #ifndef PP_TLS_INQUIRER_H
 #define PP_TLS_INQUIRER_H
 
@@ -104,6 +105,8 @@ void pp_tls_inquiry_finish(pp_tls_inquiry *inquiry, bool can_ask);
 
 /* inquirer.c: what inquiries need of it. */
 const pp_tls_inquirer_hooks *pp_tls_inquirer_hooks_of(const pp_tls_inquirer *inquirer);
+/* Set when nobody is to wait any more. */
+const atomic_bool *pp_tls_inquirer_stopped(const pp_tls_inquirer *inquirer);
 /* A line that peers can cause at will; at most one a second. */
 void pp_tls_inquirer_log(pp_tls_inquirer *inquirer, pp_log_level level, X509 *certificate,
                          const char *text);

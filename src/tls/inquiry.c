@@ -212,6 +212,13 @@ out:
 
 /* --- asking --------------------------------------------------------------------------------- */
 
+/* Does nobody want to know any more? */
+static bool is_over(const pp_tls_inquiry *inquiry)
+{
+    return atomic_load(&inquiry->abandoned) ||
+           atomic_load(pp_tls_inquirer_stopped(inquiry->inquirer));
+}
+
 /* Has he who was asked not answered? Otherwise he has not been asked. */
 static bool is_silence(pipit_err err)
 {
@@ -232,7 +239,7 @@ static pipit_err fetch_from(const struct link *link, pp_str named, pp_buf *out,
     out->len = 0;
     if (strlen(url) == named.len)
         err = hooks->fetch(hooks->context, url, link->question, inquiry->rules.timeout_ns,
-                           &inquiry->abandoned, out);
+                           pp_tls_inquirer_stopped(inquiry->inquirer), out);
     if (err)
         (void)snprintf(why, NOTE_BYTES, "%.150s: %s", url, pipit_strerror(err));
     return err;
@@ -248,7 +255,7 @@ static pipit_err fetch(const struct link *link, pp_buf *out, char why[NOTE_BYTES
 
     (void)snprintf(why, NOTE_BYTES, "who is named is named at too great length");
     for (size_t i = 1; is_silence(err) && url.len && url.len <= room; i++) {
-        if (atomic_load(&link->inquiry->abandoned))
+        if (is_over(link->inquiry))
             break;
         err = fetch_from(link, url, out, why);
         room -= url.len;
@@ -268,7 +275,7 @@ static pipit_err ask(const struct link *link)
         return give_up(link, "too many questions are under way");
     pp_buf_init(&answer, PP_TLS_OCSP_ANSWER_MAX);
     err = fetch(link, &answer, why);
-    if (err && atomic_load(&link->inquiry->abandoned)) {
+    if (err && is_over(link->inquiry)) {
         pp_buf_fini(&answer);
         return PIPIT_ECLOSED;
     }
@@ -378,7 +385,7 @@ pipit_err pp_tls_inquiry_new(pp_tls_inquiry **out, pp_tls_inquirer *inquirer,
 
 void pp_tls_inquiry_finish(pp_tls_inquiry *inquiry, bool can_ask)
 {
-    if (atomic_load(&inquiry->abandoned))
+    if (is_over(inquiry))
         inquiry->refused = refused;
     else
         (void)go_on(inquiry, true, can_ask);

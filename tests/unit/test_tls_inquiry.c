@@ -125,8 +125,18 @@ struct world {
     pp_log log;
     atomic_uint asked;
     pipit_err outcome;   /* of asking */
-    pthread_mutex_t may; /* whoever holds it has nobody answered */
+    atomic_uint allowed; /* so many more are answered; UINT_MAX: all */
 };
+
+static bool may_answer(struct world *x)
+{
+    unsigned left = atomic_load(&x->allowed);
+
+    while (left && left != UINT_MAX)
+        if (atomic_compare_exchange_weak(&x->allowed, &left, left - 1))
+            return true;
+    return left;
+}
 
 static pipit_err fetch(void *context, const char *url, const char *question, int64_t timeout_ns,
                        const atomic_bool *hurry, pp_buf *out)
@@ -136,11 +146,10 @@ static pipit_err fetch(void *context, const char *url, const char *question, int
     (void)url;
     (void)question;
     (void)timeout_ns;
-    (void)hurry;
     (void)out;
     (void)atomic_fetch_add(&x->asked, 1);
-    (void)pthread_mutex_lock(&x->may);
-    (void)pthread_mutex_unlock(&x->may);
+    while (!may_answer(x) && !atomic_load(hurry))
+        (void)sched_yield();
     return x->outcome;
 }
 
@@ -156,15 +165,13 @@ static void world_init(struct world *x)
     const pp_tls_inquirer_hooks hooks = {
         .context = x, .log = &x->log, .fetch = fetch, .on_refusal = on_refusal};
 
-    *x = (struct world){.outcome = PIPIT_EIO};
-    (void)pthread_mutex_init(&x->may, NULL);
+    *x = (struct world){.outcome = PIPIT_EIO, .allowed = UINT_MAX};
     assert_int_equal(pp_tls_inquirer_new(&x->inquirer, &hooks), PIPIT_OK);
 }
 
 static void world_fini(struct world *x)
 {
     pp_tls_inquirer_free(x->inquirer);
-    (void)pthread_mutex_destroy(&x->may);
 }
 
 /* What of it is not known is asked here, without a thread. NULL: it may come in. */
@@ -335,7 +342,7 @@ static void test_who_fills_the_queue_opens_no_door(void **state)
     loops_init(&l, 1);
     world_init(&x);
     atomic_store(&answered, 0);
-    (void)pthread_mutex_lock(&x.may);
+    atomic_store(&x.allowed, 0);
     for (unsigned i = 0; i < COUNT; i++) {
         visitors[i] = visit(&x, &l.at[0], chain);
         if (i < PP_TLS_INQUIRER_THREADS)
@@ -348,7 +355,7 @@ static void test_who_fills_the_queue_opens_no_door(void **state)
     for (unsigned i = PP_TLS_INQUIRER_THREADS; i < COUNT; i++)
         leave(&x, visitors[i]);
     late = visit(&x, &l.at[0], chain);
-    (void)pthread_mutex_unlock(&x.may);
+    atomic_store(&x.allowed, UINT_MAX);
     wait_answered(&l, 1 + PP_TLS_INQUIRER_THREADS + 1);
     assert_null(late->refused);
     assert_int_equal(x.asked, PP_TLS_INQUIRER_THREADS + 1);
@@ -356,6 +363,39 @@ static void test_who_fills_the_queue_opens_no_door(void **state)
     for (unsigned i = 0; i < PP_TLS_INQUIRER_THREADS; i++)
         pp_tls_inquiry_unref(visitors[i]);
     free(visitors);
+    world_fini(&x);
+    loops_fini(&l);
+    sk_X509_pop_free(chain, X509_free);
+    loops_check_memory(&l);
+}
+
+/* Who has come last has the most time left. */
+static void test_newest_is_asked_about_first(void **state)
+{
+    STACK_OF(X509) *chain = chain_new(somebody, 1);
+    pp_tls_inquiry *visitors[PP_TLS_INQUIRER_THREADS + 2], **waiting;
+    struct loops l;
+    struct world x;
+
+    (void)state;
+    loops_init(&l, 1);
+    world_init(&x);
+    atomic_store(&answered, 0);
+    atomic_store(&x.allowed, 0);
+    for (unsigned i = 0; i < COUNT_OF(visitors); i++) {
+        visitors[i] = visit(&x, &l.at[0], chain);
+        if (i < PP_TLS_INQUIRER_THREADS)
+            wait_asked(&x, i + 1);
+    }
+    waiting = visitors + PP_TLS_INQUIRER_THREADS;
+    atomic_store(&x.allowed, 1);
+    wait_asked(&x, PP_TLS_INQUIRER_THREADS + 1);
+    assert_true(waiting[0]->queued); /* one thread is at the other one, and none is free */
+    assert_false(waiting[1]->queued);
+    atomic_store(&x.allowed, COUNT_OF(visitors));
+    wait_answered(&l, COUNT_OF(visitors));
+    for (unsigned i = 0; i < COUNT_OF(visitors); i++)
+        pp_tls_inquiry_unref(visitors[i]);
     world_fini(&x);
     loops_fini(&l);
     sk_X509_pop_free(chain, X509_free);
@@ -441,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_who_is_named_at_length),
         cmocka_unit_test(test_what_is_our_own_fault_is_no_silence),
         cmocka_unit_test(test_who_fills_the_queue_opens_no_door),
+        cmocka_unit_test(test_newest_is_asked_about_first),
         cmocka_unit_test(test_no_thread_opens_no_door),
         cmocka_unit_test(test_nobody_comes_in_for_want_of_memory),
     };
