@@ -118,7 +118,7 @@ static bool is_pinned(X509 *peer, const pp_tls_context *context)
 
 bool pp_tls_is_pinned(const pp_tls_layer *t, X509 *peer)
 {
-    return is_pinned(peer, t->newer ? t->newer : t->context);
+    return is_pinned(peer, pp_tls_in_force(t));
 }
 
 /* A key that is not among those pinned, a certificate that has ended since the session began. */
@@ -189,7 +189,7 @@ pipit_err pp_tls_shake_hands(pp_tls_layer *t)
         return PIPIT_EPROTO;
     }
     t->shaken = true;
-    if (pp_tls_context_inquires(t->context))
+    if (pp_tls_context_inquires(pp_tls_in_force(t)))
         return PIPIT_EAGAIN;
     pp_tls_carry(t);
     return PIPIT_OK;

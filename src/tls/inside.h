@@ -29,7 +29,7 @@ struct pp_tls_secrets;
 typedef struct pp_tls_layer {
     pp_layer layer;
     pp_tls_context *context; /* what ssl is made with, which needs it as long as it lives */
-    pp_tls_context *newer;   /* whose pinned keys hold when the handshake ends; NULL: context's */
+    pp_tls_context *newer;   /* whose pins and questions hold at its end; NULL: context's */
     pp_tls_places *places;
     SSL *ssl; /* NULL: the peer has not said anything, or records have taken its place */
     pp_tls_records *records;        /* guarded by the lock; NULL: TLS 1.2, or not open yet */
@@ -74,6 +74,12 @@ static inline pp_tls_place *pp_tls_place_of(const pp_tls_layer *t, const pp_loop
 
 /* Fail, for that reason; the first one counts. Returns -1, as receive and send do. */
 ssize_t pp_tls_fail(pp_tls_layer *t, const char *failure);
+
+/* What a reload has left in force since the handshake began. */
+static inline pp_tls_context *pp_tls_in_force(const pp_tls_layer *t)
+{
+    return t->newer ? t->newer : t->context;
+}
 
 /* What OpenSSL has to say about it; its queue is empty then. */
 ssize_t pp_tls_fail_by_openssl(pp_tls_layer *t);

@@ -61,7 +61,7 @@ static void submit(pp_tls_layer *t, pp_tls_inquiry *inquiry)
     inquiry->loop = conn->loop;
     inquiry->conn_id = conn->id;
     pp_conn_stop_reading(conn);
-    pp_tls_context_submit(t->context, inquiry);
+    pp_tls_context_submit(pp_tls_in_force(t), inquiry);
 }
 
 void pp_tls_begin_vetting(pp_tls_layer *t)
@@ -71,7 +71,7 @@ void pp_tls_begin_vetting(pp_tls_layer *t)
 
     /* As a ticket would, of which there is none here (pp_tls_carry). */
     pp_socket_acknowledge(t->layer.conn);
-    err = pp_tls_context_inquire(t->context, t->chain, &inquiry);
+    err = pp_tls_context_inquire(pp_tls_in_force(t), t->chain, &inquiry);
     if (err == PIPIT_EAGAIN) {
         submit(t, inquiry);
     } else if (err) {

@@ -520,6 +520,30 @@ class OcspPeer(unittest.TestCase):
             self.assertEqual(support.rest(sock), b"")
         self.assertTrue(server.wait_line("TLS handshake error: certificate not pinned"))
 
+    def test_a_handshake_that_a_reload_overtakes(self):
+        """It began when nobody was asked, and it is asked about all the same."""
+        server = self.start("")
+        self.responder.states = {"ann": "R"}
+        inwards, outwards = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self.context("ann").wrap_bio(inwards, outwards, server_hostname="localhost")
+        sock = server.dial()
+        support.read_info(sock)
+        self.assertRaises(ssl.SSLWantReadError, tls.do_handshake)
+        sock.sendall(outwards.read())
+        inwards.write(sock.recv(65536))
+        self.assertTrue(server.reload(self.text()))
+        with sock:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    inwards.write(sock.recv(65536))
+            tls.write(b"CONNECT {}\r\nPING\r\n")
+            sock.sendall(outwards.read())
+            self.assertTrue(server.wait_line("TLS handshake error: client not OCSP valid"))
+        self.assertEqual(self.responder.asked, ["ann"])
+
     def test_it_needs_certificates(self):
         text = self.text().replace("verify: true, timeout", "timeout")
         with self.assertRaises(RuntimeError) as caught:
