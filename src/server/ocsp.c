@@ -96,7 +96,7 @@ void pp_ocsp_configure(pp_ocsp *ocsp, const pp_options *options)
     pp_buf error;
 
     pp_buf_init(&error, 8192);
-    if (pp_tls_standings_keep(pp_tls_inquirer_standings(ocsp->inquirer), &spec, &error))
+    if (pp_tls_inquirer_keep(ocsp->inquirer, &spec, &error))
         pp_log_write(&ocsp->server->log, PP_LOG_ERROR,
                      "OCSP: what was known of certificates cannot be read: %.*s",
                      PP_STR_ARGS(pp_buf_str(&error)));

@@ -18,7 +18,8 @@ struct pp_tls_inquirer {
     unsigned queued;
     unsigned idle;       /* threads that wait */
     atomic_bool stopped; /* written under the lock; read by who waits for an answer, too */
-    bool saving;         /* a thread writes the file */
+    bool saving;         /* somebody writes the file */
+    pthread_cond_t saved;
     pthread_t threads[PP_TLS_INQUIRER_THREADS];
     unsigned thread_count;
     pthread_mutex_t log_lock;
@@ -94,24 +95,34 @@ static pp_tls_inquiry *take_locked(pp_tls_inquirer *inquirer)
     return inquiry;
 }
 
-/* True: the file is to be written, by this thread. */
-static bool wait_locked(pp_tls_inquirer *inquirer)
+/* When the file is to be written by whoever is first. */
+static int64_t due_locked(pp_tls_inquirer *inquirer)
 {
-    int64_t due_ns = inquirer->saving ? INT64_MAX : pp_tls_standings_due(inquirer->standings);
+    return inquirer->saving ? INT64_MAX : pp_tls_standings_due(inquirer->standings);
+}
+
+static void save_locked(pp_tls_inquirer *inquirer)
+{
+    inquirer->saving = true;
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    save(inquirer);
+    (void)pthread_mutex_lock(&inquirer->lock);
+    inquirer->saving = false;
+    (void)pthread_cond_broadcast(&inquirer->saved);
+}
+
+static void wait_locked(pp_tls_inquirer *inquirer)
+{
+    int64_t due_ns = due_locked(inquirer);
     struct timespec until = {.tv_sec = (time_t)(due_ns / PP_NS_PER_S),
                              .tv_nsec = (long)(due_ns % PP_NS_PER_S)};
 
-    if (due_ns <= pp_clock_mono_ns()) {
-        inquirer->saving = true;
-        return true;
-    }
     inquirer->idle++;
     if (due_ns == INT64_MAX)
         (void)pthread_cond_wait(&inquirer->changed, &inquirer->lock);
     else
         (void)pthread_cond_timedwait(&inquirer->changed, &inquirer->lock, &until);
     inquirer->idle--;
-    return false;
 }
 
 static void work_on_locked(pp_tls_inquirer *inquirer)
@@ -130,14 +141,12 @@ static void *run(void *arg)
 
     (void)pthread_mutex_lock(&inquirer->lock);
     while (inquirer->queued || !inquirer->stopped) {
-        if (inquirer->queued) {
+        if (due_locked(inquirer) <= pp_clock_mono_ns())
+            save_locked(inquirer); /* however much there is to ask */
+        else if (inquirer->queued)
             work_on_locked(inquirer);
-        } else if (wait_locked(inquirer)) {
-            (void)pthread_mutex_unlock(&inquirer->lock);
-            save(inquirer);
-            (void)pthread_mutex_lock(&inquirer->lock);
-            inquirer->saving = false;
-        }
+        else
+            wait_locked(inquirer);
     }
     (void)pthread_mutex_unlock(&inquirer->lock);
     return NULL;
@@ -207,8 +216,28 @@ pipit_err pp_tls_inquirer_new(pp_tls_inquirer **out, const pp_tls_inquirer_hooks
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&inquirer->changed, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
+    (void)pthread_cond_init(&inquirer->saved, NULL);
     *out = inquirer;
     return PIPIT_OK;
+}
+
+pipit_err pp_tls_inquirer_keep(pp_tls_inquirer *inquirer, const pp_tls_standings_spec *spec,
+                               pp_buf *error)
+{
+    pipit_err err;
+
+    (void)pthread_mutex_lock(&inquirer->lock);
+    while (inquirer->saving)
+        (void)pthread_cond_wait(&inquirer->saved, &inquirer->lock);
+    if (due_locked(inquirer) != INT64_MAX)
+        save_locked(inquirer);
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    err = pp_tls_standings_keep(inquirer->standings, spec, error);
+    /* Those who wait do so until the file was to be written before. */
+    (void)pthread_mutex_lock(&inquirer->lock);
+    (void)pthread_cond_broadcast(&inquirer->changed);
+    (void)pthread_mutex_unlock(&inquirer->lock);
+    return err;
 }
 
 void pp_tls_inquirer_stop(pp_tls_inquirer *inquirer)
@@ -234,6 +263,7 @@ void pp_tls_inquirer_free(pp_tls_inquirer *inquirer)
     pp_tls_inquirer_stop(inquirer);
     pp_tls_standings_free(inquirer->standings);
     (void)pthread_cond_destroy(&inquirer->changed);
+    (void)pthread_cond_destroy(&inquirer->saved);
     (void)pthread_mutex_destroy(&inquirer->lock);
     (void)pthread_mutex_destroy(&inquirer->log_lock);
     pp_free(inquirer);

@@ -74,6 +74,11 @@ void pp_tls_inquirer_stop(pp_tls_inquirer *inquirer);
 /* Stop, and free. NULL is fine. */
 void pp_tls_inquirer_free(pp_tls_inquirer *inquirer);
 
+/* Keep what is known like that from now on, as pp_tls_standings_keep does; what is not in the file
+ * yet is written before, where it was kept until now. Thread: the one that starts or reloads. */
+pipit_err pp_tls_inquirer_keep(pp_tls_inquirer *inquirer, const pp_tls_standings_spec *spec,
+                               pp_buf *error);
+
 /* What is known. Thread: any. */
 pp_tls_standings *pp_tls_inquirer_standings(pp_tls_inquirer *inquirer);
 

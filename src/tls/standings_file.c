@@ -198,6 +198,17 @@ int64_t pp_tls_standings_due(pp_tls_standings *standings)
     return due_ns;
 }
 
+/* How much that will be, so that the lock is held for copying alone: loops ask under it. */
+static void make_room(pp_tls_standings *standings, pp_buf *out)
+{
+    size_t bytes;
+
+    (void)pthread_mutex_lock(&standings->lock);
+    bytes = standings->bytes + standings->table.count * RECORD_BYTES;
+    (void)pthread_mutex_unlock(&standings->lock);
+    (void)pp_buf_reserve(out, HEAD_BYTES + bytes + HASH_BYTES); /* else adding tells */
+}
+
 /* All that the file is to say, and where it is. */
 static pipit_err compose(pp_tls_standings *standings, pp_buf *out, char dir[PATH_BYTES])
 {
@@ -272,6 +283,7 @@ pipit_err pp_tls_standings_save(pp_tls_standings *standings, pp_buf *error)
     int dir_fd = -1;
 
     pp_buf_init(&text, FILE_MAX);
+    make_room(standings, &text);
     err = compose(standings, &text, dir);
     if (!err) {
         (void)mkdir(dir, 0700); /* it may be there, and opening tells */

@@ -509,6 +509,17 @@ class OcspPeer(unittest.TestCase):
         self.assertIsNone(self.cache(server))
         self.assert_in(server)
 
+    def test_a_reload_that_moves_the_store(self):
+        """Nothing is lost where it was, and nobody has to come for it to be where it is then."""
+        other = self.folder.file("other")
+        self.addCleanup(shutil.rmtree, other, True)
+        server = self.start(LONG, "ocsp_cache { local_store: '@', save_interval: 1h }")
+        self.assert_in(server)
+        self.assertTrue(server.reload(self.text(
+            LONG, f"ocsp_cache {{ local_store: '{other}', save_interval: 1 }}")))
+        for store in self.store, other:
+            support.wait_until(lambda: os.path.exists(os.path.join(store, "standings")))
+
     def test_who_is_asked_about_at_a_reload(self):
         server = self.start()
         with self.responder.lock:
