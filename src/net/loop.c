@@ -25,8 +25,8 @@ enum {
     LITTER_MAX = 8 * 1024 * 1024,
     STAGED_PRESSED = 64 * 1024,
     CHUNKS_MAX = 1024,
-    GIVE_WAY_LONG_NS = 1000000, /* more than a client needs to say what it can */
-    GIVE_WAY_PART = 16,
+    GIVE_WAY_PART = 64,              /* of the loop's time, at most, is what others have of it */
+    GIVE_WAY_COUNTED_NS = 100000000, /* the process may have been stopped, too */
 };
 
 static _Thread_local pp_loop *current;
@@ -252,34 +252,59 @@ static int sleep_in_epoll(pp_loop *loop, struct epoll_event *events, int64_t unt
     return count;
 }
 
-/* Somebody else may have the processor meanwhile who has nothing to do with us: that is to take a
- * small part of our time only. */
+/* Is there input of nobody but those who say much at once? */
+static bool all_say_much(const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const pp_source *source = events[i].data.ptr;
+
+        if (!source->says_much)
+            return false;
+    }
+    return true;
+}
+
+/* Somebody else may have the processor meanwhile who has nothing to do with us, and what comes for
+ * others waits: that is to take a small part of our time only. */
 static void give_way(pp_loop *loop)
 {
-    int64_t since_ns = loop->now_ns, took_ns;
+    int64_t since_ns = pp_clock_mono_ns(), took_ns;
 
-    loop->gives_way = false;
-    if (since_ns < loop->gives_way_from_ns)
-        return;
     pp_count(&loop->counters->ways_given, 1);
-    since_ns = pp_clock_mono_ns();
     (void)sched_yield();
     took_ns = pp_clock_mono_ns() - since_ns;
-    if (took_ns > GIVE_WAY_LONG_NS)
-        loop->gives_way_from_ns = since_ns + GIVE_WAY_PART * took_ns;
+    if (took_ns > GIVE_WAY_COUNTED_NS)
+        took_ns = GIVE_WAY_COUNTED_NS;
+    loop->gives_way_from_ns = since_ns + GIVE_WAY_PART * took_ns;
+}
+
+/* To whoever says much at once, unless others have input already. Returns how many events there
+ * were before. */
+static int give_way_if_alone(pp_loop *loop, struct epoll_event *events)
+{
+    int count;
+
+    loop->gives_way = false;
+    if (loop->now_ns < loop->gives_way_from_ns)
+        return 0;
+    count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
+    if (count >= 0 && all_say_much(events, count))
+        give_way(loop);
+    return count;
 }
 
 static int wait_for_events(pp_loop *loop, struct epoll_event *events, bool garbage)
 {
-    int count;
+    int count = 0;
 
     if (!pp_list_empty(&loop->ready) ||
         atomic_load_explicit(&loop->mailbox.waiting, memory_order_relaxed))
         return epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, 0);
     pp_reclaim_leave(&loop->reclaimer);
     if (loop->gives_way)
-        give_way(loop);
-    count = sleep_in_epoll(loop, events, sleep_until(loop, garbage));
+        count = give_way_if_alone(loop, events);
+    if (count <= 0)
+        count = sleep_in_epoll(loop, events, sleep_until(loop, garbage));
     pp_reclaim_enter(&loop->reclaimer);
     return count;
 }

@@ -28,6 +28,7 @@ struct pp_post;
 typedef struct pp_source {
     int fd;
     void (*on_event)(struct pp_source *source, uint32_t epoll_events);
+    bool says_much; /* at once, last time: the loop gives way to it */
 } pp_source;
 
 /* A thing to do on a loop. Lives where its poster keeps it until it has run. */
@@ -81,7 +82,7 @@ typedef struct pp_loop {
     size_t staged_max, chunks_max;        /* of both, before they are flushed within a turn */
     bool pressed;                         /* the process is short of memory, as last seen */
     bool gives_way;                       /* whoever can run does so before the loop sleeps */
-    int64_t gives_way_from_ns;            /* not before: it has taken too long */
+    int64_t gives_way_from_ns;            /* not before: of its time others have had enough */
     bool borrowed;               /* an outlet refers into read_buf: flush before the next read */
     struct pp_conn *lender;      /* whose input that is */
     const void *refused;         /* the outlet whose recipient did not take all of it; or NULL */

@@ -262,6 +262,7 @@ static void on_bytes(void *session, pp_str window, size_t *out_used, size_t *out
     *out_used = used;
     /* Who says several things at once does not wait for each answer, and writes each by itself: it
      * has the processor until it does wait, rather than be interrupted for every few. */
+    s->conn->source.says_much = count >= GATHERED_MIN;
     loop->gives_way |= count >= GATHERED_MIN;
 }
 
