@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum {
+    DUE_AT_HAND = 16,
     RUN_MAX = 256,             /* messages while nobody else can publish by the lodger */
     LEAVE_MAX_NS = 2000000000, /* who takes longer to empty its lane may see messages overtake */
     LONG_AGO_NS = 1,
@@ -145,15 +146,18 @@ static pipit_err put_whole(pp_lodger *lodger, const pp_record *record)
     return put(lodger, record, &(pp_inlet_mark){.from = lodger});
 }
 
-/* By the inlet to so many that do not get it by a lane, and to all who are not lodgers. */
+/* By the inlet to so many that do not get it by a lane, and to all who are not lodgers. Those are
+ * named, be it all that hear it: whoever subscribes before the loop routes it is not to have it,
+ * for what comes next may go to him by a lane. */
 static pipit_err put_rest(pp_lodger *lodger, const struct pp_hearers *h, const pp_record *record,
                           uint32_t due_count)
 {
-    pp_lodger **due = due_count ? pp_alloc(due_count * sizeof(pp_lodger *)) : NULL;
+    pp_lodger *few[DUE_AT_HAND];
+    pp_lodger **due = due_count > DUE_AT_HAND ? pp_alloc(due_count * sizeof(pp_lodger *)) : few;
     pp_inlet_mark mark = {.from = lodger, .hosted_done = true, .due = due};
     pipit_err err;
 
-    if (due_count && !due)
+    if (!due)
         return PIPIT_ENOMEM;
     for (uint32_t i = 0; i < h->count && mark.due_count < due_count; i++) {
         if (h->targets[i].passage->way != PP_BY_LANE)
@@ -165,7 +169,8 @@ static pipit_err put_rest(pp_lodger *lodger, const struct pp_hearers *h, const p
             h->targets[i].passage->due_mark =
                 atomic_load_explicit(&lodger->inlet_mark, memory_order_relaxed);
     }
-    pp_free(due);
+    if (due != few)
+        pp_free(due);
     return err;
 }
 
@@ -231,8 +236,6 @@ static pipit_err spread(pp_lodger *lodger, const struct pp_hearers *h, struct at
 
     attempt->full = choose_ways(lodger, h, attempt->leave_by_ns, &due);
     attempt->for_order = attempt->full != NULL;
-    if (PP_UNLIKELY(due && due == h->count && !attempt->full))
-        return put_whole(lodger, record);
     if (!attempt->full)
         attempt->full = find_full(h, record);
     if (attempt->full)

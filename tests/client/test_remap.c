@@ -435,6 +435,77 @@ static void scenario_mapping_shared(void)
     stage_close(&s);
 }
 
+/* While held nothing is routed: a message that the loop gives to a callback keeps it there. */
+struct hold {
+    atomic_bool there, over;
+};
+
+static bool is_there(void *arg)
+{
+    struct hold *hold = arg;
+
+    return atomic_load(&hold->there);
+}
+
+static bool is_over(void *arg)
+{
+    struct hold *hold = arg;
+
+    return atomic_load(&hold->over);
+}
+
+static void hold_loop(void *context, pipit_subscription *subscription, const pipit_msg *msg)
+{
+    struct hold *hold = context;
+
+    (void)subscription;
+    (void)msg;
+    atomic_store(&hold->there, true);
+    check_until(is_over, hold, "the loop is let go");
+}
+
+/* The mapping has ended, and one still gets by the loop what he hears, another all by his lane. Who
+ * subscribes while a message waits there may have it or not, but not after the next one. */
+static void scenario_mapping_late(void)
+{
+    const uint64_t end = UINT64_MAX;
+    pipit_client_options o = {.own_loop = true};
+    struct growing others = {0}, numbers = {0};
+    struct hold hold = {0};
+    pipit_subscription *held;
+    pipit_client *late;
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    o.server = s.host.server;
+    must(pipit_client_connect(&late, "memory:", &o), "late");
+    must(pipit_client_subscribe(late, "others", NULL, on_growing, &others, &sub), "others");
+    must(pipit_server_subscribe(o.server, "hold", NULL, hold_loop, &hold, &held), "hold");
+    reload(&s, mapping);
+    send_numbers(&s, 1);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush"); /* s.to has not read it */
+    reload(&s, "");
+    publish_text(s.from, "others", "12345678");
+    must(pipit_server_publish(o.server, "hold", NULL, "", 0), "hold");
+    check_until(is_there, &hold, "the loop is held");
+    send_numbers(&s, 1);
+    must(pipit_client_subscribe(late, "numbers", NULL, on_growing, &numbers, &sub), "numbers");
+    send_numbers(&s, 1);
+    atomic_store(&hold.over, true);
+    must(pipit_client_flush(s.from, WAIT_MS), "flush");
+    hear_all(&s);
+    while (!numbers.count)
+        must(pipit_client_poll(late, WAIT_MS), "poll");
+    must(pipit_server_publish(o.server, "numbers", NULL, &end, sizeof(end)), "the last by a loop");
+    while (numbers.last != end)
+        must(pipit_client_poll(late, WAIT_MS), "poll");
+    REQUIRE(!numbers.disordered, "in order, %d of them", (int)numbers.count);
+    pipit_subscription_end(held);
+    pipit_client_free(late);
+    stage_close(&s);
+}
+
 static bool has_delivered(void *arg)
 {
     pipit_server_stats stats;
@@ -497,6 +568,7 @@ int main(int argc, char **argv)
         {"mapping_full", scenario_mapping_full, 60},
         {"mapping_failed", scenario_mapping_failed, 60},
         {"mapping_shared", scenario_mapping_shared, 60},
+        {"mapping_late", scenario_mapping_late, 60},
         {"mapping_withdrawn", scenario_mapping_withdrawn, 60},
         {"mapping_unread", scenario_mapping_unread, 60},
     };
