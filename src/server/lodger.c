@@ -95,9 +95,25 @@ static void *way_of(pp_client *client, uint32_t router_index)
     return atomic_load_explicit(&way->lane, memory_order_relaxed) ? way : NULL;
 }
 
+/* Are those who publish to wait a moment? Not again for who has taken nothing since he missed
+ * something: he may never do so, and would hold up what is for others. */
+static bool is_waited_for(struct pp_way *way, pp_lane *lane, bool misses)
+{
+    uint64_t taken;
+
+    if (PP_LIKELY(!misses))
+        return pp_lane_lags(lane);
+    taken = pp_lane_taken_seen(lane);
+    if (way->missed && way->missed_at == taken)
+        return false;
+    way->missed = true;
+    way->missed_at = taken;
+    return pp_lane_lags(lane);
+}
+
 static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *msg)
 {
-    const struct pp_way *way = outlet;
+    struct pp_way *way = outlet;
     const pp_inlet *inlet = &way->worker->local.inlet;
     pp_lane *lane = atomic_load_explicit(&way->lane, memory_order_relaxed);
     pp_record record = {
@@ -126,7 +142,7 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
         pp_body_unref(record.body);
     if (err && err != PIPIT_ECLOSED)
         pp_port_count_missed(way->to->port);
-    if (PP_UNLIKELY(pp_lane_lags(lane)))
+    if (PP_UNLIKELY(is_waited_for(way, lane, err == PIPIT_EAGAIN)))
         way->worker->loop.gate = lane; /* its publishers wait a moment */
     if (!err) {
         pp_count(&way->worker->counters.out_msgs, 1);

@@ -13,6 +13,8 @@ struct pp_way {
     _Atomic(pp_lane *) lane;
     pp_worker *worker; /* of the loop */
     pp_lodger *to;
+    uint64_t missed_at; /* when it missed something last it had taken so many bytes ... */
+    bool missed;        /* ... if it has */
 };
 
 /* By which of two ways messages go from a lodger to another. No message overtakes one that went by

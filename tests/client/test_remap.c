@@ -4,6 +4,7 @@
 
 #include "base/fault.h"
 #include "client/client.h"
+#include "server/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -435,6 +436,46 @@ static void scenario_mapping_shared(void)
     stage_close(&s);
 }
 
+static uint64_t stalls(const struct stage *s)
+{
+    return atomic_load(&s->host.server->workers[0].counters.stalls);
+}
+
+/* Nor is the loop held up again and again for who takes nothing at all. */
+static void scenario_mapping_deaf(void)
+{
+    pipit_client_options plain = {0}, small = {.sub_pending_max = 64 * 1024, .own_loop = true};
+    static const char payload[1024];
+    atomic_uint_fast64_t heard = 0, unheard = 0;
+    pipit_client *from, *near, *deaf;
+    uint64_t many = 4000; /* of 16 in a chunk: after each the loop could wait */
+    struct stage s;
+    pipit_sub *sub;
+
+    stage_open(&s);
+    plain.server = small.server = s.host.server;
+    must(pipit_client_connect(&from, "memory:", &plain), "from");
+    must(pipit_client_connect(&near, "memory:", &plain), "near");
+    must(pipit_client_connect(&deaf, "memory:", &small), "deaf");
+    must(pipit_client_subscribe(near, "all", NULL, count, &heard, &sub), "all");
+    must(pipit_client_subscribe(deaf, "all", NULL, count, &unheard, &sub), "all");
+    reload(&s, mapping);
+    publish_text(from, "all", "by a loop");
+    must(pipit_client_flush(from, WAIT_MS), "flush");
+    reload(&s, "");
+    for (uint64_t i = 0; i < many; i++)
+        must(pipit_client_publish(from, "all", NULL, payload, sizeof(payload)), "all");
+    must(pipit_client_flush(from, WAIT_MS), "flush");
+    must(pipit_client_drain(near, WAIT_MS), "drain");
+    check_until(has_ended, near, "all heard");
+    REQUIRE(heard == many + 1, "%d of them", (int)heard);
+    REQUIRE(stalls(&s) < many / 16 / 4, "%d stalls", (int)stalls(&s));
+    pipit_client_free(from);
+    pipit_client_free(near);
+    pipit_client_free(deaf);
+    stage_close(&s);
+}
+
 /* While held nothing is routed: a message that the loop gives to a callback keeps it there. */
 struct hold {
     atomic_bool there, over;
@@ -568,6 +609,7 @@ int main(int argc, char **argv)
         {"mapping_full", scenario_mapping_full, 60},
         {"mapping_failed", scenario_mapping_failed, 60},
         {"mapping_shared", scenario_mapping_shared, 60},
+        {"mapping_deaf", scenario_mapping_deaf, 60},
         {"mapping_late", scenario_mapping_late, 60},
         {"mapping_withdrawn", scenario_mapping_withdrawn, 60},
         {"mapping_unread", scenario_mapping_unread, 60},
