@@ -8,8 +8,8 @@
  *                           under the lock  the loop's
  *
  * What waits in an inlet is limited by max_pending: beyond it publishing answers PIPIT_EAGAIN. The
- * loop stops taking, for 10 ms at most, while a recipient of what it took lags behind, but not again
- * for a lodger that has taken nothing since it missed something. */
+ * loop stops taking, for 10 ms at most, while a recipient of what it took lags behind, but not
+ * again for a lodger that has taken nothing since it missed something. */
 #ifndef PP_SERVER_INLET_H
 #define PP_SERVER_INLET_H
 

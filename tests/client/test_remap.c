@@ -41,9 +41,9 @@ static void reload(struct stage *s, const char *text)
 }
 
 /* from is refused where it would wait, to takes what has come when it is told to. */
-static void stage_open(struct stage *s)
+static void stage_open_on(struct stage *s, const char *threads)
 {
-    static const char *const options[] = {"--no_listen", "--threads=1", NULL};
+    const char *const options[] = {"--no_listen", threads, NULL};
     pipit_client_options o = {.no_wait = true};
     pipit_sub *sub;
 
@@ -54,6 +54,17 @@ static void stage_open(struct stage *s)
     o.own_loop = true;
     must(pipit_client_connect(&s->to, "memory:", &o), "to");
     must(pipit_client_subscribe(s->to, "numbers", NULL, on_number, s, &sub), "numbers");
+}
+
+static void stage_open(struct stage *s)
+{
+    stage_open_on(s, "--threads=2");
+}
+
+/* There is one loop only, so that what anybody publishes by a loop waits for the same. */
+static void stage_open_narrow(struct stage *s)
+{
+    stage_open_on(s, "--threads=1");
 }
 
 static void stage_close(struct stage *s)
@@ -221,14 +232,17 @@ struct call {
 
 static void *publish_it(void *arg)
 {
-    static const char payload[1 << 16];
+    char payload[1 << 16] = {0};
     struct call *c = arg;
+    uint64_t number;
 
     do {
         if (c->lead && atomic_load(&c->done) - atomic_load(c->heard) >= c->lead) {
             (void)check_poll(-1, 1);
             continue;
         }
+        number = atomic_load(&c->done);
+        memcpy(payload, &number, sizeof(number));
         must(pipit_client_publish(c->client, c->subject, NULL, payload, c->payload_bytes),
              c->subject);
         (void)atomic_fetch_add(&c->done, 1);
@@ -244,15 +258,24 @@ static bool call_returned(void *arg)
     return atomic_load(&c->returned);
 }
 
-/* Much slower than it is published. */
-static void count_slowly(void *context, pipit_sub *sub, const pipit_msg *msg)
+/* What somebody hears much slower than it is published. */
+struct slow {
+    atomic_uint_fast64_t heard;
+    atomic_bool disordered;
+};
+
+static void hear_slowly(void *context, pipit_sub *sub, const pipit_msg *msg)
 {
-    atomic_uint_fast64_t *heard = context;
+    struct slow *slow = context;
+    uint64_t number;
 
     (void)sub;
-    (void)msg;
-    (void)check_poll(-1, 1);
-    (void)atomic_fetch_add(heard, 1);
+    memcpy(&number, msg->payload, sizeof(number));
+    if (number != atomic_load(&slow->heard))
+        atomic_store(&slow->disordered, true);
+    if (number % 16 == 0)
+        (void)check_poll(-1, 1);
+    (void)atomic_fetch_add(&slow->heard, 1);
 }
 
 static void count(void *context, pipit_sub *sub, const pipit_msg *msg)
@@ -269,13 +292,24 @@ static bool is_ahead(void *arg)
     return atomic_load(&busy->done) - atomic_load(busy->heard) > busy->lead / 2;
 }
 
-/* Two hear "both"; one of them takes nothing of what a loop has for it, so this must go by a loop
- * when the mapping has ended. Somebody else keeps the lane to the other full all the time. */
+static bool all_heard(void *arg)
+{
+    struct call *busy = arg;
+
+    return atomic_load(&busy->done) == atomic_load(busy->heard);
+}
+
+/* There is a mapping all of a sudden. Somebody keeps a lane full that is to be left for it: what he
+ * publishes next waits, too, and does not overtake, and others get their turn. */
 static void scenario_mapping_busy(void)
 {
     pipit_client_options o = {.publish_wait_ms = 3600 * 1000};
-    atomic_uint_fast64_t heard = 0, both = 0;
-    struct call busy = {.subject = "busy", .lead = 200, .heard = &heard},
+    struct slow heard = {0};
+    atomic_uint_fast64_t both = 0;
+    struct call busy = {.subject = "busy",
+                        .payload_bytes = sizeof(uint64_t),
+                        .lead = 2 * BEFORE,
+                        .heard = &heard.heard},
                 call = {.subject = "both"};
     pthread_t busy_thread, call_thread;
     pipit_client *from, *slow;
@@ -283,24 +317,22 @@ static void scenario_mapping_busy(void)
     pipit_sub *sub;
 
     stage_open(&s);
-    reload(&s, mapping);
     o.server = s.host.server;
     must(pipit_client_connect(&from, "memory:", &o), "from");
     must(pipit_client_connect(&slow, "memory:", &o), "slow");
-    must(pipit_client_subscribe(slow, "busy", NULL, count_slowly, &heard, &sub), "busy");
+    must(pipit_client_subscribe(slow, "busy", NULL, hear_slowly, &heard, &sub), "busy");
     must(pipit_client_subscribe(slow, "both", NULL, count, &both, &sub), "both");
-    must(pipit_client_subscribe(s.to, "both", NULL, count, &both, &sub), "both");
-    publish_text(from, "both", "by a loop");
-    must(pipit_client_flush(from, WAIT_MS), "flush");
-    reload(&s, "");
     busy.client = call.client = from;
     REQUIRE(!pthread_create(&busy_thread, NULL, publish_it, &busy), "a thread");
     check_until(is_ahead, &busy, "somebody is busy");
+    reload(&s, mapping);
     REQUIRE(!pthread_create(&call_thread, NULL, publish_it, &call), "a thread");
     check_until(call_returned, &call, "the call");
     atomic_store(&busy.enough, true);
     (void)pthread_join(call_thread, NULL);
     (void)pthread_join(busy_thread, NULL);
+    check_until(all_heard, &busy, "all of it");
+    REQUIRE(!atomic_load(&heard.disordered), "in order, %d of them", (int)atomic_load(&busy.done));
     pipit_client_free(from);
     pipit_client_free(slow);
     stage_close(&s);
@@ -390,6 +422,17 @@ static void on_growing(void *context, pipit_sub *sub, const pipit_msg *msg)
     g->count++;
 }
 
+/* How many messages loops have routed. */
+static uint64_t routed(const struct stage *s)
+{
+    pipit_server *server = s->host.server;
+    uint64_t count_all = 0;
+
+    for (unsigned i = 0; i < server->worker_count; i++)
+        count_all += atomic_load(&server->workers[i].local.inlet.routed);
+    return count_all;
+}
+
 static void send_both(struct stage *s)
 {
     must(pipit_client_publish(s->from, "both", NULL, &s->sent, sizeof(s->sent)), "both");
@@ -402,7 +445,7 @@ static void scenario_mapping_shared(void)
 {
     pipit_client_options o = {.own_loop = true};
     struct growing far_heard = {0};
-    uint64_t by_loop, both = 3;
+    uint64_t by_loop, routed_before, both = 3;
     pipit_client *far;
     struct stage s;
     pipit_sub *sub;
@@ -427,11 +470,13 @@ static void scenario_mapping_shared(void)
     while (far_heard.count < both)
         must(pipit_client_poll(far, WAIT_MS), "poll");
     REQUIRE(far_heard.last > by_loop && !far_heard.disordered, "in order");
+    routed_before = routed(&s);
     send_both(&s); /* now by its lane, too */
     hear_all(&s);
     while (far_heard.count < both + 1)
         must(pipit_client_poll(far, WAIT_MS), "poll");
     REQUIRE(far_heard.last == s.sent - 1 && !far_heard.disordered, "in order");
+    REQUIRE(routed(&s) == routed_before, "no loop has seen it");
     pipit_client_free(far);
     stage_close(&s);
 }
@@ -452,7 +497,7 @@ static void scenario_mapping_deaf(void)
     struct stage s;
     pipit_sub *sub;
 
-    stage_open(&s);
+    stage_open_narrow(&s);
     plain.server = small.server = s.host.server;
     must(pipit_client_connect(&from, "memory:", &plain), "from");
     must(pipit_client_connect(&near, "memory:", &plain), "near");
@@ -518,7 +563,7 @@ static void scenario_mapping_late(void)
     struct stage s;
     pipit_sub *sub;
 
-    stage_open(&s);
+    stage_open_narrow(&s);
     o.server = s.host.server;
     must(pipit_client_connect(&late, "memory:", &o), "late");
     must(pipit_client_subscribe(late, "others", NULL, on_growing, &others, &sub), "others");
@@ -564,7 +609,7 @@ static void scenario_mapping_withdrawn(void)
     pipit_sub *sub;
     pipit_err err;
 
-    stage_open(&s);
+    stage_open_narrow(&s);
     must(pipit_client_subscribe(s.to, "words", NULL, on_growing, &words, &sub), "words");
     must(pipit_server_publish(s.host.server, "words", NULL, &s.sent, sizeof(s.sent)), "words");
     check_until(has_delivered, s.host.server, "words");
