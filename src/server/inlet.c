@@ -6,6 +6,8 @@
 #include "core/subject.h"
 #include "server/server.h"
 
+#include <stdlib.h>
+
 enum {
     CHUNKS_PER_RUN = 16, /* about 256 KiB; then connections have their turn */
     STALL_NS = 10000000,
@@ -75,16 +77,23 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
     inlet->due_count = 0;
 }
 
+static int compare_client_ids(const void *a, const void *b)
+{
+    uint64_t first = ((const pp_address *)a)->client_id;
+    uint64_t second = ((const pp_address *)b)->client_id;
+
+    return (first > second) - (first < second);
+}
+
 bool pp_inlet_owes(const pp_inlet *inlet, const struct pp_lodger *lodger)
 {
+    const pp_address key = {.client_id = (uint64_t)(uintptr_t)lodger};
+
     if (PP_LIKELY(!inlet->hosted_done))
         return true;
     /* An address may be that of another by now, who has subscribed meanwhile: it may hear it. */
-    for (uint32_t i = 0; i < inlet->due_count; i++) {
-        if (inlet->due[i].client_id == (uint64_t)(uintptr_t)lodger)
-            return true;
-    }
-    return false;
+    return inlet->due_count &&
+           bsearch(&key, inlet->due, inlet->due_count, sizeof(key), compare_client_ids);
 }
 
 static void go_on(pp_inlet *inlet)

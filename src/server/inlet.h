@@ -41,7 +41,7 @@ typedef struct pp_inlet {
     /* Of the message that is being routed; the loop's. */
     const struct pp_lodger *from; /* NULL: none of them */
     bool hosted_done;             /* plain subscriptions of lodgers have it */
-    const pp_address *due;        /* but for those of so many lodgers, by client_id */
+    const pp_address *due;        /* but for those of so many lodgers, sorted by client_id */
     uint32_t due_count;
 } pp_inlet;
 
@@ -49,7 +49,7 @@ typedef struct pp_inlet {
 typedef struct pp_inlet_mark {
     const struct pp_lodger *from;
     bool hosted_done; /* plain subscriptions of lodgers have it, but for those that are due */
-    struct pp_lodger *const *due;
+    struct pp_lodger *const *due; /* sorted by address, each once */
     uint32_t due_count;
 } pp_inlet_mark;
 

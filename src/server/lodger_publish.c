@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "core/subject.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -146,6 +147,32 @@ static pipit_err put_whole(pp_lodger *lodger, const pp_record *record)
     return put(lodger, record, &(pp_inlet_mark){.from = lodger});
 }
 
+static int compare_addresses(const void *a, const void *b)
+{
+    uintptr_t first = (uintptr_t) * (pp_lodger *const *)a;
+    uintptr_t second = (uintptr_t) * (pp_lodger *const *)b;
+
+    return (first > second) - (first < second);
+}
+
+/* Those who hear it and do not get it by a lane, each once, by address. Returns how many. */
+static uint32_t name_due(const struct pp_hearers *h, pp_lodger **due)
+{
+    uint32_t found = 0, count = 0;
+
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (h->targets[i].passage->way != PP_BY_LANE)
+            due[found++] = h->targets[i].passage->to;
+    }
+    if (found > 1)
+        qsort(due, found, sizeof(pp_lodger *), compare_addresses);
+    for (uint32_t i = 0; i < found; i++) {
+        if (!count || due[i] != due[count - 1])
+            due[count++] = due[i];
+    }
+    return count;
+}
+
 /* By the inlet to so many that do not get it by a lane, and to all who are not lodgers. Those are
  * named, be it all that hear it: whoever subscribes before the loop routes it is not to have it,
  * for what comes next may go to him by a lane. */
@@ -159,10 +186,7 @@ static pipit_err put_rest(pp_lodger *lodger, const struct pp_hearers *h, const p
 
     if (!due)
         return PIPIT_ENOMEM;
-    for (uint32_t i = 0; i < h->count && mark.due_count < due_count; i++) {
-        if (h->targets[i].passage->way != PP_BY_LANE)
-            due[mark.due_count++] = h->targets[i].passage->to;
-    }
+    mark.due_count = due_count ? name_due(h, due) : 0;
     err = put(lodger, record, &mark);
     for (uint32_t i = 0; i < h->count && due_count && !err; i++) {
         if (h->targets[i].passage->way != PP_BY_LANE)
