@@ -24,6 +24,7 @@ class FaultyServer:
         self.count = 0
         self.held = None
         self.pongs = 0
+        self.serving = []
         if path:
             self.listener = socket.socket(socket.AF_UNIX)
             self.listener.bind(path)
@@ -41,7 +42,8 @@ class FaultyServer:
             except OSError:
                 return
             connection.sendall(b'INFO {"server_id":"faulty"}\r\n')
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+            self.serving.append(threading.Thread(target=self.serve, args=(connection,), daemon=True))
+            self.serving[-1].start()
 
     def serve(self, connection):
         try:
@@ -109,6 +111,8 @@ def run(bench, fault, arguments):
         result = subprocess.run([bench, *arguments, *server.target, "--json", "--patience", "2"],
                                 capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         server.listener.close()
+        for thread in server.serving:
+            thread.join(TIMEOUT_S)  # it has read all that was said
     report = json.loads(result.stdout) if result.stdout else {}
     report["status"] = result.returncode
     report["pongs"] = server.pongs

@@ -462,6 +462,7 @@ class OcspPeer(unittest.TestCase):
         self.responder.status = 500
 
         def over():
+            self.assertIsNone(server.process.poll(), server.lines)
             self.assert_out(server)
             return len(self.responder.asked) > asked
 
