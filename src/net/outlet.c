@@ -92,6 +92,16 @@ static void queue_frames(pp_outlet *outlet, size_t sent, bool mine)
     pp_outlet_clear(outlet);
 }
 
+void pp_outlet_lead(pp_outlet *outlet)
+{
+    pp_outbox *box = &outlet->conn->box;
+
+    pp_mutex_lock(&box->lock);
+    if (!box->closed && !box->sending && !box->pending_bytes)
+        box->sending = outlet->leads = true;
+    pp_mutex_unlock(&box->lock);
+}
+
 /* Become the sender if nobody is and nothing waits. False: queue instead, or closed. */
 static bool begin_send(pp_outlet *outlet, bool *out_closed)
 {
@@ -103,11 +113,15 @@ static bool begin_send(pp_outlet *outlet, bool *out_closed)
         box->out_time = (uint32_t)(outlet->loop->now_ns >> PP_OUT_TIME_SHIFT);
     box->out_msgs += outlet->msgs;
     box->out_bytes += outlet->bytes;
-    mine = !box->closed && !box->sending && !pp_outbox_waiting_locked(outlet->conn);
+    mine = !box->closed &&
+           (outlet->leads || (!box->sending && !pp_outbox_waiting_locked(outlet->conn)));
     if (mine) {
         box->sending = true;
         box->retry = false;
+    } else if (outlet->leads) {
+        pp_outbox_stop_sending_locked(outlet->conn);
     }
+    outlet->leads = false;
     *out_closed = box->closed;
     pp_mutex_unlock(&box->lock);
     pp_count(&outlet->loop->counters->out_msgs, outlet->msgs);

@@ -50,6 +50,7 @@ typedef struct pp_outlet {
     bool dirty : 1; /* in the loop's list */
     bool has_answer : 1;
     bool gated_pressed : 1; /* gated for want of memory, at a lower mark */
+    bool leads : 1;         /* it is the sender until it is flushed */
     uint8_t chunk_count;
     /* What other loops may write is in a word of its own: what is looked at together above may be
      * read together. */
@@ -90,6 +91,11 @@ bool pp_outlet_reserve_ref(pp_outlet *outlet);
 
 /* Say that what is staged answers the peer, so that it goes out after messages to others. */
 void pp_outlet_mark_answer(pp_outlet *outlet);
+
+/* Put what is staged before all that other loops send from now on; that waits until this has been
+ * flushed. For a greeting, which must be the first, and which only who is subscribed may see.
+ * Something is staged, and nothing waits. Thread: the outlet's loop. */
+void pp_outlet_lead(pp_outlet *outlet);
 
 /* Send or queue what is staged. Thread: the outlet's loop. */
 void pp_outlet_flush(pp_outlet *outlet);

@@ -96,6 +96,34 @@ def test_order():
             reader.expect(b"".join(b"news!%d\n" % i for i in range(1, 1001)))
 
 
+def test_who_is_greeted_hears_all():
+    """The greeting is the first line, and what is announced after it was read is not missed."""
+    stop = threading.Event()
+
+    def chat(client):
+        while not stop.is_set():
+            client.send("announce all chatter\n" * 300 + "ping\n")
+            while client.line().startswith(b"all!"):
+                pass
+
+    with Server(PROGRAM, flags=("--threads=2",)) as server:
+        announcer = Client(server.port)
+        thread = threading.Thread(target=chat, args=(Client(server.port),))
+        thread.start()
+        try:
+            for i in range(400):
+                newcomer = Client(server.port)
+                announcer.send(f"announce all {i}\n")
+                line = f"all!{i}\n".encode()
+                while announcer.line() != line:
+                    pass
+                check(any(newcomer.line() == line for _ in range(100000)), i, "was missed")
+                newcomer.close()
+        finally:
+            stop.set()
+            thread.join()
+
+
 def test_half_closed_gets_its_answers():
     """Also those that do not fit into the socket at once."""
     with Server(PROGRAM, "max_queue: 64MB; max_queue_lines: 1000000") as server:

@@ -300,9 +300,10 @@ static void begin(pp_fanout_session *s)
     s->phase = PP_FANOUT_SERVED;
     pp_count(&s->context->counters.connections, 1);
     pp_fanout_send(s, PP_STR(PP_FANOUT_GREETING), 1);
-    pp_outlet_flush(&s->conn->own); /* other loops may have a line for `all` */
-    if (!s->conn->closing)
+    if (!s->conn->closing) {
+        pp_outlet_lead(&s->conn->own); /* other loops may have a line for `all` at once */
         pp_fanout_subscribe(s, PP_STR("all"));
+    }
     schedule_idle(s);
 }
 
