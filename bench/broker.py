@@ -4,7 +4,9 @@
     bench/broker.py [--rounds N] [--pipit PATH] [--bench PATH] [--original PATH] [--dir FOLDER]
 
 Eight publishers, each with a topic of its own; the clock stops when a subscriber of each topic has been
-given its last message. The original expects each frame in one piece and loses its place when more than a
+given its last message, which was on disk before. In the rows "delivered" every message goes to a
+subscriber, who answers it before the next comes, as the protocol has it: there the clients' turns
+count more than the server. The original expects each frame in one piece and loses its place when more than a
 segment is under way: it is given one write for each message, and 100 messages at a time, which it has read
 before the next come. pipit is given the same, and what it can take: one message after another, and 64 KiB
 at once. --original is the server of willdot/message-broker;
@@ -121,7 +123,7 @@ def main():
         return statistics.median(a / b for a, b in zip(rates[title], rates[original]))
 
     factor = factor_of("64 B, durable, 64 KiB at once")
-    print(f"end to end, durable, times the original in memory: "
+    print(f"delivered and answered one at a time, durable, times the original in memory: "
           f"{factor_of('64 B, durable, delivered', '64 B, original, delivered'):.1f}")
     print(f"durable, times the original in memory: {factor:.1f} (at least {FACTOR_MIN}); one by one "
           f"{factor_of('64 B, durable, one by one'):.1f}, in windows "
