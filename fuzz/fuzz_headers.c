@@ -158,11 +158,11 @@ static size_t parse_frame(pp_str bytes, struct frame *out)
 struct shape {
     pp_str subject, reply, header, payload;
     const char *blank, *line_end;
-    unsigned zeros;   /* in front of sizes */
+    unsigned zeros; /* in front of sizes */
     bool hpub;
-    bool wanted;      /* the recipient takes headers */
-    bool body;        /* the message lies in a shared body */
-    bool made_anew;   /* as from a door of another kind: without the publisher's line */
+    bool wanted;    /* the recipient takes headers */
+    bool body;      /* the message lies in a shared body */
+    bool made_anew; /* as from a door of another kind: without the publisher's line */
     unsigned copies;
 };
 

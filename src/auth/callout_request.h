@@ -33,7 +33,7 @@ typedef struct pp_callout_request {
     pp_str issuer;               /* who is to answer: the token's subject */
     pp_str user_nkey;            /* made for this question */
     const pp_login_shown *shown;
-    pp_str user; /* whom the server takes it for, if it has not said so itself */
+    pp_str user;                /* whom the server takes it for, if it has not said so itself */
     pp_str jwt;                 /* in operator mode, what it came with */
     pp_str user_key, user_name; /* that token's subject and name */
     const pp_str *user_tags;    /* and tags */

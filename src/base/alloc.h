@@ -14,7 +14,7 @@ char *pp_memdupz(const char *bytes, size_t len);
 void pp_free(void *ptr);
 
 /* Between these two, what is kept free below the ceiling may be taken, too: by what is small, given
- * back soon, and would otherwise lose a message. They do not nest. Thread: the one that allocates. */
+ * back soon, and would otherwise lose a message. They do not nest. Thread: the caller's. */
 void pp_alloc_urgent_begin(void);
 void pp_alloc_urgent_end(void);
 

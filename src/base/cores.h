@@ -1,5 +1,5 @@
-/* base/cores.h -- processors that this process may use: fewer than the machine has where it is bound
- * to some of them (taskset, a container's cpuset). */
+/* base/cores.h -- processors that this process may use: fewer than the machine has where it is
+ * bound to some of them (taskset, a container's cpuset). */
 #ifndef PP_BASE_CORES_H
 #define PP_BASE_CORES_H
 

@@ -16,8 +16,7 @@ struct pp_client;
 struct pp_pattern;
 
 #define PP_SUB_UNLIMITED INT32_MIN
-#define PP_SUB_ENDED (-1) /* by its client: nothing is delivered any more where there was a limit  \
-                           */
+#define PP_SUB_ENDED (-1) /* by its client: where there was a limit, no more is delivered */
 
 /* One loop's view of a subscription it has delivered to: only that loop writes it. */
 typedef struct pp_tap {

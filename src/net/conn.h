@@ -134,7 +134,7 @@ typedef struct pp_conn {
     bool asks_sent : 1; /* the door is to be told when all is sent */
     bool guarded : 1;   /* nobody knows yet who it is: little is read at a time, and kept */
     uint32_t stalls;    /* times it was made to wait for a recipient */
-    uint32_t kept;   /* bytes of an unfinished operation that the door keeps itself */
+    uint32_t kept;      /* bytes of an unfinished operation that the door keeps itself */
     /* An unfinished operation: got bytes of it. want 0: it is joined with what comes next in the
      * loop's buffer; else it is large, want bytes in all, and read in place: now if body has room
      * for all of it, or when memory is not short any more. */

@@ -71,8 +71,8 @@ void pp_conn_start_reading(pp_conn *conn)
         resume(conn);
 }
 
-/* What the kernel seals may wait beside the socket's buffer (tls/offload.c) and would be cut off: not
- * for connections that have been sent much. */
+/* What the kernel seals may wait beside the socket's buffer (tls/offload.c) and would be cut off:
+ * not for connections that have been sent much. */
 void pp_conn_shut_write(pp_conn *conn)
 {
     if (conn->closing)

@@ -15,8 +15,8 @@
 #define PP_PROXY_WINDOW_MAX 107
 
 struct pp_proxy_header {
-    bool has_address; /* false: the peer is the one the socket knows */
-    bool local;       /* the proxy speaks for itself (a health check) */
+    bool has_address;            /* false: the peer is the one the socket knows */
+    bool local;                  /* the proxy speaks for itself (a health check) */
     struct sockaddr_storage src; /* AF_INET or AF_INET6, zero unless has_address. An IPv6 address
                                     that maps an IPv4 one is given as AF_INET */
     size_t skip_bytes; /* still belong to the header after *out_used; drop them as they come */

@@ -46,9 +46,9 @@ pp_directory **pp_directory_next(pp_directory *directory);
  * pp_directory_settle. */
 void pp_directory_install(pp_directory *directory, pp_accounts *accounts);
 
-/* No loop works with an older directory any more: accounts that this one does not name lose the root
- * they had there, as who asked something of theirs may keep them for longer than their directory. A
- * loop may look at such a root until it has ended its turn. */
+/* No loop works with an older directory any more: accounts that this one does not name lose the
+ * root they had there, as who asked something of theirs may keep them for longer than their
+ * directory. A loop may look at such a root until it has ended its turn. */
 void pp_directory_forget_older(const pp_directory *directory, pp_accounts *accounts);
 
 /* Every loop has ended its turn since it was installed. */

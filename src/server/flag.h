@@ -28,8 +28,8 @@ typedef enum pp_flag_kind {
     PP_FLAG_FILE_MODE,
     PP_FLAG_HOST_AND_PORT,
     PP_FLAG_T2_ADDRESS, /* one of pp_options.t2; may be given again */
-    PP_FLAG_WORD,   /* the place among words */
-    PP_FLAG_ACTION, /* a switch; min is the action */
+    PP_FLAG_WORD,       /* the place among words */
+    PP_FLAG_ACTION,     /* a switch; min is the action */
     PP_FLAG_REFERENCE,
     PP_FLAG_DOOR, /* a switch that may say where; the port of pp_options, min: that by default */
 } pp_flag_kind;

@@ -138,8 +138,7 @@ static pipit_err init(pipit_server *server)
         return err;
     front->stop.run = on_stop;
     for (unsigned i = 0; i < server->worker_count; i++)
-        front->farewells[i] = (pp_t2_farewell){{.run = on_farewell}, front->bus,
-                                               server->loops[i]};
+        front->farewells[i] = (pp_t2_farewell){{.run = on_farewell}, front->bus, server->loops[i]};
     front->plain.proto = front->secured.proto = &pp_t2_proto;
     front->plain.context = front->secured.context = front->bus;
     front->secured.wrap = wrap;

@@ -118,8 +118,8 @@ static int listen_here(struct sockaddr_in *out_here)
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     socklen_t len = sizeof(*out_here);
 
-    *out_here = (struct sockaddr_in){.sin_family = AF_INET,
-                                     .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    *out_here =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     if (fd >= 0 && bind(fd, (struct sockaddr *)out_here, len) == 0 && listen(fd, 8) == 0 &&
         getsockname(fd, (struct sockaddr *)out_here, &len) == 0)
         return fd;

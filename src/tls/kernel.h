@@ -25,8 +25,8 @@ unsigned pp_tls_kernel_bit(unsigned suite);
  * second at most, a millisecond as a rule. Thread: who starts and reloads. */
 unsigned pp_tls_kernel_suites(void);
 
-/* Have the kernel seal what fd sends from now on, with keys, beginning with the record that would be
- * next. False: it does not, and nothing has changed. */
+/* Have the kernel seal what fd sends from now on, with keys, beginning with the record that would
+ * be next. False: it does not, and nothing has changed. */
 bool pp_tls_kernel_begin(int fd, unsigned suite, const pp_tls_keys *keys);
 
 /* Go on with other keys. False: it does not, and nothing must be sent any more. */

@@ -4,9 +4,9 @@
  * alert, is held as *words* until it can go: plain, each behind two bytes with its kind and its
  * length. Words go before bytes from above, and after a change of keys come the next keys.
  *
- * A connection that ends waits for ROOM before its alert and behind it, unless it ends at once. The kernel takes a record
- * when there is any room, and keeps what does not fit beside the socket's buffer. Shutting the
- * socket would cut that off, in the middle of a record. */
+ * A connection that ends waits for ROOM before its alert and behind it, unless it ends at once. The
+ * kernel takes a record when there is any room, and keeps what does not fit beside the socket's
+ * buffer. Shutting the socket would cut that off, in the middle of a record. */
 #include "tls/inside.h"
 
 #include "tls/kernel.h"
@@ -33,8 +33,8 @@ uint32_t pp_tls_kernel_begins(const pp_tls_layer *t)
 bool pp_tls_hand_over(pp_tls_layer *t)
 {
     t->kernel_in = PP_TLS_KERNEL_NEVER;
-    t->by_kernel = pp_tls_kernel_begin(t->layer.conn->source.fd,
-                                       pp_tls_records_suite(t->records), &t->records->out);
+    t->by_kernel = pp_tls_kernel_begin(t->layer.conn->source.fd, pp_tls_records_suite(t->records),
+                                       &t->records->out);
     return t->by_kernel;
 }
 
@@ -111,7 +111,8 @@ static bool say_words_locked(pp_tls_layer *t, pp_loop *loop)
         bool said;
         int error;
 
-        t->changing = t->changing && kind != PP_TLS_HANDSHAKE; /* what is asked now is answered anew */
+        t->changing =
+            t->changing && kind != PP_TLS_HANDSHAKE; /* what is asked now is answered anew */
         (void)pthread_mutex_unlock(&t->layer.lock);
         said = say(t, loop, kind, bytes);
         error = errno;

@@ -391,11 +391,11 @@ static inline pipit_err watch_connect_as(struct watch *w, unsigned index, uint64
     if (w->by_tcp)
         tcp_pair(fds, send_bytes);
     else
-        assert_int_equal(
-            socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds), 0);
+        assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds),
+                         0);
     if (send_bytes)
-        assert_int_equal(
-            setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)), 0);
+        assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &send_bytes, sizeof(send_bytes)),
+                         0);
     w->peer = fds[1];
     o.fd = fds[0];
     on_loop(w->loops, index, watch_run_opener, &o);

@@ -30,7 +30,7 @@ static void test_ceiling_none(void **state)
     pp_ceiling_pretend(0);
 }
 
-/* Threads add up what they know one after another: first what was freed, then what was allocated. */
+/* Threads add up what they know in turn: first what was freed, then what was allocated. */
 static void test_ceiling_less_than_nothing_is_counted(void **state)
 {
     int64_t before = atomic_load(&pp_ceiling_gauge.counted);

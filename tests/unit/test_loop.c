@@ -419,8 +419,8 @@ static void count_event(pp_source *source, uint32_t events)
 
 static void test_loop_watches_sources(void **state)
 {
-    struct counted_source s = {.source = {.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
-                                          .on_event = count_event}};
+    struct counted_source s = {
+        .source = {.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC), .on_event = count_event}};
     struct loops l;
     uint64_t one = 1;
 

@@ -32,11 +32,10 @@ static const char *const text_names[PP_CONNECT_TEXT_COUNT] = {
  * The initial state is "VPEthna 0". */
 static void render(const struct pp_nats_connect *c, char out[1024])
 {
-    size_t n = (size_t)snprintf(out, 1024, "%c%c%c%c%c%c%c %d", c->verbose ? 'V' : 'v',
-                                c->pedantic ? 'P' : 'p', c->echo ? 'E' : 'e',
-                                c->tls_required ? 'T' : 't', c->headers ? 'H' : 'h',
-                                c->no_responders ? 'N' : 'n', c->new_account ? 'A' : 'a',
-                                c->protocol);
+    size_t n = (size_t)snprintf(
+        out, 1024, "%c%c%c%c%c%c%c %d", c->verbose ? 'V' : 'v', c->pedantic ? 'P' : 'p',
+        c->echo ? 'E' : 'e', c->tls_required ? 'T' : 't', c->headers ? 'H' : 'h',
+        c->no_responders ? 'N' : 'n', c->new_account ? 'A' : 'a', c->protocol);
 
     for (unsigned which = 0; which < PP_CONNECT_TEXT_COUNT; which++) {
         pp_str text = pp_nats_connect_text(c, which);
@@ -215,10 +214,10 @@ static void test_connect_later_ones_keep_what_they_do_not_name(void **state)
 
     (void)state;
     pp_nats_connect_init(&c);
-    assert_int_equal(pp_nats_connect_parse(
-                         PP_STR("{\"verbose\":false,\"name\":\"a\",\"user\":\"u\",\"protocol\":1}"),
-                         &c),
-                     PIPIT_OK);
+    assert_int_equal(
+        pp_nats_connect_parse(
+            PP_STR("{\"verbose\":false,\"name\":\"a\",\"user\":\"u\",\"protocol\":1}"), &c),
+        PIPIT_OK);
     assert_int_equal(pp_nats_connect_parse(PP_STR("{\"echo\":false,\"lang\":\"go\"}"), &c),
                      PIPIT_OK);
     assert_state(&c, "vPethna 1 user=u name=a lang=go");

@@ -27,23 +27,26 @@ static const struct row {
     {TEXT("\a\b\f\n\r\t\v"), "\"\\a\\b\\f\\n\\r\\t\\v\""},
     {TEXT("\0\x01\x1b\x1f\x7f"), "\"\\x00\\x01\\x1b\\x1f\\x7f\""},
     {TEXT(" ~"), "\" ~\""},
-    {TEXT("\xe2\x82\xac"), "\"\xe2\x82\xac\""},                 /* euro sign */
-    {TEXT("\xf0\x9f\x98\x80"), "\"\xf0\x9f\x98\x80\""},         /* an emoji */
-    {TEXT("\xef\xbf\xbd"), "\"\xef\xbf\xbd\""},                 /* replacement character */
-    {TEXT("\xc2\xa0"), "\"\\u00a0\""},                          /* blank that does not break */
-    {TEXT("\xc2\x85"), "\"\\u0085\""},                          /* next line */
-    {TEXT("\xc2\xad"), "\"\\u00ad\""},                          /* soft hyphen */
-    {TEXT("\xe2\x80\x8b"), "\"\\u200b\""},                      /* blank of no width */
-    {TEXT("\xe3\x80\x80"), "\"\\u3000\""},                      /* wide blank */
-    {TEXT("\xef\xbb\xbf"), "\"\\ufeff\""},                      /* byte order mark */
-    {TEXT("\xf4\x8f\xbf\xbf"), "\"\\U0010ffff\""},              /* the last one */
-    {TEXT("\x80"), "\"\\x80\""},                                /* from here on no UTF-8 */
+    {TEXT("\xe2\x82\xac"), "\"\xe2\x82\xac\""},         /* euro sign */
+    {TEXT("\xf0\x9f\x98\x80"), "\"\xf0\x9f\x98\x80\""}, /* an emoji */
+    {TEXT("\xef\xbf\xbd"), "\"\xef\xbf\xbd\""},         /* replacement character */
+    {TEXT("\xc2\xa0"), "\"\\u00a0\""},                  /* blank that does not break */
+    {TEXT("\xc2\x85"), "\"\\u0085\""},                  /* next line */
+    {TEXT("\xc2\xad"), "\"\\u00ad\""},                  /* soft hyphen */
+    {TEXT("\xe2\x80\x8b"), "\"\\u200b\""},              /* blank of no width */
+    {TEXT("\xe3\x80\x80"), "\"\\u3000\""},              /* wide blank */
+    {TEXT("\xef\xbb\xbf"), "\"\\ufeff\""},              /* byte order mark */
+    {TEXT("\xf4\x8f\xbf\xbf"), "\"\\U0010ffff\""},      /* the last one */
+    {TEXT("\x80"), "\"\\x80\""},                        /* from here on no UTF-8 */
     {TEXT("\xff\xfe"), "\"\\xff\\xfe\""},
-    {TEXT("\xed\xa0\x80"), "\"\\xed\\xa0\\x80\""},              /* a surrogate */
-    {TEXT("\xc0\xaf"), "\"\\xc0\\xaf\""},                       /* longer than need be */
-    {TEXT("\xf4\x90\x80\x80"), "\"\\xf4\\x90\\x80\\x80\""},     /* beyond the last one */
-    {TEXT("\xe2\x82"), "\"\\xe2\\x82\""},                       /* cut */
-    {TEXT("\xe2\x82" "a"), "\"\\xe2\\x82" "a\""},
+    {TEXT("\xed\xa0\x80"), "\"\\xed\\xa0\\x80\""},          /* a surrogate */
+    {TEXT("\xc0\xaf"), "\"\\xc0\\xaf\""},                   /* longer than need be */
+    {TEXT("\xf4\x90\x80\x80"), "\"\\xf4\\x90\\x80\\x80\""}, /* beyond the last one */
+    {TEXT("\xe2\x82"), "\"\\xe2\\x82\""},                   /* cut */
+    {TEXT("\xe2\x82"
+          "a"),
+     "\"\\xe2\\x82"
+     "a\""},
     {TEXT("\xc3\xa4\xc3"), "\"\xc3\xa4\\xc3\""},
 };
 
@@ -67,8 +70,9 @@ static void test_quote_rows(void **state)
 /* Whatever the bytes: printable ASCII and whole characters only, quoted, within the room. */
 static void test_quote_fits_any_room(void **state)
 {
-    static const char text[] = "abc\"\\\n\x01\xe2\x82\xac\xf4\x8f\xbf\xbf\xc2\xa0\xff\xf0\x9f\x98\x80"
-                               "abc\"\\\n\x01\xe2\x82\xac\xf4\x8f\xbf\xbf\xc2\xa0\xff\xf0\x9f\x98\x80";
+    static const char text[] =
+        "abc\"\\\n\x01\xe2\x82\xac\xf4\x8f\xbf\xbf\xc2\xa0\xff\xf0\x9f\x98\x80"
+        "abc\"\\\n\x01\xe2\x82\xac\xf4\x8f\xbf\xbf\xc2\xa0\xff\xf0\x9f\x98\x80";
 
     (void)state;
     for (size_t cap = 15; cap < 200; cap++) {

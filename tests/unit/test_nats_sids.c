@@ -42,10 +42,12 @@ static void test_sids_empty(void **state)
 /* Ids are bytes, not numbers: none of these is another. */
 static void test_sids_are_bytes(void **state)
 {
-    static const char *const texts[] = {"1",  "01", "001", "+1", "-1", "1 ", "1.0", "10", "0",
-                                        "00", "",   "a",   "A",  "aa", "99999999999999999999",
-                                        "999999999", "9999999990", "1000000000", "0999999999",
-                                        "18446744073709551617", "\x01", "\xff\xfe", "64", "128"};
+    static const char *const texts[] = {
+        "1",         "01",         "001",        "+1",         "-1",
+        "1 ",        "1.0",        "10",         "0",          "00",
+        "",          "a",          "A",          "aa",         "99999999999999999999",
+        "999999999", "9999999990", "1000000000", "0999999999", "18446744073709551617",
+        "\x01",      "\xff\xfe",   "64",         "128"};
     pp_nats_sids sids = {0};
     pp_sub *subs[COUNT_OF(texts)];
     int64_t live_before = pp_alloc_live();

@@ -272,8 +272,14 @@ static void test_writer_small_data_of_another_door(void **state)
 
 static void test_writer_counts(void **state)
 {
-    struct shape s = {.subject = "a", .sid = "1", .reply = "", .payload = 10, .has_header = true,
-                      .has_wire = true, .has_body = true, .wanted = true};
+    struct shape s = {.subject = "a",
+                      .sid = "1",
+                      .reply = "",
+                      .payload = 10,
+                      .has_header = true,
+                      .has_wire = true,
+                      .has_body = true,
+                      .wanted = true};
     struct world x;
 
     (void)state;
@@ -292,7 +298,11 @@ static void test_writer_counts(void **state)
 /* One body for many recipients: a reference each, let go of when all is sent. */
 static void test_writer_shares_bodies(void **state)
 {
-    struct shape s = {.subject = "a", .sid = "1", .reply = "", .payload = 50000, .has_wire = true,
+    struct shape s = {.subject = "a",
+                      .sid = "1",
+                      .reply = "",
+                      .payload = 50000,
+                      .has_wire = true,
                       .has_body = true};
     struct world x;
     struct made m;
@@ -325,9 +335,14 @@ static void test_writer_fault_sweep(void **state)
         world_init(&x);
         pp_fault_exempt_thread(false);
         for (unsigned i = 0; i < 24; i++) {
-            struct shape s = {.subject = "a", .sid = "1", .reply = i % 2 ? "r" : "",
-                              .payload = i % 3 ? 9000 : 100, .has_header = i % 4 == 0,
-                              .has_wire = i % 5, .has_body = true, .wanted = i % 7};
+            struct shape s = {.subject = "a",
+                              .sid = "1",
+                              .reply = i % 2 ? "r" : "",
+                              .payload = i % 3 ? 9000 : 100,
+                              .has_header = i % 4 == 0,
+                              .has_wire = i % 5,
+                              .has_body = true,
+                              .wanted = i % 7};
             struct made m;
             bool staged;
 

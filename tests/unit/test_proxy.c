@@ -16,7 +16,7 @@
 #define INET6_BODY                                                                                 \
     "\x20\x01\x0D\xB8\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x03\xE8\x10\x7E"
 #define MAPPED_BODY                                                                                \
-    "\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x01\x02\x03\x04"                                             \
+    "\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x01\x02\x03\x04"                                                 \
     "\0\0\0\0\0\0\0\0\0\0\xFF\xFF\x05\x06\x07\x08\0\x09\0\x0A"
 #define TEN "xxxxxxxxxx"
 #define WIRE(literal) literal, sizeof(literal) - 1
@@ -90,7 +90,10 @@ static const struct row {
      1},
     {"v2 local of any family", WIRE(SIGNATURE "\x20\x31\0\xD8"), PIPIT_OK, "", 16, 216, 1},
     {"v2 unspecified", WIRE(SIGNATURE "\x21\0\0\0"), PIPIT_OK, "", 16, 0, 0},
-    {"v2 unspecified stream", WIRE(SIGNATURE "\x21\x01\0\x03" "abc"), PIPIT_OK, "", 16, 3, 0},
+    {"v2 unspecified stream",
+     WIRE(SIGNATURE "\x21\x01\0\x03"
+                    "abc"),
+     PIPIT_OK, "", 16, 3, 0},
     {"v2 short IPv4", WIRE(SIGNATURE "\x21\x11\0\x0B" INET_BODY), PIPIT_EPROTO, "", 0, 0, 0},
     {"v2 short IPv6", WIRE(SIGNATURE "\x21\x21\0\x23" INET6_BODY), PIPIT_EPROTO, "", 0, 0, 0},
     {"v2 datagrams", WIRE(SIGNATURE "\x21\x12\0\x0C" INET_BODY), PIPIT_EPROTO, "", 0, 0, 0},
@@ -223,8 +226,8 @@ static void test_proxy_needs_no_more_than_it_says(void **state)
             memcpy(window, SIGNATURE, 12);
             window[12] = (char)command;
             window[13] = (char)family;
-            assert_int_not_equal(
-                pp_proxy_read((pp_str){window, sizeof(window)}, &header, &used), PIPIT_EAGAIN);
+            assert_int_not_equal(pp_proxy_read((pp_str){window, sizeof(window)}, &header, &used),
+                                 PIPIT_EAGAIN);
         }
     }
 }

@@ -74,7 +74,8 @@ static void test_random_below_is_uniform(void **state)
         }
         for (unsigned n = 0; n < bounds[i]; n++)
             chi_square += ((double)counts[n] - PER) * ((double)counts[n] - PER) / PER;
-        /* Mean bound - 1, variance twice that; the seed is fixed, so this does not depend on luck. */
+        /* Mean bound - 1, variance twice that; the seed is fixed, so this does not depend on luck.
+         */
         assert_true(chi_square <= bound - 1 + 4 * (bound + 10));
     }
     for (unsigned n = 0; n < 1000; n++)

@@ -249,8 +249,7 @@ static void test_tls_layer_carries_by_every_cipher(void **state)
         check_stream(x.w.got.ptr, 0, 150000);
         assert_int_equal(x.heard.len, 150000);
         check_stream(x.heard.ptr, 0, 150000);
-        assert_int_equal(layer_of(&x)->by_kernel,
-                         i % 2 == 0 && (kernel_suites & 1U << i / 2));
+        assert_int_equal(layer_of(&x)->by_kernel, i % 2 == 0 && (kernel_suites & 1U << i / 2));
         world_fini(&x);
     }
 }
@@ -640,8 +639,8 @@ static void test_tls_layer_says_goodbye_to_the_kernel(void **state)
     world_fini(&x);
 }
 
-/* A change of keys goes as a word, too, at once or when there is room, and one however often it is asked
- * for; this kernel takes no others, which ends the connection. */
+/* A change of keys goes as a word, too, at once or when there is room, and one however often it is
+ * asked for; this kernel takes no others, which ends the connection. */
 static void test_tls_layer_tells_the_kernel_of_keys(void **state)
 {
     struct world x;
