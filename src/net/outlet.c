@@ -96,6 +96,7 @@ void pp_outlet_lead(pp_outlet *outlet)
 {
     pp_outbox *box = &outlet->conn->box;
 
+    PP_ASSERT(outlet->first); /* or nothing would be flushed that ends it */
     pp_mutex_lock(&box->lock);
     if (!box->closed && !box->sending && !box->pending_bytes)
         box->sending = outlet->leads = true;

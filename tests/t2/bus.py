@@ -116,10 +116,15 @@ class Bus:
 
     def post(self, content):
         """Send and do not wait; the message's id."""
-        number = self._next
-        self._next += 1
-        self.send_raw(frame({"id": number, "content": content}))
-        return number
+        return self.post_all([content])[0]
+
+    def post_all(self, contents):
+        """The same in one piece; their ids."""
+        numbers = range(self._next, self._next + len(contents))
+        self._next += len(contents)
+        self.send_raw(b"".join(frame({"id": number, "content": content})
+                               for number, content in zip(numbers, contents)))
+        return numbers
 
     def read(self):
         """The next message from the wire."""

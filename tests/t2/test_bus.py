@@ -267,6 +267,24 @@ class Serving(WithServer):
                 self.assertEqual(second["Rsp"]["req_id"], number)
             owner.unserve("quick")
 
+    def test_what_is_acked_has_gone(self):
+        """Also where a request's Ack goes before the end of the turn."""
+        many = self.bus()
+        for i in range(900):  # a publish takes long, and so does the turn
+            many.subscribe(f"long/{i}/turn")
+        publisher, next_one, hearer, owner = (self.bus() for _ in range(4))
+        hearer.subscribe("acked")
+        owner.serve("elsewhere")
+        for i in range(100):
+            pubs = [{"Pub": {"topic": topic, "payload": payload(b"first")}}
+                    for topic in ["acked"] + ["long/*/none"] * 60]
+            request = {"Req": {"topic": "elsewhere", "payload": payload(b"")}}
+            numbers = publisher.post_all([pubs[0], request, *pubs[1:]])
+            publisher.ack(numbers[0])
+            next_one.post({"Pub": {"topic": "acked", "payload": payload(b"second")}})
+            self.assertEqual([hearer.published()[1] for _ in range(2)], [b"first", b"second"], i)
+            publisher.ack(numbers[-1])
+
     def test_status_passes(self):
         owner, asker = self.bus(), self.bus()
         owner.serve("late")

@@ -44,13 +44,20 @@ static void log_limited(const pp_fanout_session *s, pp_log_limit *limit, pp_log_
 
 /* --- operations --------------------------------------------------------------------------- */
 
+/* An answer: what its client has announced before goes before it. */
+static void answer(pp_fanout_session *s, pp_str bytes, unsigned lines)
+{
+    pp_fanout_send(s, bytes, lines);
+    pp_outlet_mark_answer(&s->conn->own);
+}
+
 static void say_time(pp_fanout_session *s)
 {
     char line[PP_FANOUT_TIME_BYTES];
     size_t len = pp_fanout_time((uint64_t)(pp_clock_wall_ns() / PP_NS_PER_S), line);
 
     pp_count(&s->context->counters.pings, 1);
-    pp_fanout_send(s, (pp_str){line, len}, 1);
+    answer(s, (pp_str){line, len}, 1);
 }
 
 static void say_info(pp_fanout_session *s)
@@ -82,7 +89,7 @@ static void say_info(pp_fanout_session *s)
         .unsubscribes = totals.unsubscribes,
         .pings = totals.pings,
     };
-    pp_fanout_send(s, (pp_str){lines, pp_fanout_info(&facts, lines)}, PP_FANOUT_INFO_LINES);
+    answer(s, (pp_str){lines, pp_fanout_info(&facts, lines)}, PP_FANOUT_INFO_LINES);
 }
 
 /* Returns what it cost, in deliveries. */

@@ -195,6 +195,13 @@ static void withdraw(pp_t2_bus *bus, pp_t2_request *r)
     pp_free(r);
 }
 
+/* An Ack that goes early takes those before it along: what they acknowledge goes now, too. */
+static void let_acks_go(const pp_t2_session *s)
+{
+    if (s->conn->own.first && s->conn->own.has_answer)
+        pp_loop_flush(s->conn->loop);
+}
+
 /* Have the Ack on its way before anybody can answer; s may be closing after it. */
 static void ack_first(pp_t2_session *s, uint32_t msg_id)
 {
@@ -211,6 +218,7 @@ static void ask_elsewhere(pp_t2_session *s, pp_t2_request *r, const pp_t2_messag
     uint32_t id = r->id; /* r may go as soon as it is announced */
     pp_t2_session *owner;
 
+    let_acks_go(s);
     ack_first(s, m->id);
     if (s->conn->closing)
         return; /* and has forgotten what it asked */
@@ -239,6 +247,7 @@ static void ask_here(pp_t2_session *s, pp_t2_session *owner, pp_t2_request *r,
 
 static void ask_nats(pp_t2_session *s, pp_t2_request *r, const pp_t2_message *m)
 {
+    let_acks_go(s);
     if (pp_t2_bridge_ask(s->lane, m->topic, r, &m->payload)) {
         ack_first(s, m->id); /* what was staged for them goes at the end of the turn */
         return;

@@ -1,15 +1,18 @@
 #!/usr/bin/env python3
 """The original client of the T2 Bus, the crate t2_bus 0.1.0 and its tool t2, against pipit-server.
 
-    run.py [--server PATH] [--tool PATH] [--compare [ROUNDS]]
+    run.py [--server PATH] [--tool PATH] [--compare [ROUNDS] [--share CORES]]
 
 The program here is built under $PIPIT_BUILD_DIR/clients/t2_rust (build/ unless set). --compare
 measures instead, with a build that is optimised: messages per second over Unix sockets and the CPU
-of server and client, pipit and the original server in turn. Exit status: 0, 1 after a failure, 77
+of server and client, pipit and the original server in turn. Where that is bounded by what the client
+can do, --share 0.1 gives either server the tenth of a core: then the server is the bound. It needs
+to make cgroups. Exit status: 0, 1 after a failure, 77
 without cargo (a failure under CI).
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import shutil
@@ -140,13 +143,39 @@ def told(figures):
                           f"(the client {client:.1f})")
 
 
-def compare(server_path, rounds):
+@contextlib.contextmanager
+def confined(pids, cores):
+    """Give each of these processes so much of one core; 0: what there is."""
+    root, groups = pathlib.Path("/sys/fs/cgroup"), []
+    unified = (root / "cgroup.controllers").exists()
+    try:
+        for pid in pids if cores else ():
+            group = (root if unified else root / "cpu") / f"t2-compare-{pid}"
+            group.mkdir()
+            groups.append(group)
+            period, quota = 10000, int(cores * 10000)  # us
+            if unified:
+                (group / "cpu.max").write_text(f"{quota} {period}", encoding="ascii")
+            else:
+                (group / "cpu.cfs_period_us").write_text(str(period), encoding="ascii")
+                (group / "cpu.cfs_quota_us").write_text(str(quota), encoding="ascii")
+            (group / "cgroup.procs").write_text(str(pid), encoding="ascii")
+        yield
+    finally:
+        for group in groups:
+            for pid in (group / "cgroup.procs").read_text(encoding="ascii").split():
+                (group.parent / "cgroup.procs").write_text(pid, encoding="ascii")
+            group.rmdir()
+
+
+def compare(server_path, rounds, cores):
     checks = build_checks("release")
     with tempfile.TemporaryDirectory() as folder:
         server = T2Server(server_path, folder=folder)
         other = f"{folder}/original.sock"
         with subprocess.Popen([checks, "serve", other], stdout=subprocess.PIPE,
-                              text=True) as original:
+                              text=True) as original, \
+                confined((server.pid, original.pid), cores):
             original.stdout.readline()
             for shape in SHAPES:
                 ours, theirs = [], []
@@ -166,9 +195,10 @@ def main():
     parser.add_argument("--server", default=str(REPO / "build/pipit-server"))
     parser.add_argument("--tool", default=str(REPO / "build/pipit"))
     parser.add_argument("--compare", nargs="?", type=int, const=5, metavar="ROUNDS")
+    parser.add_argument("--share", type=float, default=0, metavar="CORES")
     options = parser.parse_args()
     if options.compare:
-        return compare(options.server, options.compare)
+        return compare(options.server, options.compare, options.share)
     return check(options.server, options.tool)
 
 
