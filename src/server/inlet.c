@@ -57,7 +57,7 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
 
     /* A lodger's are addressed: by whom, and whether lodgers have it; then to those that have not.
      */
-    inlet->from = count ? (const struct pp_lodger *)(uintptr_t)to->client_id : NULL;
+    inlet->from = count ? to->client_id : 0;
     inlet->hosted_done = count && to->sub_id;
     inlet->due = to + 1;
     inlet->due_count = count ? count - 1 : 0;
@@ -72,7 +72,7 @@ static void route(void *context, const pp_parcel *parcel, const pp_address *to, 
         (void)pp_route_deliver(cache, found, &msg);
     if (worker->loop.staged_bytes > worker->loop.staged_max)
         pp_loop_flush(&worker->loop);
-    inlet->from = NULL;
+    inlet->from = 0;
     inlet->hosted_done = false;
     inlet->due_count = 0;
 }
@@ -85,13 +85,12 @@ static int compare_client_ids(const void *a, const void *b)
     return (first > second) - (first < second);
 }
 
-bool pp_inlet_owes(const pp_inlet *inlet, const struct pp_lodger *lodger)
+bool pp_inlet_owes(const pp_inlet *inlet, uint64_t serial)
 {
-    const pp_address key = {.client_id = (uint64_t)(uintptr_t)lodger};
+    const pp_address key = {.client_id = serial};
 
     if (PP_LIKELY(!inlet->hosted_done))
         return true;
-    /* An address may be that of another by now, who has subscribed meanwhile: it may hear it. */
     return inlet->due_count &&
            bsearch(&key, inlet->due, inlet->due_count, sizeof(key), compare_client_ids);
 }
@@ -299,11 +298,11 @@ void pp_inlet_rouse(pp_inlet *inlet)
 /* There is room for them. Returns their bytes. */
 static size_t address_locked(pp_inlet *inlet, const pp_inlet_mark *mark)
 {
-    pp_address to = {.client_id = (uint64_t)(uintptr_t)mark->from, .sub_id = mark->hosted_done};
+    pp_address to = {.client_id = mark->from, .sub_id = mark->hosted_done};
     size_t bytes = pp_bag_address(&inlet->bag, &to);
 
     for (uint32_t i = 0; i < mark->due_count; i++) {
-        to.client_id = (uint64_t)(uintptr_t)mark->due[i];
+        to.client_id = mark->due[i];
         bytes += pp_bag_address(&inlet->bag, &to);
     }
     return bytes;

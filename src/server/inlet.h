@@ -16,7 +16,6 @@
 #include "net/loop.h"
 #include "net/parcel.h"
 
-struct pp_lodger;
 struct pipit_msg;
 struct pipit_server;
 struct pp_worker;
@@ -39,17 +38,18 @@ typedef struct pp_inlet {
     atomic_uint_fast64_t routed; /* of them; written by the loop */
     uint64_t routing;            /* the same, not told yet; the loop's */
     /* Of the message that is being routed; the loop's. */
-    const struct pp_lodger *from; /* NULL: none of them */
-    bool hosted_done;             /* plain subscriptions of lodgers have it */
-    const pp_address *due;        /* but for those of so many lodgers, sorted by client_id */
+    uint64_t from;         /* a lodger's serial; 0: it is none of theirs */
+    bool hosted_done;      /* plain subscriptions of lodgers have it */
+    const pp_address *due; /* but for those of so many lodgers, sorted by client_id: the serial */
     uint32_t due_count;
 } pp_inlet;
 
-/* Of a message that a lodger publishes. */
+/* Of a message that a lodger publishes. Lodgers are named by their serials: while it waits one may
+ * go, and another come at the same address. */
 typedef struct pp_inlet_mark {
-    const struct pp_lodger *from;
-    bool hosted_done; /* plain subscriptions of lodgers have it, but for those that are due */
-    struct pp_lodger *const *due; /* sorted by address, each once */
+    uint64_t from;
+    bool hosted_done;    /* plain subscriptions of lodgers have it, but for those that are due */
+    const uint64_t *due; /* sorted, each once */
     uint32_t due_count;
 } pp_inlet_mark;
 
@@ -68,9 +68,9 @@ void pp_inlet_fini(pp_inlet *inlet);
  * PIPIT_ENOMEM. Thread: any. */
 pipit_err pp_inlet_put(pp_inlet *inlet, const pp_parcel *parcel, const pp_inlet_mark *mark,
                        uint64_t *out_number);
-/* Of the message that is being routed: is it for plain subscriptions of that lodger? Thread: the
- * loop's. */
-bool pp_inlet_owes(const pp_inlet *inlet, const struct pp_lodger *lodger);
+/* Of the message that is being routed: is it for plain subscriptions of the lodger with that
+ * serial? Thread: the loop's. */
+bool pp_inlet_owes(const pp_inlet *inlet, uint64_t serial);
 
 /* Wait until there is room again for what has been refused, until deadline_ns at most, or until
  * over is set and pp_inlet_rouse called. False: it is too late. Thread: any but the loop's. */

@@ -125,8 +125,8 @@ static bool deliver(void *outlet, const pp_sub *sub, pp_str head, const pp_msg *
     pipit_err err;
 
     (void)head;
-    if ((!sub->queue_len && !pp_inlet_owes(inlet, way->to)) ||
-        (way->to->no_echo && inlet->from == way->to))
+    if ((!sub->queue_len && !pp_inlet_owes(inlet, way->to->serial)) ||
+        (way->to->no_echo && inlet->from == way->to->serial))
         return false;
     memcpy(&record.sid, sub->text, sizeof(record.sid));
     if (msg->data.len >= PP_LANE_REFER_MIN) {
@@ -202,6 +202,7 @@ pipit_err pp_lodger_join(pp_lodger **out_lodger, pipit_server *server, pp_port *
     lodger->home = &server->workers[atomic_fetch_add(&server->next_home, 1) % server->worker_count];
     atomic_init(&lodger->refs, 1);
     (void)pthread_mutex_lock(&server->lodging.lock);
+    lodger->serial = ++server->lodging.last_serial;
     open = atomic_load(&server->open); /* those in the list are told when it ends */
     if (open)
         pp_list_append(&server->lodging.lodgers, &lodger->link);

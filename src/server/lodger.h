@@ -11,8 +11,9 @@
 
 /* A server's lodgers. */
 typedef struct pp_lodging {
-    pthread_mutex_t lock; /* of the list and what has been counted */
+    pthread_mutex_t lock; /* of the list, serials and what has been counted */
     pp_link lodgers;      /* pp_lodger.link */
+    uint64_t last_serial; /* of all that ever joined; 0: none has */
     uint64_t gone_in_msgs, gone_in_bytes, gone_out_msgs, gone_out_bytes;
     /* Who looks a subject up in the index outside of a loop: one at a time, as a reader of its own.
      */

@@ -67,6 +67,7 @@ struct pp_lodger {
     pipit_server *server;
     pp_account *account;
     pp_port *port;
+    uint64_t serial; /* its name where it may be gone: no other lodger of the server gets it */
     bool no_echo;
     void (*on_end)(void *context);
     void *context;

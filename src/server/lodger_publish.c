@@ -144,28 +144,27 @@ static pipit_err put(pp_lodger *lodger, const pp_record *record, const pp_inlet_
 /* By the inlet alone. */
 static pipit_err put_whole(pp_lodger *lodger, const pp_record *record)
 {
-    return put(lodger, record, &(pp_inlet_mark){.from = lodger});
+    return put(lodger, record, &(pp_inlet_mark){.from = lodger->serial});
 }
 
-static int compare_addresses(const void *a, const void *b)
+static int compare_serials(const void *a, const void *b)
 {
-    uintptr_t first = (uintptr_t) * (pp_lodger *const *)a;
-    uintptr_t second = (uintptr_t) * (pp_lodger *const *)b;
+    uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
 
     return (first > second) - (first < second);
 }
 
-/* Those who hear it and do not get it by a lane, each once, by address. Returns how many. */
-static uint32_t name_due(const struct pp_hearers *h, pp_lodger **due)
+/* Those who hear it and do not get it by a lane, each once, by serial. Returns how many. */
+static uint32_t name_due(const struct pp_hearers *h, uint64_t *due)
 {
     uint32_t found = 0, count = 0;
 
     for (uint32_t i = 0; i < h->count; i++) {
         if (h->targets[i].passage->way != PP_BY_LANE)
-            due[found++] = h->targets[i].passage->to;
+            due[found++] = h->targets[i].passage->to->serial;
     }
     if (found > 1)
-        qsort(due, found, sizeof(pp_lodger *), compare_addresses);
+        qsort(due, found, sizeof(*due), compare_serials);
     for (uint32_t i = 0; i < found; i++) {
         if (!count || due[i] != due[count - 1])
             due[count++] = due[i];
@@ -179,9 +178,9 @@ static uint32_t name_due(const struct pp_hearers *h, pp_lodger **due)
 static pipit_err put_rest(pp_lodger *lodger, const struct pp_hearers *h, const pp_record *record,
                           uint32_t due_count)
 {
-    pp_lodger *few[DUE_AT_HAND];
-    pp_lodger **due = due_count > DUE_AT_HAND ? pp_alloc(due_count * sizeof(pp_lodger *)) : few;
-    pp_inlet_mark mark = {.from = lodger, .hosted_done = true, .due = due};
+    uint64_t few[DUE_AT_HAND];
+    uint64_t *due = due_count > DUE_AT_HAND ? pp_alloc(due_count * sizeof(*due)) : few;
+    pp_inlet_mark mark = {.from = lodger->serial, .hosted_done = true, .due = due};
     pipit_err err;
 
     if (!due)
