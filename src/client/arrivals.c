@@ -29,6 +29,7 @@ static void settle(pipit_client *client, uint64_t asked)
         client->flushed = asked;
         pp_client_end_drained_locked(client);
         (void)pthread_cond_broadcast(&client->changed);
+        client->more |= client->draining; /* which goes on in the next turn: no sleep before that */
     }
     (void)pthread_mutex_unlock(&client->lock);
 }

@@ -1,6 +1,9 @@
 /* Subscriptions that end, by every way to a server: after a number of messages, drained, while
  * messages pour in. */
+#include "inlet_hold.h"
 #include "place.h"
+
+#include "client/client.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,11 +116,54 @@ static void scenario_end_races(void)
     each_way(end_races);
 }
 
+static void hear_nothing(void *context, pipit_subscription *subscription, const pipit_msg *msg)
+{
+    (void)context;
+    (void)subscription;
+    (void)msg;
+}
+
+static bool is_routed(void *arg)
+{
+    return pp_lodger_settled(((pipit_client *)arg)->lodger);
+}
+
+/* Who drains waits for a loop, which has nothing for him: when it is through he ends at once. Turns
+ * are as those of a client's own thread. */
+static void scenario_drain_held(void)
+{
+    static const char *const options[] = {"--no_listen", "--threads=1", NULL};
+    pipit_client_options o = {.own_loop = true};
+    pipit_subscription *elsewhere;
+    pipit_client *client;
+    int64_t begin_ns;
+    host h;
+
+    host_start(&h, options);
+    o.server = h.server;
+    must(pipit_client_connect(&client, "memory:", &o), "a client");
+    must(pipit_server_subscribe(h.server, "word", NULL, hear_nothing, NULL, &elsewhere), "word");
+    inlet_hold(h.server);
+    publish_text(client, "word", "by a loop");
+    must(pipit_client_drain(client, INT64_C(3600) * 1000), "drain");
+    REQUIRE(pp_client_turn(client, 0), "a turn");
+    inlet_let_go(h.server);
+    check_until(is_routed, client, "it is through");
+    begin_ns = check_now_ns();
+    while (pp_client_turn(client, WAIT_MS * INT64_C(1000000)))
+        ;
+    REQUIRE(check_now_ns() - begin_ns < WAIT_MS * INT64_C(1000000), "at once");
+    pipit_subscription_end(elsewhere);
+    pipit_client_free(client);
+    host_stop(&h);
+}
+
 int main(int argc, char **argv)
 {
     static const struct scenario all[] = {
         {"ends", scenario_ends, 60},
         {"end_races", scenario_end_races, 120},
+        {"drain_held", scenario_drain_held, 120},
     };
 
     return scenarios_run(all, COUNT_OF(all), argc, argv);

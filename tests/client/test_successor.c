@@ -1,5 +1,6 @@
 /* A lodger has gone while a message waits for a loop that names him, and another has come at the
  * same address: it is another. */
+#include "inlet_hold.h"
 #include "place.h"
 
 #include "client/client.h"
@@ -128,42 +129,6 @@ static void hear_to_the_end(struct stage *s, pipit_client *client, struct growin
         must(pipit_client_poll(client, WAIT_MS), "poll");
 }
 
-/* --- the inlet held ----------------------------------------------------------------------- */
-
-/* While it is, nothing is routed, and the loop does all else. */
-struct holding {
-    pp_task task;
-    pp_inlet *inlet;
-    bool hold;
-    atomic_bool done;
-};
-
-static void on_holding(pp_task *task)
-{
-    struct holding *h = PP_CONTAINER(task, struct holding, task);
-
-    h->inlet->waits = h->hold;
-    if (!h->hold)
-        pp_loop_post(&h->inlet->worker->loop, &h->inlet->task);
-    atomic_store(&h->done, true);
-}
-
-static bool is_done(void *arg)
-{
-    struct holding *h = arg;
-
-    return atomic_load(&h->done);
-}
-
-static void hold_inlet(struct stage *s, bool hold)
-{
-    pp_worker *worker = &s->host.server->workers[0];
-    struct holding h = {.task.run = on_holding, .inlet = &worker->local.inlet, .hold = hold};
-
-    pp_loop_post(&worker->loop, &h.task);
-    check_until(is_done, &h, "the inlet");
-}
-
 /* --- scenarios ---------------------------------------------------------------------------- */
 
 static bool only_a_passage_is_left(void *arg)
@@ -213,13 +178,13 @@ static void scenario_successor_due(void)
     send_word(&s, 1);
     must(pipit_client_flush(s.from, WAIT_MS), "flush");
     reload(&s, "");
-    hold_inlet(&s, true);
+    inlet_hold(s.host.server);
     send_word(&s, 2);
     see_off(&s, client);
     client = come_instead(&s, old_lodger);
     listen_to(client, &words);
     send_word(&s, 3);
-    hold_inlet(&s, false);
+    inlet_let_go(s.host.server);
     must(pipit_client_flush(s.from, WAIT_MS), "flush");
     hear_to_the_end(&s, client, &words);
     REQUIRE(!words.disordered && words.count == 2, "in order, %d of them", (int)words.count);
@@ -237,7 +202,7 @@ static void scenario_successor_no_echo(void)
 
     stage_open(&s);
     reload(&s, mapping);
-    hold_inlet(&s, true);
+    inlet_hold(s.host.server);
     send_word(&s, 1);
     old_lodger = s.from->lodger;
     atomic_store(&place_of.watched, old_lodger);
@@ -246,7 +211,7 @@ static void scenario_successor_no_echo(void)
     s.plain.no_echo = true;
     client = come_instead(&s, old_lodger);
     listen_to(client, &words);
-    hold_inlet(&s, false);
+    inlet_let_go(s.host.server);
     hear_to_the_end(&s, client, &words);
     REQUIRE(words.count == 2, "%d of them", (int)words.count);
     s.from = client;
