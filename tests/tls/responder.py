@@ -4,6 +4,7 @@ import base64
 import datetime
 import hashlib
 import http.server
+import socket
 import ssl
 import subprocess
 import threading
@@ -45,7 +46,7 @@ class Responder:
     def __init__(self, folder, numbers):
         self.folder, self.numbers = folder, numbers
         self.keys, self.certificates = {}, {}
-        self.forget()
+        self.asked = []
         self.lock, self.reached = threading.Lock(), threading.Condition()
         responder = self
 
@@ -53,7 +54,8 @@ class Responder:
             def do_GET(self):
                 authority, _, question = self.path.strip("/").partition("/")
                 answer = responder.hear(authority,
-                                        base64.b64decode(urllib.parse.unquote(question)))
+                                        base64.b64decode(urllib.parse.unquote(question)),
+                                        self.client_address[-1])
                 self.send_response(responder.status)
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
@@ -68,6 +70,11 @@ class Responder:
         class Server(http.server.ThreadingHTTPServer):
             request_queue_size = 128
 
+            def get_request(self):
+                """A question belongs to the test in which who asks has come, when it is read."""
+                sock, address = super().get_request()
+                return sock, (*address, responder.asked)
+
             def handle_error(self, *_):
                 pass  # who has asked has gone
 
@@ -75,14 +82,22 @@ class Responder:
         self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.forget()
 
     def forget(self):
         """All is good again, and nobody has asked."""
+        self.let_all_in()
         self.states, self.asked, self.status = {}, [], 200
         self.since, self.until = -60, 600  # seconds from now; until None: it does not say
         self.signer, self.spoil, self.other = None, None, None
 
-    def hear(self, authority, request):
+    def let_all_in(self):
+        """Whoever has come before this."""
+        with socket.create_connection(self.server.server_address, DEADLINE_S) as last:
+            last.shutdown(socket.SHUT_WR)
+            assert last.recv(1) == b""
+
+    def hear(self, authority, request, asked):
         _, content, _ = split(request)
         for _ in range(4):  # the request, its list, its first entry, whom that is about
             _, content, _ = split(content)
@@ -91,7 +106,7 @@ class Responder:
             tag, number, rest = split(rest)
         assert tag == 2
         with self.reached:
-            self.asked.append(self.numbers[int.from_bytes(number, "big")])
+            asked.append(self.numbers[int.from_bytes(number, "big")])
             self.reached.notify_all()
         with self.lock:
             pass  # whoever holds it has nobody answered
