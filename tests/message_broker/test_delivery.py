@@ -276,7 +276,7 @@ def test_limits_of_a_topic():
 
 
 def test_a_message_that_has_gone_does_not_come_again():
-    with Broker(f"{SLOW}, max_messages: 1") as server, server.client() as sub:
+    with Broker("ack_delay: 5s, max_messages: 1") as server, server.client() as sub:
         with server.publisher() as pub:
             sub.subscribe(["a"])
             pub.publish("a", b"1")
@@ -349,7 +349,7 @@ def test_what_cannot_change_says_so():
 
 
 def test_shown():
-    with Broker() as server, server.client() as sub, server.publisher() as pub:
+    with Broker("ack_delay: 60s") as server, server.client() as sub, server.publisher() as pub:
         sub.subscribe(["a", "b"])
         pub.publish("a", b"1", b"2")
         sub.next()
