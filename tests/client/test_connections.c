@@ -60,7 +60,7 @@ static void scenario_refused(void)
     REQUIRE(pipit_client_connect(&client, "http://x", NULL) == PIPIT_EINVAL, "no such scheme");
     REQUIRE(pipit_client_connect(&client, "memory:", NULL) == PIPIT_EINVAL, "no server");
     REQUIRE(pipit_client_connect(&client, "unix:/nowhere/at/all", NULL) != PIPIT_OK, "no socket");
-    place_open(&p, "tcp", "authorization { user: u, password: secret }");
+    place_open(&p, "tcp", "authorization { timeout: 60, user: u, password: secret }");
     REQUIRE(pipit_client_connect(&client, p.url, &o) == PIPIT_EAUTH, "no user");
     o.user = "u";
     o.password = "wrong";

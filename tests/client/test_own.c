@@ -112,7 +112,7 @@ static void scenario_pattern_permissions(void)
 
     place_open(&p, "tcp",
                "pipit_requests: true\n"
-               "authorization { users: ["
+               "authorization { timeout: 60, users: ["
                "{user: u, password: p, permissions: {publish: {deny: \"secret.>\"}, "
                "subscribe: {deny: \"secret.>\"}}},"
                "{user: n, password: p, permissions: {publish: [\"$PIPIT.>\", \"open.>\"], "
