@@ -43,7 +43,7 @@ class Bridge(unittest.TestCase):
 
     def open_bus(self):
         bus = self.server.bus()
-        self.addCleanup(bus.close)
+        self.addCleanup(bus.part)
         return bus
 
     def open_nats(self):

@@ -111,11 +111,16 @@ class Tls(unittest.TestCase):
         self.assertEqual(server.stop(), 0)
 
     def test_a_handshake_that_stalls_stops_nobody(self):
-        server = self.start(timeout=5)
+        server = self.start(timeout=60)
         with socket.create_connection(self.address, 60) as stalled:
             stalled.sendall(b"\x16\x03\x01\x02")  # the beginning of a record
             with self.bus() as bus:
                 bus.call("KeepAlive")
+        self.configure("server", timeout=2)
+        server.signal("HUP")
+        server.await_line("Reloaded server configuration")
+        with socket.create_connection(self.address, 60) as stalled:
+            stalled.sendall(b"\x16\x03\x01\x02")
             self.assertEqual(stalled.recv(1), b"")  # after tls.timeout
         with socket.create_connection(self.address, 60) as mistaken:
             mistaken.sendall(b"\x00\x00\x00\x10" + bytes(16))  # T2 in clear

@@ -40,7 +40,7 @@ class Tool(unittest.TestCase):
 
     def bus(self):
         bus = Bus(self.unix.removeprefix("unix:"))
-        self.addCleanup(bus.close)
+        self.addCleanup(bus.part)
         return bus
 
     def run_tool(self, *arguments, status=0):
