@@ -101,8 +101,10 @@ def test_who_is_greeted_hears_all():
     go_on, over = threading.Event(), threading.Event()
 
     def chat(client):
-        while go_on.wait(WAIT_S) and not over.is_set():
+        while go_on.wait(WAIT_S):
             go_on.clear()
+            if over.is_set():
+                break
             client.send("announce all chatter\n" * 300 + "ping\n")
             while client.line().startswith(b"all!"):
                 pass

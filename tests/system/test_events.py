@@ -65,6 +65,8 @@ class Events(Beside):
         self.assertEqual(tuple(event), ADVISORY + ("client",))
         for subject in ("$SYS.ACCOUNT.B.SERVER.CONNS", "$SYS.SERVER.ACCOUNT.B.CONNS"):
             self.compare_conns(subject, 2)
+        for listener in self.listeners:
+            listener.taken()  # what was told before
         for client in clients:
             client.publish("b.1", "abcd")
             client.subscribe("b.2")

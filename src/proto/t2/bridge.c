@@ -73,6 +73,15 @@ void pp_t2_bridge_publish(pp_t2_lane *lane, pp_str topic, const pp_t2_payload *p
     (void)publish(lane, (pp_str){subject, len}, PP_STR(""), payload);
 }
 
+bool pp_t2_bridge_serves(pp_t2_lane *lane, pp_str topic)
+{
+    char subject[PREFIX_MAX + PP_T2_TOPIC_MAX];
+    size_t len = pp_t2_topic_to_subject(PP_STR(SERVICES), topic, subject);
+    pp_route_cache *cache;
+
+    return find_route(lane, (pp_str){subject, len}, &cache) != NULL;
+}
+
 size_t pp_t2_bridge_ask(pp_t2_lane *lane, pp_str topic, const pp_t2_request *request,
                         const pp_t2_payload *payload)
 {

@@ -18,6 +18,9 @@ void pp_t2_bridge_close(pp_t2_bus *bus);
 /* A client has published on a topic without wildcards. */
 void pp_t2_bridge_publish(pp_t2_lane *lane, pp_str topic, const pp_t2_payload *payload);
 
+/* May one of the clients of NATS take a request for that topic? Thread: lane's. */
+bool pp_t2_bridge_serves(pp_t2_lane *lane, pp_str topic);
+
 /* Ask clients of NATS. How many took it. Thread: lane's. */
 size_t pp_t2_bridge_ask(pp_t2_lane *lane, pp_str topic, const pp_t2_request *request,
                         const pp_t2_payload *payload);

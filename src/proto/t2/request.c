@@ -7,7 +7,10 @@
 #include "proto/t2/stage.h"
 #include "t2/writer.h"
 
-enum { FOREIGN_SHARE = 4 }; /* all clients of NATS together may ask as much as so many of the bus */
+enum {
+    FOREIGN_SHARE = 4, /* all clients of NATS together may ask as much as so many of the bus */
+    FLUSH_COST = 2048, /* of what others have, in deliveries */
+};
 
 /* --- the table ---------------------------------------------------------------------------- */
 
@@ -195,11 +198,14 @@ static void withdraw(pp_t2_bus *bus, pp_t2_request *r)
     pp_free(r);
 }
 
-/* An Ack that goes early takes those before it along: what they acknowledge goes now, too. */
+/* An Ack that goes early takes those before it along: what they acknowledge goes now, too. That may
+ * be many sends, so not often in a turn. */
 static void let_acks_go(const pp_t2_session *s)
 {
-    if (s->conn->own.first && s->conn->own.has_answer)
-        pp_loop_flush(s->conn->loop);
+    if (!s->conn->own.first || !s->conn->own.has_answer)
+        return;
+    pp_loop_flush(s->conn->loop);
+    s->lane->cost += FLUSH_COST;
 }
 
 /* Have the Ack on its way before anybody can answer; s may be closing after it. */
@@ -247,7 +253,8 @@ static void ask_here(pp_t2_session *s, pp_t2_session *owner, pp_t2_request *r,
 
 static void ask_nats(pp_t2_session *s, pp_t2_request *r, const pp_t2_message *m)
 {
-    let_acks_go(s);
+    if (pp_t2_bridge_serves(s->lane, m->topic))
+        let_acks_go(s);
     if (pp_t2_bridge_ask(s->lane, m->topic, r, &m->payload)) {
         ack_first(s, m->id); /* what was staged for them goes at the end of the turn */
         return;

@@ -168,26 +168,34 @@ def confined(pids, cores):
             group.rmdir()
 
 
+def compare_shapes(checks, ours, theirs, rounds):
+    """ours, theirs: (pid, path of the socket)."""
+    for shape in SHAPES:
+        mine, others = [], []
+        for _ in range(rounds):
+            mine.append(measure(checks, *ours, shape))
+            others.append(measure(checks, *theirs, shape))
+        rate, cost, text = told(mine)
+        rate2, cost2, text2 = told(others)
+        print(f"{shape[0]}: {text}; original {text2}; {rate / rate2:.2f} x, "
+              f"CPU {cost / cost2:.2f} x", flush=True)
+
+
 def compare(server_path, rounds, cores):
     checks = build_checks("release")
     with tempfile.TemporaryDirectory() as folder:
         server = T2Server(server_path, folder=folder)
-        other = f"{folder}/original.sock"
-        with subprocess.Popen([checks, "serve", other], stdout=subprocess.PIPE,
-                              text=True) as original, \
-                confined((server.pid, original.pid), cores):
-            original.stdout.readline()
-            for shape in SHAPES:
-                ours, theirs = [], []
-                for _ in range(rounds):
-                    ours.append(measure(checks, server.pid, server.unix, shape))
-                    theirs.append(measure(checks, original.pid, other, shape))
-                rate, cost, text = told(ours)
-                rate2, cost2, text2 = told(theirs)
-                print(f"{shape[0]}: {text}; original {text2}; {rate / rate2:.2f} x, "
-                      f"CPU {cost / cost2:.2f} x", flush=True)
-            original.kill()
-        return server.stop()
+        path = f"{folder}/original.sock"
+        with subprocess.Popen([checks, "serve", path], stdout=subprocess.PIPE,
+                              text=True) as original:
+            try:
+                original.stdout.readline()
+                with confined((server.pid, original.pid), cores):
+                    compare_shapes(checks, (server.pid, server.unix), (original.pid, path), rounds)
+            finally:
+                original.kill()
+                status = server.stop()
+        return status
 
 
 def main():
@@ -197,6 +205,8 @@ def main():
     parser.add_argument("--compare", nargs="?", type=int, const=5, metavar="ROUNDS")
     parser.add_argument("--share", type=float, default=0, metavar="CORES")
     options = parser.parse_args()
+    if 0 < options.share < 0.1:
+        parser.error("--share: a tenth of a core at least")
     if options.compare:
         return compare(options.server, options.compare, options.share)
     return check(options.server, options.tool)
