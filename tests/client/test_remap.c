@@ -1,5 +1,6 @@
 /* Over memory a message goes by a lane from who publishes to who hears it, or, with mappings, by a
  * loop. A reload changes that: no message overtakes one that was published before. */
+#include "growing.h"
 #include "place.h"
 
 #include "base/fault.h"
@@ -435,24 +436,6 @@ static void scenario_mapping_failed(void)
     err = pp_lodger_publish(s.from->lodger, &next, 0, &nobody);
     REQUIRE(err == PIPIT_EAGAIN, "nor does who comes after it: %s", pipit_strerror(err));
     stage_close(&s);
-}
-
-/* How many, and whether their numbers grow. */
-struct growing {
-    uint64_t count, last;
-    bool disordered;
-};
-
-static void on_growing(void *context, pipit_sub *sub, const pipit_msg *msg)
-{
-    struct growing *g = context;
-    uint64_t number;
-
-    (void)sub;
-    memcpy(&number, msg->payload, sizeof(number));
-    g->disordered |= g->count && number <= g->last;
-    g->last = number;
-    g->count++;
 }
 
 /* How many messages loops have routed. */

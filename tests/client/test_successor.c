@@ -1,5 +1,6 @@
 /* A lodger has gone while a message waits for a loop that names him, and another has come at the
  * same address: it is another. */
+#include "growing.h"
 #include "inlet_hold.h"
 #include "place.h"
 
@@ -57,24 +58,6 @@ struct stage {
     pipit_client *from;
     pipit_client_options plain;
 };
-
-/* How many, and whether their numbers grow. */
-struct growing {
-    uint64_t count, last;
-    bool disordered;
-};
-
-static void on_growing(void *context, pipit_sub *sub, const pipit_msg *msg)
-{
-    struct growing *g = context;
-    uint64_t number;
-
-    (void)sub;
-    memcpy(&number, msg->payload, sizeof(number));
-    g->disordered |= g->count && number <= g->last;
-    g->last = number;
-    g->count++;
-}
 
 static void reload(struct stage *s, const char *text)
 {
